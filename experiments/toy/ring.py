@@ -1,0 +1,25 @@
+"""8 Gaussians on a ring."""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data="ring",
+    model="mlp",
+    z_dim=2,
+    g_width=128,
+    g_depth=3,
+    d_width=128,
+    d_depth=3,
+    loss="relativistic",
+    penalty="r1_r2",
+    gamma=0.01,
+    gamma_final=0.0003,
+    g_lr=6e-3,
+    g_lr_final=6e-5,
+    d_lr=3e-3,
+    d_lr_final=3e-5,
+    batch=128,
+    steps=2_500,
+    eval_every=500,
+    eval_samples=2_500,
+)

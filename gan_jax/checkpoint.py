@@ -1,0 +1,119 @@
+"""Checkpoints by Orbax: asynchronous and atomic; with a digest of our own, because Orbax restores flipped bits and other dtypes
+without a word.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.errors import InputError, RunError
+from gan_jax.state import TrainState
+
+KEEP = 3  # newest checkpoints that stay on disk
+
+
+class Checkpoints:
+    """The checkpoints of one run directory. Use as a context: leaving it waits for the save under way.
+
+    `read_only` changes nothing on disk: for looking at a run that may be in progress."""
+
+    def __init__(self, run_dir: Path, read_only: bool = False):
+        import orbax.checkpoint as ocp
+
+        self._ocp = ocp
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what is wrong with a checkpoint is said below, once
+        self.directory = (Path(run_dir) / "checkpoints").resolve()  # Orbax insists on absolute paths
+        self._read_only = read_only
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else KEEP, cleanup_tmp_directories=not read_only, read_only=read_only
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """The steps that have a finished checkpoint, newest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
+
+    def save(self, state: TrainState) -> None:
+        """Begins to write `state`; returns when it may be donated. Raises RunError where nothing can be written."""
+        # A copy: on a CPU NumPy would look into the very buffer that the next step overwrites.
+        host = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
+        arguments = self._ocp.args.Composite(
+            state=self._ocp.args.StandardSave(host), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
+        )
+        step = int(host.step)
+        try:
+            saved = self._manager.save(step, args=arguments)
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot save a checkpoint in {self.directory}: {error}") from error
+        if not saved:
+            raise RunError(f"Orbax did not save step {step} in {self.directory}: newer steps {self.steps()} lie there")
+
+    def wait(self) -> None:
+        """Until the save under way is on disk. Raises RunError if it failed."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise RunError(f"cannot save a checkpoint in {self.directory}: {error}") from error
+
+    def restore(self, abstract: TrainState, say: Callable[[str], None]) -> TrainState | None:
+        """The newest checkpoint that verifies, or None where there is none at all. Says which newer ones did not, and moves
+        them aside. Raises InputError where there are some but none verifies; nothing is touched then."""
+        bad: list[tuple[int, str]] = []
+        for step in self.steps():
+            try:
+                state = self._verified(step, abstract)
+            except Exception as error:  # Orbax and its storage raise a dozen kinds for a damaged file
+                bad.append((step, str(error).strip().split("\n")[0]))
+                continue
+            for damaged, why in bad:
+                say(f"checkpoint {damaged} does not verify ({why}): using that of step {step}")
+                if self._read_only:
+                    continue
+                aside = self.directory.parent / f"damaged-checkpoint-{damaged}"
+                shutil.rmtree(aside, ignore_errors=True)
+                (self.directory / str(damaged)).rename(aside)
+                say(f"moved it to {aside}")
+            if bad and not self._read_only:
+                self._manager.reload()
+            return state
+        if bad:
+            reasons = "; ".join(f"step {step}: {why}" for step, why in bad)
+            raise InputError(f"no checkpoint in {self.directory} can be used: {reasons}. Nothing was changed")
+        return None
+
+    def _verified(self, step: int, abstract: TrainState) -> TrainState:
+        arguments = self._ocp.args.Composite(
+            state=self._ocp.args.StandardRestore(abstract), digest=self._ocp.args.JsonRestore()
+        )
+        restored = self._manager.restore(step, args=arguments)
+        # Orbax restores arrays of other shapes than asked for, too.
+        for asked, got in zip(jax.tree.leaves(abstract), jax.tree.leaves(restored.state), strict=True):
+            if (asked.shape, asked.dtype) != (got.shape, got.dtype):
+                raise ValueError(f"it is of another model: {got.dtype}{got.shape} where {asked.dtype}{asked.shape} belongs")
+        if digest(restored.state) != restored.digest["sha256"]:
+            raise ValueError("its arrays are not those that were saved")
+        if int(restored.state.step) != step:
+            raise ValueError(f"it holds step {int(restored.state.step)}")
+        return restored.state
+
+
+def digest(state: Any) -> str:
+    """sha256 over every leaf's path, dtype, shape and bytes: two states with equal digests are equal bit for bit."""
+    sha = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        leaf = np.asarray(leaf)
+        sha.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        sha.update(np.ascontiguousarray(leaf).tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,38 @@
+"""How commands begin and end. Exit code 0 when done, 2 for input that cannot be used, 1 for a run that failed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from gan_jax.errors import InputError, RunError
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one line, like every other error."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message}; see --help")
+
+
+def command(main: Callable[[], None]) -> None:
+    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, a traceback."""
+    if "--debug" in sys.argv:
+        main()
+        return
+    try:
+        main()
+    except InputError as error:
+        _end(error, 2)
+    except RunError as error:
+        _end(error, 1)
+    except KeyboardInterrupt:
+        _end("stopped by Ctrl-C", 1)
+    except BrokenPipeError:
+        _end("the output was closed", 1)
+    except Exception as error:
+        _end(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _end(error: object, code: int) -> None:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,235 @@
+"""Config: everything that decides a run's numbers, in one flat frozen dataclass; and how command lines become one.
+
+Imports neither JAX nor any data library, so that `--help` and a mistyped flag answer at once.
+"""
+
+import difflib
+import importlib.util
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from gan_jax.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment. Two runs with equal Configs on equal machines have equal bits."""
+
+    name: str = ""
+    """what the run is called; a recipe's file name unless set"""
+    seed: int = 0
+    """seeds the weights, the noise and the order of the data"""
+
+    data: str = "digits"
+    """digits, ring, grid, tfds:NAME, PATH.npz or a folder of images"""
+    batch: int = 128
+    """real samples in a discriminator step, and fake ones in every step"""
+
+    model: str = "mlp"
+    """a file of gan_jax/models, or path/file.py, with a Generator and a Discriminator"""
+    z_dim: int = 64
+    """size of the latent vector, N(0, 1)"""
+    g_width: int | None = None
+    """the networks' own options, by player; null is the network's default"""
+    g_depth: int | None = None
+    g_norm: str | None = None
+    """none, batch or layer"""
+    d_width: int | None = None
+    d_depth: int | None = None
+    d_norm: str | None = None
+    """none, batch, layer or spectral"""
+    d_fourier: int | None = None
+    """random Fourier features beside the input (mlp)"""
+    d_fourier_scale: float | None = None
+
+    loss: str = "hinge"
+    """a function of gan_jax/losses.py, path/file.py:function or package.module:function"""
+    penalty: str | None = None
+    """a function of gan_jax/penalties.py or of your own; null for none"""
+    gamma: float = 1.0
+    """weight of the penalty at the start"""
+    gamma_final: float | None = None
+    """weight of the penalty at the end, along a cosine; null keeps gamma"""
+    penalty_every: int = 1
+    """takes the penalty every k-th discriminator step, k times as strong"""
+    augment: str | None = None
+    """a function of gan_jax/augment.py or of your own; null for none"""
+    augment_p: float = 1.0
+    """probability of the augmentation"""
+
+    steps: int = 10_000
+    """generator steps"""
+    d_steps: int = 1
+    """discriminator steps before each generator step"""
+    g_lr: float = 2e-4
+    """Adam's learning rate"""
+    g_lr_final: float | None = None
+    """at the end, along a cosine; null keeps g_lr"""
+    d_lr: float = 2e-4
+    d_lr_final: float | None = None
+    b1: float = 0.0
+    """Adam's decay of the first moment, both players"""
+    b2: float = 0.99
+    """Adam's decay of the second moment, both players"""
+    ema: float = 0.999
+    """decay a step of the generator's moving average, which is what is evaluated; 0 for none"""
+
+    log_every: int = 100
+    """steps between lines of metrics.jsonl"""
+    eval_every: int = 1_000
+    """steps between evaluations and sample grids"""
+    save_every: int = 1_000
+    """steps between checkpoints"""
+    eval_samples: int = 10_000
+    """generated samples in an evaluation"""
+    dispatch: Literal["auto", "scan", "loop"] = "auto"
+    """how steps are sent to the device: many in one compiled loop, or one by one; auto is what is fast"""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # a dataclass checks no types by itself, and recipes and JSON may hold anything
+            _check_type(field.name, field.type, getattr(self, field.name))
+        for field in ("batch", "z_dim", "penalty_every", "steps", "d_steps", "log_every", "eval_every", "save_every"):
+            self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
+        for field in ("g_width", "g_depth", "d_width", "d_depth"):
+            self._check(field, getattr(self, field) is None or getattr(self, field) >= 1, "at least 1, or null")
+        for field in ("g_lr", "g_lr_final", "d_lr", "d_lr_final", "gamma", "gamma_final"):
+            value = getattr(self, field)
+            self._check(field, value is None or 0 <= value < float("inf"), "a finite number of at least 0")
+        for field in ("b1", "b2", "ema"):
+            self._check(field, 0 <= getattr(self, field) < 1, "at least 0 and below 1")
+        self._check("augment_p", 0 <= self.augment_p <= 1, "between 0 and 1")
+        self._check("eval_samples", self.eval_samples >= 2, "at least 2")
+        self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")
+        self._check("d_fourier", self.d_fourier is None or self.d_fourier >= 0, "at least 0, or null")
+        self._check("name", re.fullmatch(r"[\w.-]*", self.name) is not None, "letters, digits, '.', '_' and '-'")
+
+    def _check(self, field: str, ok: bool, allowed: str) -> None:
+        if not ok:
+            raise InputError(f"{field} must be {allowed}, got {getattr(self, field)!r}")
+
+
+def load_recipe(path: str | Path) -> Config:
+    """The Config of a recipe file (a Python file with a CONFIG) or of a run's config.json.
+
+    Raises InputError where there is none, with the recipes that there are."""
+    path = Path(path)
+    if not path.is_file():
+        known = sorted(str(p) for p in Path("experiments").glob("*/*.py"))
+        nearest = difflib.get_close_matches(str(path), known, n=1, cutoff=0.4)
+        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        raise InputError(f"no recipe {path}: {hint}known: {', '.join(known) or 'none below experiments/'}, or a config.json")
+    if path.suffix == ".json":
+        return load_config(path)
+    if path.suffix != ".py":
+        raise InputError(f"a recipe is a .py file with a CONFIG, or a run's config.json; got {path}")
+    config = getattr(load_file(path), "CONFIG", None)
+    if not isinstance(config, Config):
+        raise InputError(f"recipe {path} must define CONFIG = Config(...)")
+    return config if config.name else replace(config, name=path.stem)
+
+
+def load_file(path: Path) -> Any:
+    """A Python file as a module: a recipe, or a researcher's own loss or network. Raises InputError if it cannot be run."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except SyntaxError as error:
+        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def load_config(path: str | Path) -> Config:
+    """The Config that `save_config` wrote. Raises InputError for unknown fields, wrong types and impossible values."""
+    try:
+        values = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the config {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"the config {path} must be a JSON object of fields")
+    try:
+        for name in values:
+            if name not in (known := [field.name for field in fields(Config)]):
+                raise unknown("field", name, known)
+        return Config(**values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def save_config(config: Config, path: str | Path) -> None:
+    """Writes the Config as JSON, one field a line."""
+    Path(path).write_text(json.dumps(asdict(config), indent=2) + "\n")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """The fields in which two Configs differ, as `field: old -> new`."""
+    old, new = asdict(old), asdict(new)
+    return [f"{field}: {old[field]!r} -> {new[field]!r}" for field in old if old[field] != new[field]]
+
+
+def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
+    """A command line `[RECIPE] [--field value ...]` -> (Config, the command's other options).
+
+    `add_options(parser)` adds the flags of the command itself. Raises InputError for what cannot be understood."""
+    parser = _parser(description)
+    parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
+    add_options(parser)
+    # Once to learn which recipe, once more with that recipe's values as the defaults.
+    recipe = _parse(parser, argv).recipe
+    config = load_recipe(recipe or default_recipe)
+    parser.set_defaults(asdict(config))
+    options = _parse(parser, argv)
+    return Config(**{field.name: options[field.name] for field in fields(Config)}), options
+
+
+def _parser(description: str | None) -> Any:
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(description=description, exit_on_error=False, default_env=False, allow_abbrev=False)
+    parser.add_class_arguments(Config, None)
+    return parser
+
+
+def _parse(parser: Any, argv: list[str]) -> Any:
+    try:
+        return parser.parse_args(argv)
+    except Exception as error:
+        unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)", str(error))
+        if unrecognised:
+            known = {action.dest for action in parser._actions} - {"help", "print_shtab", "recipe"}
+            raise unknown("field", unrecognised[1], known) from error
+        raise InputError(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    """The parser's words about a value, in ours: `steps: expected int, got x`."""
+    text = " ".join(str(error).split())
+    match = re.search(r"""[Kk]ey "(\w+)".*(?:Got|Given) value: (.*)""", text)
+    types = {field.name: field.type for field in fields(Config)}
+    if match is None or match[1] not in types:
+        return text
+    return f"{match[1]}: expected {_type_name(types[match[1]])}, got {match[2]}"
+
+
+def _check_type(name: str, annotation: Any, value: Any) -> None:
+    allowed = get_args(annotation) or (annotation,)
+    fits = value in allowed if get_origin(annotation) is Literal else type(value) in allowed
+    fits = fits or (value is None and type(None) in allowed) or (type(value) is int and float in allowed)
+    if not fits:
+        raise InputError(f"{name}: expected {_type_name(annotation)}, got {value!r}")
+
+
+def _type_name(annotation: Any) -> str:
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace("typing.", "").replace("None", "null")

@@ -1,0 +1,217 @@
+"""Images: what all image sources share, and the readers of `PATH.npz` and of a folder of image files."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from gan_jax.data import Data, Measure, Source, Split
+from gan_jax.errors import InputError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+# What the arrays of an .npz may be called: samples and labels of the train split, then of the test split.
+LAYOUTS = (
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("images", "labels"),
+    ("x", "y"),
+    ("arr_0", "arr_1"),
+)
+
+
+def source(name: str, train: Split, test: Split | None) -> Source:
+    """The source of uint8 images [N, H, W, C] with labels 0..K-1. Without a test split, every tenth image is held out:
+    rows 0, 10, 20, ... (of images sorted by class, a tenth of each class).
+
+    Raises `InputError` where the splits do not go together or a label is out of range.
+    """
+    if test is None:
+        if len(train.samples) < 2:
+            raise InputError(f"{name}: at least 2 images are needed, one to train on and one to hold out")
+        held_out = np.arange(len(train.samples)) % 10 == 0
+        train, test = _rows(train, ~held_out), _rows(train, held_out)
+    if train.samples.shape[1:] != test.samples.shape[1:]:
+        shapes = f"{train.samples.shape[1:]} and {test.samples.shape[1:]}"
+        raise InputError(f"{name}: train and test images differ in shape: {shapes}")
+    if (train.labels is None) != (test.labels is None):
+        raise InputError(f"{name}: labels are needed for both of train and test, or for neither")
+    num_classes = 0
+    if train.labels is not None:
+        low, high = (int(pick([pick(train.labels), pick(test.labels)])) for pick in (np.min, np.max))
+        if low < 0 or high >= len(train.labels):
+            raise InputError(f"{name}: labels must be 0..K-1 for K classes, found {low}..{high}")
+        num_classes = high + 1
+    return Source(train, test, num_classes, to_float, show, pack, evaluator)
+
+
+def to_float(stored, top: int = 255):
+    """Stored levels 0..top -> float32 in [-1, 1]; on NumPy and inside jit."""
+    return stored.astype(np.float32) / (top / 2) - 1
+
+
+def evaluator(data: Data) -> Measure:
+    from gan_jax.metrics.images import evaluator
+
+    return evaluator(data)
+
+
+def pack(samples: np.ndarray) -> dict[str, np.ndarray]:
+    """`images` [N, H, W, C] as uint8 0..255, which this package and every other tool reads."""
+    return {"images": np.clip(np.rint((samples + 1) * 127.5), 0, 255).astype(np.uint8)}
+
+
+def show(samples: np.ndarray) -> dict[str, bytes]:
+    """The images [N, H, W, 1 or 3] in [-1, 1] as one PNG: as near to square as N allows, rows first, each enlarged by a
+    whole factor (nearest neighbour: pixels stay pixels) to some 600 pixels across. A NaN is drawn black.
+    """
+    from PIL import Image
+
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim != 4 or samples.shape[-1] not in (1, 3) or not samples.size:
+        raise ValueError(f"samples must be [N, H, W, 1 or 3] with N > 0, got {samples.shape}")
+    number, height, width, channels = samples.shape
+    near_square = math.ceil(math.sqrt(number))
+    columns = next((c for c in range(near_square, 2 * near_square) if number % c == 0), near_square)
+    rows = -(-number // columns)
+    factor = max(1, round(600 / (columns * width)))
+    gap = 2
+    levels = np.rint((np.nan_to_num(samples.clip(-1, 1), nan=-1) + 1) * 127.5).astype(np.uint8)
+    levels = levels.repeat(factor, axis=1).repeat(factor, axis=2)
+    cell = (height * factor + gap, width * factor + gap)
+    canvas = np.full((rows * columns, *cell, channels), 96, np.uint8)  # grey: seen beside black and beside white
+    canvas[:number, gap:, gap:] = levels
+    canvas = canvas.reshape(rows, columns, *cell, channels).swapaxes(1, 2).reshape(rows * cell[0], -1, channels)
+    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=96)
+    out = io.BytesIO()
+    Image.fromarray(canvas[..., 0] if channels == 1 else canvas).save(out, "PNG")
+    return {".png": out.getvalue()}
+
+
+def npz(path: Path) -> Source:
+    """Images from an .npz: uint8 [N, H, W] or [N, H, W, C], labels [N] of whole numbers, named as in `LAYOUTS`; the labels
+    and the test split may be missing. Only uint8: of floats nobody can tell the range, and they cost four times as much.
+
+    Raises `InputError` naming the file and the key.
+    """
+    return source(str(path), *read_npz(path))
+
+
+def read_npz(path: Path) -> tuple[Split, Split | None]:
+    """The train and test split of an .npz, as `npz` reads them; no test split is None."""
+    allowed = " or ".join("/".join(layout) for layout in LAYOUTS)
+    try:
+        file = np.load(path, allow_pickle=False)
+    except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
+        raise InputError(f"{path}: not a readable .npz file ({error})") from error
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise InputError(f"{path}: a single array, not an .npz: numpy.savez(FILE, images=..., labels=...) writes one")
+    with file:
+        found = [layout for layout in LAYOUTS if layout[0] in file.files]
+        if len(found) != 1:
+            which = "several of the known layouts" if found else "none of the known layouts"
+            raise InputError(f"{path}: {which} (found {', '.join(file.files) or 'no array'}; allowed {allowed})")
+        keys = [key if key in file.files else None for key in (*found[0], None, None)][:4]
+        for label, images in ((1, 0), (3, 2)):
+            if keys[label] and not keys[images]:
+                raise InputError(f"{path}: {keys[label]} without {found[0][images]}")
+        train = _split(file, path, keys[0], keys[1])
+        return train, _split(file, path, keys[2], keys[3]) if keys[2] else None
+
+
+def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
+    images = _member(file, path, images_key)
+    if images.dtype != np.uint8:
+        raise InputError(
+            f"{path}: {images_key} is {images.dtype}, must be uint8 0..255: np.uint8(np.round(x * 255)) converts [0, 1], "
+            "np.uint8(np.round((x + 1) * 127.5)) converts [-1, 1]"
+        )
+    stored = images[..., None] if images.ndim == 3 else images
+    if stored.ndim != 4 or stored.shape[-1] not in (1, 3):
+        raise InputError(
+            f"{path}: {images_key} must be [N, H, W], [N, H, W, 1] or [N, H, W, 3], channels last; got {images.shape}"
+        )
+    if not stored.size:
+        raise InputError(f"{path}: {images_key} is empty: {images.shape}")
+    if labels_key is None:
+        return Split(stored, None)
+    labels = _member(file, path, labels_key)
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{path}: {labels_key} is {labels.dtype}, must be whole numbers 0..K-1")
+    if labels.shape not in ((len(stored),), (len(stored), 1)):
+        raise InputError(f"{path}: {labels_key} is {labels.shape}, must be one label for each of {len(stored)} images")
+    return Split(stored, labels.reshape(-1).clip(-1, 2**31 - 1).astype(np.int32))
+
+
+def _member(file, path: Path, key: str) -> np.ndarray:
+    try:
+        return file[key]
+    except Exception as error:  # an array of objects, a wrong CRC, a cut-off stream: each its own kind
+        raise InputError(f"{path}: {key} cannot be read ({error})") from error
+
+
+def folder(path: Path) -> Source:
+    """Images from the files under a folder, all of one size. Sub-folders are classes, numbered by sorted name; `train/`
+    and `test/`, where both are there, are the splits. Hidden files and other kinds of file are passed over.
+
+    Grey files stay one channel where all are grey; otherwise all become RGB, the first frame of an animation, without
+    alpha. Raises `InputError` naming the first file that is unreadable or of another size.
+    """
+    parts = [path / "train", path / "test"]
+    if not all(part.is_dir() for part in parts):
+        parts = [path]
+    files = [_by_class(part) for part in parts]
+    classes = sorted({name for split in files for name in split})
+    if "" in classes and len(classes) > 1:
+        raise InputError(f"{path}: images both beside and inside class folders ({', '.join(classes[1:4])}): labels unclear")
+    labels = None
+    if len(classes) > 1:  # a single class says nothing
+        labels = [np.repeat([classes.index(c) for c in split], [len(v) for v in split.values()]) for split in files]
+    listed = [[file for name in split.values() for file in name] for split in files]
+    images = _decode([file for split in listed for file in split])
+    cut = np.split(images, [len(listed[0])])
+    splits = [Split(cut[i], None if labels is None else labels[i].astype(np.int32)) for i in range(len(parts))]
+    return source(str(path), splits[0], splits[1] if len(splits) > 1 else None)
+
+
+def _by_class(path: Path) -> dict[str, list[Path]]:
+    """Class name ("" beside the class folders) -> its image files, both sorted."""
+    files: dict[str, list[Path]] = {}
+    for file in sorted(path.rglob("*")):
+        parts = file.relative_to(path).parts
+        if file.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__")) for part in parts) and file.is_file():
+            files.setdefault(parts[0] if len(parts) > 1 else "", []).append(file)
+    if not files:
+        raise InputError(f"{path}: no images here ({', '.join(SUFFIXES)})")
+    return files
+
+
+def _decode(files: list[Path]) -> np.ndarray:
+    """uint8 [N, H, W, 1 or 3]. Sizes and kinds are read from all headers first: the answer is allocated once."""
+    from PIL import Image
+
+    def read(file: Path, mode: str | None):
+        try:
+            with Image.open(file) as image:
+                return (image.size, image.mode) if mode is None else np.asarray(image.convert(mode))
+        except Exception as error:  # Pillow raises half a dozen kinds for a damaged file
+            raise InputError(f"{file}: not a readable image ({error})") from error
+
+    size, mode = read(files[0], None)
+    grey = True
+    for file in files:
+        other, mode = read(file, None)
+        if other != size:
+            pair = f"{other[0]}x{other[1]} pixels, {files[0]} is {size[0]}x{size[1]}"
+            raise InputError(f"{file} is {pair}: all images must be of one size")
+        if mode.startswith(("I", "F")):
+            raise InputError(f"{file}: more than 8 bits per channel (Pillow mode {mode}): convert it to 8 bits")
+        grey = grey and mode in ("1", "L", "LA")
+    images = np.empty((len(files), size[1], size[0], 1 if grey else 3), np.uint8)
+    for image, file in zip(images, files, strict=True):
+        image[:] = read(file, "L" if grey else "RGB").reshape(image.shape)
+    return images
+
+
+def _rows(split: Split, chosen: np.ndarray) -> Split:
+    return Split(split.samples[chosen], None if split.labels is None else split.labels[chosen])

@@ -1,0 +1,94 @@
+"""What the networks share: linear and convolution layers with optional spectral norm, and the choice of norms."""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.models.conv import convolve, convolve_transpose
+from gan_jax.types import Array
+
+NORMS = ("none", "batch", "layer", "spectral")
+
+
+def check_norm(norm: str, allowed: Sequence[str] = NORMS) -> None:
+    """Raises ValueError for a norm that a network does not have."""
+    if norm not in allowed:
+        raise ValueError(f"norm must be one of {', '.join(allowed)}, got {norm!r}")
+
+
+def normalise(norm: str, x: Array, train: bool, name: str | None = None) -> Array:
+    """Batch or layer norm of the activations x [B, ..., C]; "none" and "spectral" leave them as they are."""
+    if norm == "batch":
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)(x)
+    if norm == "layer":
+        return nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), feature_axes=-1, name=name)(x)
+    return x
+
+
+class Dense(nn.Module):
+    """x [B, C] @ kernel [C, features] + bias, with the kernel divided by its spectral norm where asked."""
+
+    features: int
+    spectral: bool = False
+    use_bias: bool = True
+    kernel_init: Callable = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        if self.spectral:
+            kernel = _spectrally_normalised(self, kernel)
+        y = x @ kernel.astype(x.dtype)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+        return y
+
+
+class Conv(nn.Module):
+    """Convolution of x [B, *spatial, C] through the closed family of `conv.py`; `transpose` for its adjoint, which
+    multiplies the size by `strides` where `convolve` divides it."""
+
+    features: int
+    window: int = 3
+    strides: int = 1
+    padding: str | int = "SAME"
+    transpose: bool = False
+    spectral: bool = False
+    use_bias: bool = True
+    kernel_init: Callable = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", self.kernel_init, (*(self.window,) * (x.ndim - 2), x.shape[-1], self.features))
+        if self.spectral:
+            kernel = _spectrally_normalised(self, kernel)
+        kernel = kernel.astype(x.dtype)
+        y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+        return y
+
+
+def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
+    """kernel [..., C] over its largest singular value as a matrix [everything else, C], estimated by one power iteration
+    from the vector that the collection "spectral" keeps. The vector moves on whenever that collection is mutable.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, algorithm 1.
+    """
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    left = module.variable(
+        "spectral", "left", lambda: _unit(jax.random.normal(module.make_rng("params"), matrix.shape[1:]))
+    )
+    # The vectors count as constants: the gradient of sigma is theirs alone (appendix A).
+    constant = jax.lax.stop_gradient(matrix)
+    right = _unit(constant @ left.value)
+    updated = _unit(right @ constant)
+    if module.is_mutable_collection("spectral"):
+        left.value = updated
+    return kernel / jnp.maximum(right @ matrix @ updated, 1e-12)
+
+
+def _unit(vector: Array) -> Array:
+    return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)

@@ -1,0 +1,169 @@
+"""The run directory: may this run use it, what is it made on, and its log that never has a step twice.
+
+config.json  environment.json  metrics.jsonl  checkpoints/  samples/  report.html  lock
+"""
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import gan_jax
+from gan_jax.config import Config, differences, load_config, save_config
+from gan_jax.checkpoint import Checkpoints
+from gan_jax.data import Data, load
+from gan_jax.errors import InputError
+from gan_jax.game import Game, build
+from gan_jax.state import TrainState, init_state
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunDir:
+    """A run's directory, held by this process alone until `close`. Making one checks everything and writes nothing where the
+    directory belongs to another run: raises InputError that says what differs."""
+
+    def __init__(self, path: Path, config: Config, data: Data):
+        self.path = path
+        environment = check_run_dir(path, config, data)
+        try:
+            (path / "samples").mkdir(parents=True, exist_ok=True)
+            self._lock = open(path / "lock", "w")  # held as long as the run lasts
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder, however that dies
+        except BlockingIOError as error:
+            self._lock.close()
+            raise InputError(f"another process is training in {path}: wait for it, or choose another --run_dir") from error
+        except OSError as error:
+            raise InputError(f"cannot write in {path}: {error.strerror}; choose another --run_dir") from error
+        save_config(config, path / "config.json")
+        self.environment = environment | _environment() | {"data": _describe(data)}
+        self.seconds_before = 0.0
+        self._began = time.monotonic()
+
+    def close(self) -> None:
+        """Lets another process have the directory."""
+        self._lock.close()
+
+    def note(self, **facts: Any) -> None:
+        """Adds facts to environment.json."""
+        self.environment |= facts
+        write_atomically(self.path / "environment.json", (json.dumps(self.environment, indent=2) + "\n").encode())
+
+    def rewind(self, step: int) -> None:
+        """Forgets what was logged after `step`: it is about to happen again, with the same numbers."""
+        log = self.path / "metrics.jsonl"
+        lines = [line for line in read_log(log) if line["step"] <= step] if log.exists() else []
+        self.seconds_before = lines[-1]["seconds"] if lines else 0.0
+        write_atomically(log, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Adds a line to metrics.jsonl, with the seconds of training so far. It survives the process from here on."""
+        seconds = round(self.seconds_before + time.monotonic() - self._began, 3)
+        with open(self.path / "metrics.jsonl", "a") as log:
+            log.write(json.dumps(line | {"seconds": seconds}) + "\n")
+
+    def show(self, stem: str, files: dict[str, bytes]) -> None:
+        """Writes pictures (or sounds, ...) of samples as samples/STEM + suffix."""
+        for suffix, content in files.items():
+            write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl up to the first that is not whole: a process may be killed in the middle of writing one."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is, at every moment, either the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def check_run_dir(path: Path, config: Config, data: Data) -> dict[str, Any]:
+    """What environment.json says of an earlier start of the same run; {} where the directory is new."""
+    if not path.exists():
+        return {}
+    if not path.is_dir():
+        raise InputError(f"--run_dir {path} is a file; give a directory")
+    if not (path / "config.json").exists():
+        if any(entry.name != "lock" for entry in path.iterdir()):
+            raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
+        return {}
+    changes = differences(load_config(path / "config.json"), config)
+    if changes:
+        raise InputError(f"{path} holds a run of another config ({'; '.join(changes)}); choose another --run_dir")
+    try:
+        environment = json.loads((path / "environment.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path / 'environment.json'}: {error}") from error
+    before = environment.get("data", {}).get("checksum", data.checksum)
+    if before != data.checksum:
+        raise InputError(
+            f"the data {data.name} is not what {path} was begun on (sha256 {before[:12]}, now {data.checksum[:12]})"
+        )
+    return environment
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "gan_jax": gan_jax.__version__,
+        "git": _git_commit(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "devices": [device.device_kind for device in jax.devices()],
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source, with a `+` where files differ from it; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _describe(data: Data) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "checksum": data.checksum,
+        "train": len(data.train.samples),
+        "held out": len(data.test.samples),
+        "sample shape": list(data.sample_shape),
+    }
+
+
+def load_run(path: Path, say: Callable[[str], None], data_dir: str | None = None) -> tuple[Config, Data, Game, TrainState]:
+    """A run as it was saved last: its config, data, game and the state of its newest good checkpoint; nothing is written.
+
+    Raises InputError where there is no run, or no checkpoint that verifies."""
+    if not (path / "config.json").is_file():
+        raise InputError(f"{path} is not a run directory: it has no config.json")
+    config = load_config(path / "config.json")
+    data = load(config.data, config.seed, config.batch, data_dir)
+    game = build(config, data)
+    with Checkpoints(path, read_only=True) as checkpoints:
+        state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say)
+    if state is None:
+        raise InputError(f"{path} has no checkpoint yet")
+    return config, data, game, state

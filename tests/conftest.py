@@ -1,0 +1,24 @@
+"""What every test shares. Tests run on the CPU whatever else is there, and never touch the user's cache."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import pytest
+
+from gan_jax.config import Config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of this session's own, in subprocesses too."""
+    os.environ["GAN_JAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    """A game that compiles and ends within seconds."""
+    return Config(
+        name="tiny", data="ring", z_dim=2, g_width=8, g_depth=1, d_width=8, d_depth=1, batch=16, steps=24, log_every=4,
+        eval_every=12, save_every=6, eval_samples=500, loss="relativistic", penalty="r1_r2", gamma=0.1, g_lr=1e-3, d_lr=1e-3,
+    )  # fmt: skip

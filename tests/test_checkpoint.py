@@ -1,0 +1,145 @@
+"""Checkpoints: what is restored is what was saved, bit for bit, or it is not restored at all."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import parallel
+from gan_jax.checkpoint import KEEP, Checkpoints, digest
+from gan_jax.data import load
+from gan_jax.errors import InputError, RunError
+from gan_jax.game import build
+from gan_jax.state import init_state
+
+
+@pytest.fixture(scope="module")
+def state(tiny):
+    return jax.device_get(parallel.initialise(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
+
+
+@pytest.fixture(scope="module")
+def abstract(tiny):
+    game = build(tiny, load("ring", 0, 16))
+    return jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
+
+
+def at(state, step):
+    """The state of another step, every float of it different."""
+    moved = jax.tree.map(lambda x: x + step if x.dtype == np.float32 else x, state)
+    return moved.replace(step=np.asarray(step, np.int32))
+
+
+@pytest.fixture
+def saved(tmp_path, state):
+    """A run directory with checkpoints of steps 1, 2 and 3."""
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(at(state, step))
+        checkpoints.wait()
+    return tmp_path
+
+
+def restore(run_dir, abstract, read_only=False):
+    said = []
+    with Checkpoints(run_dir, read_only) as checkpoints:
+        return checkpoints.restore(abstract, said.append), said
+
+
+def files(run_dir, step):
+    """The files that carry a checkpoint's arrays, largest first."""
+    return sorted((run_dir / "checkpoints" / str(step)).rglob("*"), key=lambda p: -p.stat().st_size if p.is_file() else 0)
+
+
+def test_restored_bits_are_the_saved_bits(saved, state, abstract):
+    restored, said = restore(saved, abstract)
+    assert digest(restored) == digest(at(state, 3))
+    assert said == []
+
+
+def test_nothing_saved_is_none(tmp_path, abstract):
+    assert restore(tmp_path, abstract) == (None, [])
+
+
+def test_only_the_newest_stay(tmp_path, state):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in range(1, KEEP + 3):
+            checkpoints.save(at(state, step))
+        checkpoints.wait()
+        assert checkpoints.steps() == list(range(KEEP + 2, 2, -1))
+
+
+def test_the_digest_sees_every_bit_dtype_shape_and_name(state):
+    original = digest(state)
+    for change in (
+        {"step": np.asarray(1, np.int32)},
+        {"step": np.asarray(0, np.int64)},
+        {"step": np.zeros((1,), np.int32)},
+        {"ema": {"other": state.ema["params"]}},
+        {"ema": jax.tree.map(lambda x: np.nextafter(x, np.float32(9)), state.ema)},
+    ):
+        assert digest(state.replace(**change)) != original
+    assert digest(jax.tree.map(np.copy, state)) == original
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "foreign"])
+def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(saved, state, abstract, damage):
+    victim = files(saved, 3)[0]
+    content = bytearray(victim.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    if damage == "truncate":
+        content = content[: len(content) // 2]
+    if damage == "foreign":
+        content = b"\x89PNG, so to speak"
+    if damage == "delete":
+        victim.unlink()
+    else:
+        victim.write_bytes(content)
+    looked, _ = restore(saved, abstract, read_only=True)
+    assert digest(looked) == digest(at(state, 2))
+    assert (saved / "checkpoints" / "3").exists(), "looking must change nothing"
+    restored, said = restore(saved, abstract)
+    assert digest(restored) == digest(at(state, 2))
+    assert "checkpoint 3 does not verify" in said[0]
+    # The damaged one is out of the way: its step can be saved again.
+    with Checkpoints(saved) as checkpoints:
+        checkpoints.save(at(state, 3))
+        checkpoints.wait()
+    assert digest(restore(saved, abstract)[0]) == digest(at(state, 3))
+
+
+def test_none_left_is_refused_and_nothing_touched(saved, abstract):
+    for step in (1, 2, 3):
+        files(saved, step)[0].write_bytes(b"")
+    before = sorted(saved.rglob("*"))
+    with pytest.raises(InputError, match="no checkpoint in .* can be used: step 3: .* step 1: "):
+        restore(saved, abstract)
+    assert sorted(saved.rglob("*")) == before
+
+
+def test_a_foreign_model_is_refused(saved, tiny):
+    game = build(replace(tiny, g_width=9), load("ring", 0, 16))
+    with pytest.raises(InputError, match="another model"):
+        restore(saved, jax.eval_shape(lambda: init_state(game, jax.random.key(0))))
+
+
+def test_a_step_that_is_not_newer_is_an_error_not_a_silent_no(saved, state):
+    with Checkpoints(saved) as checkpoints, pytest.raises(RunError, match="step 2"):
+        checkpoints.save(at(state, 2))
+
+
+def test_the_saved_copy_does_not_follow_the_donated_buffer(tmp_path, tiny, abstract):
+    """On a CPU the host sees the device's own memory: what is written must be a copy taken before the next step."""
+    data = load("ring", 0, tiny.batch)
+    game = build(tiny, data)
+    advance, most = parallel.compile_update(game, data, "scan")
+    feeds = np.stack([data.feed_at(0)[None]] * most)
+    state, _ = advance(parallel.initialise(game, jax.random.key(0)), data.train, feeds, 1, jax.random.key(1))
+    expected = digest(state)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state)
+        advance(state, data.train, feeds, 40, jax.random.key(1))  # writes into the same memory
+        checkpoints.wait()
+        assert digest(checkpoints.restore(abstract, print)) == expected

@@ -1,0 +1,130 @@
+"""Configs: defaults, overrides, files; and the one line that each kind of bad input gets."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gan_jax.config import Config, differences, load_config, load_recipe, parse, save_config
+from gan_jax.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ROOT / "experiments" / "images" / "digits.py"
+
+
+def parse_line(line: str) -> Config:
+    return parse(line.split(), DIGITS, None, lambda parser: parser.add_argument("--run_dir"))[0]
+
+
+def test_the_default_recipe_and_its_name():
+    assert parse_line("") == load_recipe(DIGITS)
+    assert parse_line("").name == "digits"
+
+
+def test_flags_override_the_recipe_and_nothing_else():
+    config = parse_line("--g_lr 0.5 --steps 7 --penalty r1 --g_width 12 --gamma_final 1e-3")
+    expected = replace(load_recipe(DIGITS), g_lr=0.5, steps=7, penalty="r1", g_width=12, gamma_final=1e-3)
+    assert config == expected
+    assert parse_line(f"{ROOT}/experiments/toy/ring.py --seed 3") == replace(
+        load_recipe(ROOT / "experiments/toy/ring.py"), seed=3
+    )
+
+
+def test_null_unsets():
+    assert parse_line("--augment null").augment is None
+
+
+def test_a_saved_config_is_a_recipe(tmp_path):
+    config = replace(load_recipe(DIGITS), seed=5, gamma_final=0.25)
+    save_config(config, tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json") == config
+    assert parse_line(str(tmp_path / "config.json")) == config
+
+
+def test_differences_name_field_and_values():
+    assert differences(Config(), Config(seed=3, loss="hinge")) == ["seed: 0 -> 3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--stpes 4", ["stpes", "did you mean 'steps'", "g_lr"]),
+        ("--step 4", ["unknown field 'step'"]),  # no abbreviations: a new field must not change what a command means
+        ("--steps x", ["steps", "int", "x"]),
+        ("--steps 1.5", ["steps", "int", "1.5"]),
+        ("--g_width wide", ["g_width", "int | null", "wide"]),
+        ("--steps -4", ["steps", "at least 1", "-4"]),
+        ("--batch 0", ["batch", "at least 1", "0"]),
+        ("--g_lr nan", ["g_lr", "nan"]),
+        ("--g_lr inf", ["g_lr", "inf"]),
+        ("--d_lr -1", ["d_lr", "at least 0", "-1"]),
+        ("--ema 1", ["ema", "below 1"]),
+        ("--augment_p 2", ["augment_p", "between 0 and 1"]),
+        ("--dispatch slowly", ["dispatch", "scan", "loop", "slowly"]),
+        ("--name a/b", ["name", "a/b"]),
+        ("--seed -1", ["seed", "-1"]),
+        ("--steps", ["--steps", "expected one argument"]),
+        ("nowhere.py", ["nowhere.py"]),
+        ("recipe.toml", ["recipe.toml"]),
+    ],
+)
+def test_bad_flags_name_the_field_the_value_and_what_is_allowed(line, words):
+    with pytest.raises(InputError) as error:
+        parse_line(line)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", ["cannot read"]),
+        ("[1]", ["JSON object"]),
+        (json.dumps({"stpes": 1}), ["stpes", "steps"]),
+        (json.dumps({"steps": "many"}), ["steps", "int", "many"]),
+        (json.dumps({"steps": -1}), ["steps", "at least 1"]),
+        (json.dumps({"loss": None}), ["loss", "str"]),
+        (json.dumps({"seed": True}), ["seed", "int"]),
+    ],
+)
+def test_bad_config_files(tmp_path, content, words):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError) as error:
+        load_config(tmp_path / "config.json")
+    assert all(word in str(error.value) for word in [*words, "config.json"]), str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x = 1", ["must define CONFIG"]),
+        ("def f(:", ["recipe.py:1", "syntax"]),
+        ("import nowhere", ["ModuleNotFoundError", "nowhere"]),
+        ("from gan_jax.config import Config\nCONFIG = Config(steps=0)", ["steps", "at least 1"]),
+        ("from gan_jax.config import Config\nCONFIG = Config(steps='9')", ["steps", "9"]),
+        ("from gan_jax.config import Config\nCONFIG = Config(step=9)", ["step"]),
+    ],
+)
+def test_bad_recipes(tmp_path, content, words):
+    (tmp_path / "recipe.py").write_text(content)
+    with pytest.raises(InputError) as error:
+        load_recipe(tmp_path / "recipe.py")
+    assert all(word in str(error.value) for word in [*words, "recipe.py"]), str(error.value)
+
+
+def test_help_imports_nothing_heavy():
+    """Importing the package and asking for help touch neither JAX nor a data or plotting library."""
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', '--help']\n"
+        "try: runpy.run_path('experiments/train.py', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'jax', 'tensorflow_datasets', 'sklearn', 'matplotlib', 'orbax', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "--loss" in shown.stdout
+    assert "gan_jax/losses.py" in shown.stdout

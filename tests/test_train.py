@@ -1,0 +1,293 @@
+"""Whole runs on the ring: what they leave behind, that they go on bit for bit however they ended, and how they refuse."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax.checkpoint import Checkpoints, digest
+from gan_jax.config import save_config
+from gan_jax.data import load
+from gan_jax.errors import InputError, RunError
+from gan_jax.run_dir import RunDir, load_run
+from gan_jax.train import dry_run, train
+
+ROOT = Path(__file__).parent.parent
+
+
+def log_of(run_dir):
+    """metrics.jsonl without the clock."""
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def final_digest(run_dir):
+    return digest(load_run(run_dir, print)[3])
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """A run that nothing disturbed."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    train(tiny, run_dir)
+    return run_dir
+
+
+def test_a_run_directory(tiny, whole):
+    assert [line["step"] for line in log_of(whole)] == [4, 6, 8, 12, 16, 18, 20, 24]
+    assert all(np.isfinite(list(line.values())).all() for line in log_of(whole))
+    assert ["eval/modes" in line for line in log_of(whole)] == [False, False, False, True, False, False, False, True]
+    assert sorted(path.name for path in (whole / "samples").iterdir()) == [
+        "interpolation.png", "real.png", "step-00000000.png", "step-00000012.png", "step-00000024.png",
+    ]  # fmt: skip
+    environment = json.loads((whole / "environment.json").read_text())
+    assert environment["status"] == "finished"
+    assert environment["dispatch"] == "scan"
+    assert environment["jax"] == jax.__version__
+    assert environment["data"]["checksum"] == load("ring", 0, 1).checksum
+    assert "tiny" in (whole / "report.html").read_text()
+
+
+def test_running_a_finished_run_again_changes_nothing(tiny, whole):
+    before, state = log_of(whole), final_digest(whole)
+    train(tiny, whole)
+    assert log_of(whole) == before
+    assert final_digest(whole) == state
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(("moment", "lives"), [("log", (2, 3, 4)), ("save", (2, 2, 2)), ("show", (3, 2))])
+def test_cut_off_anywhere_and_resumed_it_is_the_same_run(tiny, whole, tmp_path, monkeypatch, moment, lives):
+    """Each life ends at its n-th call of what touches the disk; the same command goes on each time."""
+    owner = Checkpoints if moment == "save" else RunDir
+    original = getattr(owner, moment)
+    for life in lives:
+        calls = []
+
+        def die(*arguments, life=life, calls=calls):
+            calls.append(1)
+            if len(calls) == life:
+                raise Killed
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, moment, die)
+        with pytest.raises(Killed):
+            train(tiny, tmp_path / "run")
+        monkeypatch.setattr(owner, moment, original)
+    train(tiny, tmp_path / "run")
+    assert log_of(tmp_path / "run") == log_of(whole)
+    assert final_digest(tmp_path / "run") == final_digest(whole)
+
+
+def test_half_a_line_in_the_log_is_forgotten(tiny, whole, tmp_path, monkeypatch):
+    def die(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "save", lambda self, state, save=Checkpoints.save: (
+            die() if int(state.step) == 18 else save(self, state)))  # fmt: skip
+        train(tiny, tmp_path / "run")
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as log:
+        log.write('{"step": 20, "d/lo')
+    train(tiny, tmp_path / "run")
+    assert log_of(tmp_path / "run") == log_of(whole)
+
+
+def command(*flags, script="train.py"):
+    """A command as a user types it; the ring at the size of `tiny`."""
+    sizes = "--batch 16 --g_width 8 --d_width 8 --g_depth 1 --d_depth 1 --eval_samples 100"
+    recipe = [str(ROOT / "experiments/toy/ring.py"), *sizes.split()] if script == "train.py" else []
+    return [sys.executable, str(ROOT / "experiments" / script), *recipe, *map(str, flags)]
+
+
+def run(*flags, script="train.py"):
+    return subprocess.run(command(*flags, script=script), capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_the_command_survives_sigkill_and_sigterm(tmp_path):
+    """Killed for real at some moment, then terminated, then finished: equal to the run that nothing stopped."""
+    flags = "--steps 4000 --save_every 50 --log_every 100 --eval_every 4000 --run_dir".split()
+    killed = tmp_path / "killed"
+
+    def newest():
+        return max((int(path.name) for path in (killed / "checkpoints").glob("*") if path.name.isdigit()), default=0)
+
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 1)):
+        seen, deadline = newest(), time.monotonic() + 60
+        process = subprocess.Popen(command(*flags, killed), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        while newest() <= seen + 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        error = process.communicate(timeout=60)[1]
+        assert process.returncode == code, error
+    assert error.splitlines()[-1].startswith("error: stopped by SIGTERM at step ")
+    assert "Traceback" not in error
+    assert json.loads((killed / "environment.json").read_text())["status"].startswith("stopped by SIGTERM")
+    for run_dir in (killed, tmp_path / "whole"):
+        ended = run(*flags, run_dir)
+        assert ended.returncode == 0, ended.stderr
+    assert log_of(killed) == log_of(tmp_path / "whole")
+    assert final_digest(killed) == final_digest(tmp_path / "whole")
+
+
+def test_training_that_breaks_stops_at_that_step_and_keeps_the_last_good_checkpoint(tiny, tmp_path):
+    """A loss that turns into NaN at the tenth step, the checkpoints being at 6, 12, ..."""
+    loss = tmp_path / "mine.py"
+    loss.write_text("def f(real, fake):\n    return (real - fake).mean(), -fake.mean() * 1e38\n")
+    broken = replace(tiny, loss=f"{loss}:f", penalty=None, g_lr=1e3, save_every=1)
+    with pytest.raises(RunError) as error:
+        train(broken, tmp_path / "run")
+    step = int(str(error.value).split("step ")[1].split(":")[0])
+    with Checkpoints(tmp_path / "run", read_only=True) as checkpoints:
+        assert max(checkpoints.steps(), default=0) == step - 1
+    assert "g/" in str(error.value) or "d/" in str(error.value)
+    assert "training broke" in json.loads((tmp_path / "run" / "environment.json").read_text())["status"]
+    assert all(np.isfinite(list(line.values())).all() for line in log_of(tmp_path / "run"))
+
+
+def test_a_directory_of_another_config_is_refused_and_untouched(tiny, whole):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    with pytest.raises(InputError, match="another config .g_lr: 0.001 -> 0.5.; choose another --run_dir"):
+        train(replace(tiny, g_lr=0.5), whole)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def test_other_data_under_the_same_name_is_refused(tiny, tmp_path):
+    np.savez(tmp_path / "d.npz", images=np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8))
+    config = replace(tiny, data=str(tmp_path / "d.npz"))
+    begun = RunDir(tmp_path / "run", config, load(config.data, 0, 16))
+    begun.note()
+    begun.close()
+    np.savez(tmp_path / "d.npz", images=np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(InputError, match="is not what .* was begun on"):
+        train(config, tmp_path / "run")
+
+
+def test_two_trainings_in_one_directory(tiny, tmp_path):
+    data = load("ring", 0, 16)
+    first = RunDir(tmp_path / "run", tiny, data)
+    with pytest.raises(InputError, match="another process is training"):
+        RunDir(tmp_path / "run", tiny, data)
+    first.close()
+    RunDir(tmp_path / "run", tiny, data).close()
+
+
+def test_a_directory_that_is_no_run(tiny, tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(InputError, match="not a run directory"):
+        train(tiny, tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        train(tiny, tmp_path / "thesis.txt")
+    with pytest.raises(InputError, match="cannot write"):
+        train(tiny, tmp_path / "thesis.txt" / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
+    train(replace(tiny, steps=6), tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    save_config(replace(tiny, steps=6), tmp_path / "config.json")
+    ended = subprocess.run(
+        [sys.executable, "experiments/train.py", str(tmp_path / "config.json"), "--run_dir", str(tmp_path / "run")],
+        capture_output=True, text=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "no checkpoint in" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--loss hing", "unknown loss 'hing': did you mean 'hinge'? known: hinge, least_squares"),
+        ("--penalty r1r2", "unknown penalty 'r1r2': did you mean 'r1_r2'?"),
+        ("--augment flap", "unknown augment 'flap'"),
+        ("--model mpl", "unknown model 'mpl': did you mean 'mlp'? known: dcgan, mlp"),
+        ("--data rign", "unknown data 'rign': did you mean 'ring'?"),
+        ("--model dcgan", "unknown option of dcgan's Generator 'g_depth': did you mean 'g_width'? known: g_norm, g_width"),
+        ("--augment translation", "translation needs images [B, H, W, C], got (16, 2)"),
+        ("--loss nowhere.py:f", "no file nowhere.py"),
+        ("--loss nowhere.such:f", "'nowhere.such' cannot be imported"),
+        ("--g_norm spectral", "norm must be one of none, batch, layer"),
+        ("--d_norm instance", "norm must be one of none, batch, layer, spectral"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tiny, tmp_path, flags, words):
+    (flag, value), run_dir = flags.split(), tmp_path / "run"
+    with pytest.raises(InputError) as error:
+        train(replace(tiny, **{flag.removeprefix("--"): value}), run_dir)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not run_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise RuntimeError('not today')", ["mine.py:2", "RuntimeError: not today", "(16,), (16,)", "two scalars"]),
+        ("return real - fake, fake", ["must return two scalars", "(16,)"]),
+        ("return real.mean()", ["must return two scalars", "()"]),
+        ("return real.mean() @ fake, 0.0", ["mine.py:2", "two scalars"]),
+    ],
+)
+def test_an_error_in_a_users_loss_names_their_line_and_the_shapes(tiny, tmp_path, body, words):
+    (tmp_path / "mine.py").write_text(f"def margin(real, fake):\n    {body}\n")
+    with pytest.raises(InputError) as error:
+        train(replace(tiny, loss=f"{tmp_path}/mine.py:margin"), tmp_path / "run")
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_users_own_functions_play(tiny, tmp_path):
+    """A loss and a penalty in a file of one's own, by one flag each."""
+    (tmp_path / "mine.py").write_text(
+        "import jax\n"
+        "def margin(real, fake):\n    return jax.nn.relu(1 - real + fake).mean(), -fake.mean()\n"
+        "def small(critic, real, fake, key):\n    return (critic(real) ** 2).mean()\n"
+    )
+    config = replace(tiny, loss=f"{tmp_path}/mine.py:margin", penalty=f"{tmp_path}/mine.py:small", steps=4)
+    train(config, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["status"] == "finished"
+
+
+def test_dry_run_says_what_and_writes_nothing(tiny, tmp_path):
+    text = dry_run(tiny, tmp_path / "run")
+    # G: 2*8 + 8 and 8*2 + 2. D: 2*8 + 8 and 8 + 1.
+    assert "generator 42, discriminator 33" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_seed_the_same_log_another_seed_another(tiny, whole, tmp_path):
+    for seed in (0, 1):
+        train(replace(tiny, seed=seed), tmp_path / str(seed))
+    assert log_of(tmp_path / "0") == log_of(whole)
+    assert log_of(tmp_path / "1") != log_of(whole)
+
+
+def test_evaluate_and_sample_a_run(whole, tmp_path):
+    evaluated = run(whole, "--samples", 300, "--out", tmp_path / "evaluation.json", script="evaluate.py")
+    assert evaluated.returncode == 0, evaluated.stderr
+    result = json.loads((tmp_path / "evaluation.json").read_text())
+    assert 0 <= result["metrics"]["high_quality"] <= 1
+    assert "300 samples" in result["fake"]
+    assert "high_quality" in evaluated.stdout
+    sampled = run(whole, "--samples", 7, "--out", tmp_path / "samples", script="sample.py")
+    assert sampled.returncode == 0, sampled.stderr
+    with np.load(tmp_path / "samples" / "samples-seed0.npz") as archive:
+        assert archive["samples"].shape == (7, 2)
+        assert archive["z"].shape == (7, 2)
+    missing = run(tmp_path / "nothing", script="sample.py")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "not a run directory" in missing.stderr
