@@ -8,6 +8,7 @@ from gan_jax.config import Config
 CONFIG = Config(
     data="digits",
     model="mlp",
+    g_norm="batch",
     d_norm="spectral",
     loss="hinge",
     augment="translation",
@@ -15,5 +16,7 @@ CONFIG = Config(
     d_lr=8e-4,
     b1=0.0,
     b2=0.99,
-    steps=10_000,
+    steps=20_000,
+    eval_every=2_000,
+    save_every=2_000,
 )

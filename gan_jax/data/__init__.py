@@ -80,8 +80,9 @@ NAMES = ("digits", "ring", "grid", "tfds:NAME", "PATH.npz", "PATH/ (a folder of 
 def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> Data:
     """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides.
 
-    Names are those of `NAMES`; class sub-folders of a folder of images become labels. `data_dir` is where `tfds:NAME` looks (see `gan_jax.data.tfds`). A batch may hold more
-    rows than there are (then some come twice or more): every epoch is covered exactly all the same.
+    Names are those of `NAMES`; class sub-folders of a folder of images become labels; `data_dir` is where `tfds:NAME`
+    looks (`gan_jax.data.tfds`). A batch may hold more rows than there are (then some come twice or more): every epoch is
+    covered exactly all the same.
 
     Raises `InputError` for an unknown name, a path that is not there, unreadable data, an impossible seed or size.
     """
@@ -117,11 +118,11 @@ def _read(name: str, data_dir: str | None) -> Source:
     if name.startswith("tfds:"):
         return tfds.tfds(name.removeprefix("tfds:"), data_dir)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():  # "" is the working directory to pathlib
         return images.folder(path)
     if path.suffix == ".npz" and path.is_file():
         return images.npz(path)
-    if path.exists():
+    if name and path.exists():
         raise InputError(f"data {name!r} is neither a folder nor an .npz file; known: {', '.join(NAMES)}")
     if path.suffix == ".npz" or "/" in name:
         raise InputError(f"data {name!r}: no such file or folder; known: {', '.join(NAMES)}")

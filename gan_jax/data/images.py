@@ -39,7 +39,7 @@ def source(name: str, train: Split, test: Split | None) -> Source:
     num_classes = 0
     if train.labels is not None:
         low, high = (int(pick([pick(train.labels), pick(test.labels)])) for pick in (np.min, np.max))
-        if low < 0 or high >= len(train.labels):
+        if low < 0 or high >= len(train.labels) + len(test.labels):
             raise InputError(f"{name}: labels must be 0..K-1 for K classes, found {low}..{high}")
         num_classes = high + 1
     return Source(train, test, num_classes, to_float, show, pack, evaluator)
@@ -99,22 +99,25 @@ def npz(path: Path) -> Source:
 
 def read_npz(path: Path) -> tuple[Split, Split | None]:
     """The train and test split of an .npz, as `npz` reads them; no test split is None."""
-    allowed = " or ".join("/".join(layout) for layout in LAYOUTS)
     try:
-        file = np.load(path, allow_pickle=False)
-    except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
+        stream = open(path, "rb")  # ours to close: np.load leaves it open when it fails
+    except OSError as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise InputError(f"{path}: a single array, not an .npz: numpy.savez(FILE, images=..., labels=...) writes one")
-    with file:
+    with stream:
+        try:
+            file = np.load(stream, allow_pickle=False)
+        except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
+            raise InputError(f"{path}: not a readable .npz file ({error})") from error
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: a single array, not an .npz: numpy.savez(FILE, images=..., labels=...) writes one")
         found = [layout for layout in LAYOUTS if layout[0] in file.files]
         if len(found) != 1:
             which = "several of the known layouts" if found else "none of the known layouts"
+            allowed = " or ".join("/".join(layout) for layout in LAYOUTS)
             raise InputError(f"{path}: {which} (found {', '.join(file.files) or 'no array'}; allowed {allowed})")
         keys = [key if key in file.files else None for key in (*found[0], None, None)][:4]
-        for label, images in ((1, 0), (3, 2)):
-            if keys[label] and not keys[images]:
-                raise InputError(f"{path}: {keys[label]} without {found[0][images]}")
+        if keys[3] and not keys[2]:
+            raise InputError(f"{path}: {keys[3]} without {found[0][2]}")
         train = _split(file, path, keys[0], keys[1])
         return train, _split(file, path, keys[2], keys[3]) if keys[2] else None
 
@@ -140,7 +143,7 @@ def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
         raise InputError(f"{path}: {labels_key} is {labels.dtype}, must be whole numbers 0..K-1")
     if labels.shape not in ((len(stored),), (len(stored), 1)):
         raise InputError(f"{path}: {labels_key} is {labels.shape}, must be one label for each of {len(stored)} images")
-    return Split(stored, labels.reshape(-1).clip(-1, 2**31 - 1).astype(np.int32))
+    return Split(stored, labels.reshape(-1).astype(np.int64).clip(-1, 2**31 - 1).astype(np.int32))
 
 
 def _member(file, path: Path, key: str) -> np.ndarray:

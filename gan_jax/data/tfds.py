@@ -84,27 +84,25 @@ def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | Non
     with _quiet():
         try:
             builder = tfds.builder_from_directory(str(prepared))
-            features, sizes = builder.info.features, {k: v.num_examples for k, v in builder.info.splits.items()}
+            features, splits = builder.info.features, list(builder.info.splits)
         except Exception as error:  # whatever a damaged JSON file provokes in there
             raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
         features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
         image = features.get("image")
         if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
             raise InputError(
-                f"tfds:{name}: a feature `image` of 8-bit images is needed, it has {', '.join(features) or 'none'}"
+                f"tfds:{name}: a feature `image` of 8-bit images is needed, it has {', '.join(sorted(features)) or 'none'}"
             )
         if None in image.shape or image.shape[-1] not in (1, 3):
             raise InputError(f"tfds:{name}: images must be of one size with 1 or 3 channels, they are {image.shape}")
         labelled = isinstance(features.get("label"), tfds.features.ClassLabel)
-        train = "train" if "train" in sizes else next(iter(sizes))
-        test = next((split for split in ("test", "validation") if split in sizes and split != train), None)
+        train = "train" if "train" in splits else next(iter(splits), "train")
+        test = next((split for split in ("test", "validation") if split in splits and split != train), None)
         try:
-            splits = [
-                _read(builder.as_data_source(split), image.shape, labelled) for split in (train, test) if split is not None
-            ]
+            read = [_read(builder.as_data_source(split), image.shape, labelled) for split in (train, test) if split]
         except Exception as error:  # a cut-off or changed file: array_record, protobuf and Pillow each raise their own
             raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
-    return splits[0], splits[1] if test else None
+    return read[0], read[1] if test else None
 
 
 def _read(records, shape: tuple[int, ...], labelled: bool) -> Split:

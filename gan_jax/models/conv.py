@@ -8,14 +8,14 @@ is linear in each of the three, so each map's two derivatives are the other two 
 stock operations leaves this family: the weight gradient of a transposed convolution, and the second derivative of a
 strided one (which every gradient penalty needs), become reversed windows over dilated inputs, which XLA's CPU compiler
 keeps from its fast kernels: up to 50 times slower. Here no derivative of any order leaves the family, and each of the
-three maps is lowered to a form that is fast (on accelerators: the form that automatic differentiation has as well).
+three maps is lowered to a form that is fast, inside `scan` and `cond` too (on accelerators: to the form that automatic
+differentiation gives it).
 
 The price: reverse mode only. `jax.grad` of `jax.grad` is fine; `jax.jvp`, `jax.jacfwd` and `jax.hessian` raise.
 Channels last; one, two or three spatial dimensions; both operands of one dtype (bfloat16 is summed in float32).
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -99,7 +99,7 @@ def weight_gradient(
     x [B, *size, C_in], y [B, *out, C_out] -> [*window, C_in / groups, C_out]. Raises ValueError where the shapes do not fit.
     """
     window = _per_dimension("window", window, x.ndim - 2)
-    kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // groups, y.shape[-1]), y.dtype)
+    kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // max(groups, 1), y.shape[-1]), y.dtype)
     _check_operands("x", x, kernel, groups)
     geometry = _geometry(x, kernel, strides, padding, groups)
     if y.shape[:-1] != (x.shape[0], *geometry.out):
@@ -131,39 +131,7 @@ class _Geometry:
         return list(zip(self.size, self.window, self.strides, (pad[0] for pad in self.padding), self.out, strict=True))
 
 
-# The family: each map's derivatives are the two others, and that is the whole of it.
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(x: Array, k: Array, geometry: _Geometry) -> Array:
-    return _lower_convolve(x, k, geometry)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
-    return _lower_transpose(y, k, geometry)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
-    return _lower_weight_gradient(x, y, geometry)
-
-
-_convolve.defvjp(
-    lambda x, k, geometry: (_convolve(x, k, geometry), (x, k)),
-    lambda geometry, xk, y: (_transpose(y, xk[1], geometry), _weight_gradient(xk[0], y, geometry)),
-)
-_transpose.defvjp(
-    lambda y, k, geometry: (_transpose(y, k, geometry), (y, k)),
-    lambda geometry, yk, x: (_convolve(x, yk[1], geometry), _weight_gradient(x, yk[0], geometry)),
-)
-_weight_gradient.defvjp(
-    lambda x, y, geometry: (_weight_gradient(x, y, geometry), (x, y)),
-    lambda geometry, xy, k: (_transpose(xy[1], k, geometry), _convolve(xy[0], k, geometry)),
-)
-
-
-# The lowerings: one `lax` convolution each.
+# The lowerings, one `lax` convolution each.
 
 
 def _lax(x: Array, k: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]], **options) -> Array:
@@ -221,9 +189,17 @@ def _stock_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
     return lax.conv_general_dilated(x, y, (1,) * len(padding), padding, dimension_numbers=layout, **options)
 
 
-def _lowering(stock: Callable, on_cpu: Callable) -> Callable:
-    """The map as compiled: `stock` on accelerators; on CPU `on_cpu`, for each group and each member of a `vmap` by itself,
-    since XLA's CPU compiler has no fast kernel for groups: their weight gradient was 130 times slower than this."""
+def _plain_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
+    """The same with its axes moved by hand, to the one layout that the fast kernels know. XLA's CPU compiler would move them
+    too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group only."""
+    padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
+    x, y = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
+    return jnp.moveaxis(_lax(x, y, (1,) * len(padding), padding, rhs_dilation=geometry.strides), 0, -2)
+
+
+def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
+    """One of the maps, f(a, b, geometry), as it is compiled: `stock` on accelerators; on CPU `on_cpu`, for each group and each
+    member of a `vmap` by itself: XLA's CPU compiler has no fast kernel for groups (their weight gradient: 130 times slower)."""
 
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
         def groups_apart(a: Array, b: Array) -> Array:
@@ -247,12 +223,26 @@ def _lowering(stock: Callable, on_cpu: Callable) -> Callable:
 
         return lax.platform_dependent(a, b, cpu=apart, default=together), True
 
-    return batchable
+    return jax.custom_vjp(batchable, nondiff_argnums=(2,))
 
 
-_lower_convolve = _lowering(_stock_convolve, _stock_convolve)
-_lower_transpose = _lowering(_stock_transpose, _phase_transpose)
-_lower_weight_gradient = _lowering(_stock_weight_gradient, _stock_weight_gradient)
+_convolve = _bilinear(_stock_convolve, _stock_convolve)
+_transpose = _bilinear(_stock_transpose, _phase_transpose)
+_weight_gradient = _bilinear(_stock_weight_gradient, _plain_weight_gradient)
+
+# The family: each map's derivatives are the two others, and that is the whole of it.
+_convolve.defvjp(
+    lambda x, k, geometry: (_convolve(x, k, geometry), (x, k)),
+    lambda geometry, xk, y: (_transpose(y, xk[1], geometry), _weight_gradient(xk[0], y, geometry)),
+)
+_transpose.defvjp(
+    lambda y, k, geometry: (_transpose(y, k, geometry), (y, k)),
+    lambda geometry, yk, x: (_convolve(x, yk[1], geometry), _weight_gradient(x, yk[0], geometry)),
+)
+_weight_gradient.defvjp(
+    lambda x, y, geometry: (_weight_gradient(x, y, geometry), (x, y)),
+    lambda geometry, xy, k: (_transpose(xy[1], k, geometry), _convolve(xy[0], k, geometry)),
+)
 
 
 def _swap_channels(kernel: Array, groups: int) -> Array:
@@ -271,7 +261,7 @@ def _check_operands(name: str, x: Array, kernel: Array, groups: int) -> None:
             f"{name} must be [B, *size, C_in] and the kernel [*window, C_in / groups, C_out] with one to three spatial "
             f"dimensions, got {x.shape} and {kernel.shape}"
         )
-    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+    if groups < 1 or x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
         raise ValueError(f"the channels of {name} {x.shape} and kernel {kernel.shape} do not fit with groups={groups}")
     if x.dtype != kernel.dtype:
         raise ValueError(f"{name} {x.shape} is {x.dtype} and the kernel {kernel.shape} is {kernel.dtype}: cast one")

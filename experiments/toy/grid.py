@@ -1,0 +1,28 @@
+"""25 Gaussians on a grid (spacing 2, standard deviation 0.05): does the generator find every mode?
+
+    python experiments/train.py experiments/toy/grid.py
+"""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data="grid",
+    model="mlp",
+    z_dim=2,
+    g_width=128,
+    g_depth=3,
+    d_width=128,
+    d_depth=3,
+    d_fourier=32,
+    loss="relativistic",
+    penalty="r1_r2",
+    gamma=0.01,
+    gamma_final=0.0003,
+    g_lr=6e-3,
+    g_lr_final=6e-5,
+    d_lr=3e-3,
+    d_lr_final=3e-5,
+    batch=128,
+    steps=8_000,
+    eval_samples=2_500,
+)

@@ -1,0 +1,47 @@
+"""Every recipe is found, reads as a recipe should, and trains two tiny steps."""
+
+import ast
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_jax.config import load_recipe
+from gan_jax.train import train
+
+ROOT = Path(__file__).parent.parent
+RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """28x28 images without labels, in place of a data set that has to be downloaded."""
+    path = tmp_path_factory.mktemp("data") / "noise.npz"
+    np.savez(path, images=np.random.RandomState(0).randint(0, 256, (200, 28, 28, 1), np.uint8))
+    return path
+
+
+def test_there_are_recipes():
+    assert {path.stem for path in RECIPES} >= {"digits", "mnist_dcgan", "ring", "grid"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_a_docstring_and_a_config(path):
+    tree = ast.parse(path.read_text())
+    assert f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}" in ast.get_docstring(tree)
+    assert len(path.read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_trains_two_tiny_steps(path, tmp_path, images):
+    recipe = load_recipe(path)
+    config = replace(recipe, steps=2, batch=8, g_width=4, d_width=4, eval_samples=200, log_every=1)
+    if config.data.startswith("tfds:"):
+        config = replace(config, data=str(images))
+    train(config, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert any(name.startswith("eval/") for name in lines[-1])
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
