@@ -1,11 +1,13 @@
 """What the convolutions of `gan_jax/models/conv.py` are worth on this machine: `python experiments/benchmark.py`.
 
-Side by side in one process: single layers and whole GAN steps with our convolutions, with those of stock `lax`, with two other
-ways to change the resolution, and, where it is installed, with PyTorch (eager, as many threads); then steps one by one
-against a compiled loop. A time is the median of --repeats runs, taken in turns, after one run each to warm up.
+Side by side in one process: one layer and whole GAN steps with our convolutions, with those of stock `lax`, with a generator
+that repeats pixels, and, where it is installed, with PyTorch (eager, as many threads); then a step by itself against the
+same step inside `cond` and `scan`. A time is the median of --repeats runs in turns; a ratio is to the section's first.
 """
 
+import functools
 import importlib.util
+import itertools
 import json
 import os
 import statistics
@@ -20,22 +22,15 @@ from gan_jax.errors import InputError
 
 BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
 GAMMA = 10.0  # of WGAN-GP
-
-
-class Row(NamedTuple):
-    section: str
-    what: str
-    ms: float
-    ratio: float  # to the first row of its section
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 class Layers(NamedTuple):
-    """How a network halves and doubles the resolution, and the shape of a kernel from a to b channels for either."""
+    """How a network halves the resolution, with 4x4 kernels, and doubles it: f(x, kernel)."""
 
     down: Callable
     up: Callable
-    down_shape: Callable = lambda a, b: (4, 4, a, b)
-    up_shape: Callable = lambda a, b: (4, 4, a, b)
+    up_window: int = 4
 
 
 def main() -> None:
@@ -51,33 +46,32 @@ def main() -> None:
     if options.json and not options.json.parent.is_dir():
         raise InputError(f"--json {options.json}: there is no folder {options.json.parent}")
 
-    rows = []
-    for section, cases in sections(options.width):
+    image = f"{SIZE}x{SIZE}x{CHANNELS}, batch {BATCH}, width {options.width}"
+    sections = {
+        f"weight gradient, 4x4 stride-2 transposed convolution, 14x14x64 to 28x28x32, batch {BATCH}": weight_gradients,
+        f"DCGAN step, {image}": lambda: gan_steps(options.width, wgan=False),
+        f"WGAN-GP step (1 D, 1 G), {image}": lambda: gan_steps(options.width, wgan=True),
+        f"4 steps of descent, 3x3 convolution, 14x14x32 to 64, batch {BATCH}": convolution_loops,
+        "20 steps of descent, MLP 128-128-128, batch 128": mlp_loops,
+    }
+    lines, rows = [], []
+    for section, make_cases in sections.items():
         print(f"measuring: {section}", flush=True)
-        times = measure(cases(), options.repeats)
-        first = next(iter(times.values()))
-        rows += [Row(section, what, ms, ms / first) for what, ms in times.items()]
-    print("\n" + table(rows))
+        times = measure(make_cases(), options.repeats)
+        lines += ["", f"{section:<96} {'median ms':>10} {'ratio':>6}"]
+        for what, ms in times.items():
+            ratio = ms / next(iter(times.values()))
+            lines.append(f"    {what:92} {ms:10.2f} {ratio:6.2f}")
+            rows.append({"section": section, "what": what, "ms": ms, "ratio": ratio})
+    print("\n".join(lines))
     if options.json:
-        result = {"environment": environment(), "rows": [row._asdict() for row in rows]}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"written to {options.json}")
-
-
-def sections(width: int) -> list[tuple[str, Callable[[], dict[str, Callable]]]]:
-    """(title, what makes {what: function to time}). The first of each is what the others are compared with."""
-    image = f"{SIZE}x{SIZE}x{CHANNELS}, batch {BATCH}, width {width}"
-    return [
-        (f"weight gradient of a 4x4 stride-2 transposed convolution, 14x14x{2 * width} to 28x28x{width}", lambda: layer(width)),
-        (f"DCGAN step, {image}", lambda: gan_steps(width, wgan=False)),
-        (f"WGAN-GP step (1 D, 1 G), {image}", lambda: gan_steps(width, wgan=True)),
-        ("4 steps of descent: a 3x3 convolution, 14x14x32 to 64, batch 64", convolution_loops),
-        ("100 steps of descent: an MLP 128-128-128, batch 64", mlp_loops),
-    ]
+        versions = {name: metadata.version(name) for name in ("jax", "torch") if importlib.util.find_spec(name)}
+        options.json.write_text(json.dumps({"versions": versions, "cores": CORES, "rows": rows}, indent=2) + "\n")
+        print(f"\nwritten to {options.json}")
 
 
 def measure(cases: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Median ms of each. A case has the machine to itself from its own warm-up call on: threads of another may still spin."""
+    """Median ms of each. Each timed run follows an untimed one: threads of the case before it may still be spinning."""
     times = {what: [] for what in cases}
     for turn in range(repeats + 1):  # turn 0 compiles
         for what, run in cases.items():
@@ -89,23 +83,6 @@ def measure(cases: dict[str, Callable], repeats: int) -> dict[str, float]:
     return {what: statistics.median(ms) for what, ms in times.items()}
 
 
-def table(rows: list[Row]) -> str:
-    lines, section = [], None
-    for row in rows:
-        if row.section != section:
-            section = row.section
-            lines += ["", section, f"  {'':44} {'median ms':>10} {'ratio':>7}"]
-        lines.append(f"  {row.what:44} {row.ms:10.2f} {row.ratio:7.2f}")
-    return "\n".join([*lines[1:], ""])
-
-
-def environment() -> dict:
-    import jax
-
-    found = {name: metadata.version(name) for name in ("jax", "jaxlib", "torch") if importlib.util.find_spec(name)}
-    return {"versions": found, "device": jax.devices()[0].device_kind, "cores": len(os.sched_getaffinity(0))}
-
-
 def layer_kinds() -> dict[str, Layers]:
     import jax.numpy as jnp
     from jax import lax
@@ -113,107 +90,79 @@ def layer_kinds() -> dict[str, Layers]:
     from gan_jax.models.conv import convolve, convolve_transpose
 
     layout = ("NHWC", "HWIO", "NHWC")
-
-    def space_to_depth(x):
-        b, h, w, c = x.shape
-        return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)
-
-    def depth_to_space(x):
-        b, h, w, c = x.shape
-        return x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, c // 4)
-
     ours = Layers(lambda x, k: convolve(x, k, 2, 1), lambda x, k: convolve_transpose(x, k, 2, 1))
-    return {
-        "ours": ours,
-        "stock lax": Layers(
-            lambda x, k: lax.conv_general_dilated(x, k, (2, 2), [(1, 1)] * 2, dimension_numbers=layout),
-            lambda x, k: lax.conv_transpose(x, k, (2, 2), "SAME", dimension_numbers=layout),
-        ),
-        "ours, G by nearest neighbour + 3x3": ours._replace(
-            up=lambda x, k: convolve(jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), k), up_shape=lambda a, b: (3, 3, a, b)
-        ),
-        "ours, 3x3 with depth-to-space and back": Layers(
-            lambda x, k: convolve(space_to_depth(x), k),
-            lambda x, k: depth_to_space(convolve(x, k)),
-            lambda a, b: (3, 3, 4 * a, b),
-            lambda a, b: (3, 3, a, 4 * b),
-        ),
-    }
+    stock = Layers(
+        lambda x, k: lax.conv_general_dilated(x, k, (2, 2), [(1, 1)] * 2, dimension_numbers=layout),
+        lambda x, k: lax.conv_transpose(x, k, (2, 2), "SAME", dimension_numbers=layout),
+    )
+    nearest = Layers(ours.down, lambda x, k: convolve(jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), k), up_window=3)
+    return {"ours": ours, "stock lax": stock, "ours, G by nearest neighbour + 3x3": nearest}
 
 
-def layer(width: int) -> dict[str, Callable]:
+def weight_gradients() -> dict[str, Callable]:
     import jax
     import jax.numpy as jnp
 
-    x = jax.random.normal(jax.random.key(0), (BATCH, 14, 14, 2 * width))
-    kernel = jax.random.normal(jax.random.key(1), (4, 4, 2 * width, width))
-    kinds = layer_kinds()
+    x = jax.random.normal(jax.random.key(0), (BATCH, 14, 14, 64))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 64, 32))
 
-    def case(up):
-        gradient = jax.jit(jax.grad(lambda k: jnp.square(up(x, k)).mean()))
-        return lambda: jax.block_until_ready(gradient(kernel))
+    def case(layers):
+        gradient = jax.jit(jax.grad(lambda kernel, x: jnp.square(layers.up(x, kernel)).mean()))
+        return lambda: jax.block_until_ready(gradient(kernel, x))
 
-    return {name: case(kinds[name].up) for name in ("ours", "stock lax")}
+    return {name: case(layers) for name, layers in layer_kinds().items() if layers.up_window == 4}
 
 
 def gan_steps(width: int, wgan: bool) -> dict[str, Callable]:
-    cases = {name: jax_gan(layers, (width, 2 * width, 4 * width), wgan) for name, layers in layer_kinds().items()}
-    if importlib.util.find_spec("torch"):
-        cases["PyTorch, eager"] = torch_gan((width, 2 * width, 4 * width), wgan)
-    return cases
+    widths = (width, 2 * width, 4 * width)
+    cases = {name: jax_gan(layers, widths, wgan) for name, layers in layer_kinds().items()}
+    return cases | ({"PyTorch, eager": torch_gan(widths, wgan)} if importlib.util.find_spec("torch") else {})
 
 
 def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
-    """D: halvings with leaky ReLU, a linear head. G: a linear map, doublings with batch norm and ReLU, tanh. One step of each."""
+    """A step of D (halvings, leaky ReLU) and one of G (doublings, batch norm, ReLU, tanh), each with a linear map."""
     import jax
     import jax.numpy as jnp
     import optax
 
-    sizes = list(zip((CHANNELS, *widths), widths, strict=False))
-    small = SIZE >> len(widths)
+    from gan_jax.losses import non_saturating, wasserstein
+    from gan_jax.penalties import gradient_penalty
+
+    loss = wasserstein if wgan else non_saturating
+    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
     tx = optax.adam(2e-4, 0.5)
 
     def init(key):
-        keys = iter(jax.random.split(key, 2 + 2 * len(widths)))
-
-        def normal(*shape):
-            return 0.02 * jax.random.normal(next(keys), shape)
-
-        g = {"in": normal(Z_DIM, small * small * widths[-1]), "up": [normal(*layers.up_shape(b, a)) for a, b in sizes[::-1]]}
-        g |= {"scale": [jnp.ones(b) for _, b in sizes[::-1]], "bias": [jnp.zeros(b) for _, b in sizes[::-1]]}
-        d = {"down": [normal(*layers.down_shape(a, b)) for a, b in sizes], "out": normal(small * small * widths[-1], 1)}
+        keys = iter(jax.random.split(key, 2 + 2 * len(stages)))
+        normal = lambda *shape: 0.02 * jax.random.normal(next(keys), shape)  # noqa: E731
+        up = [(normal(*(layers.up_window,) * 2, b, a), jnp.ones(b), jnp.zeros(b)) for a, b in reversed(stages)]
+        g = normal(Z_DIM, small * small * widths[-1]), up
+        d = [normal(4, 4, a, b) for a, b in stages], normal(small * small * widths[-1], 1)
         return g, d, tx.init(g), tx.init(d)
 
     def generate(g, z):
-        x = (z @ g["in"]).reshape(-1, small, small, widths[-1])
-        for kernel, scale, bias in zip(g["up"], g["scale"], g["bias"], strict=True):
+        x = (z @ g[0]).reshape(-1, small, small, widths[-1])
+        for kernel, scale, bias in g[1]:
             x = (x - x.mean((0, 1, 2))) * jax.lax.rsqrt(x.var((0, 1, 2)) + 1e-5) * scale + bias
             x = layers.up(jax.nn.relu(x), kernel)
         return jnp.tanh(x)
 
     def judge(d, x):
-        for kernel in d["down"]:
+        for kernel in d[0]:
             x = jax.nn.leaky_relu(layers.down(x, kernel), 0.2)
-        return (x.reshape(x.shape[0], -1) @ d["out"])[:, 0]
+        return (x.reshape(x.shape[0], -1) @ d[1])[:, 0]
 
-    def d_loss(d, g, real, z, share):
-        fake = jax.lax.stop_gradient(generate(g, z))
-        if not wgan:
-            return jax.nn.softplus(-judge(d, real)).mean() + jax.nn.softplus(judge(d, fake)).mean()
-        gradient = jax.grad(lambda x: judge(d, x).sum())(share * real + (1 - share) * fake)
-        penalty = jnp.square(jnp.sqrt(jnp.square(gradient).sum((1, 2, 3)) + 1e-12) - 1).mean()
-        return judge(d, fake).mean() - judge(d, real).mean() + GAMMA * penalty
-
-    def g_loss(g, d, z):
-        logits = judge(d, generate(g, z))
-        return -logits.mean() if wgan else jax.nn.softplus(-logits).mean()
+    def d_loss(d, fake, real, key):
+        d_loss, _ = loss(judge(d, real), judge(d, fake))
+        return d_loss + GAMMA * gradient_penalty(lambda x: judge(d, x), real, fake, key) if wgan else d_loss
 
     def step(state, real, key):
         g, d, g_opt, d_opt = state
-        z, share = jax.random.normal(key, (2, BATCH, Z_DIM)), jax.random.uniform(key, (BATCH, 1, 1, 1))
-        updates, d_opt = tx.update(jax.grad(d_loss)(d, g, real, z[0], share), d_opt)
+        z = jax.random.normal(key, (2, BATCH, Z_DIM))
+        updates, d_opt = tx.update(jax.grad(d_loss)(d, generate(g, z[0]), real, key), d_opt)
         d = optax.apply_updates(d, updates)
-        updates, g_opt = tx.update(jax.grad(g_loss)(g, d, z[1]), g_opt)
+        gradients = jax.grad(lambda g: loss(jnp.zeros(BATCH), judge(d, generate(g, z[1])))[1])(g)
+        updates, g_opt = tx.update(gradients, g_opt)
         return optax.apply_updates(g, updates), d, g_opt, d_opt
 
     step, key = jax.jit(step, donate_argnums=0), jax.random.key(1)
@@ -232,13 +181,13 @@ def torch_gan(widths: tuple[int, ...], wgan: bool) -> Callable:
     from torch import nn
     from torch.nn.functional import softplus
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    sizes, small = list(zip((CHANNELS, *widths), widths, strict=False)), SIZE >> len(widths)
-    down = [m for a, b in sizes for m in (nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.LeakyReLU(0.2))]
-    d = nn.Sequential(*down, nn.Flatten(), nn.Linear(small * small * widths[-1], 1, bias=False))
-    up = [m for a, b in sizes[::-1] for m in (nn.BatchNorm2d(b), nn.ReLU(), nn.ConvTranspose2d(b, a, 4, 2, 1, bias=False))]
-    first = nn.Linear(Z_DIM, small * small * widths[-1], bias=False)
-    g = nn.Sequential(first, nn.Unflatten(1, (widths[-1], small, small)), *up, nn.Tanh())
+    torch.set_num_threads(CORES)
+    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
+    down = [m for a, b in stages for m in (nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.LeakyReLU(0.2))]
+    up = [m for a, b in stages[::-1] for m in (nn.BatchNorm2d(b), nn.ReLU(), nn.ConvTranspose2d(b, a, 4, 2, 1, bias=False))]
+    features = small * small * widths[-1]
+    d = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 1, bias=False))
+    g = nn.Sequential(nn.Linear(Z_DIM, features, bias=False), nn.Unflatten(1, (widths[-1], small, small)), *up, nn.Tanh())
     g_adam, d_adam = (torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (g, d))
     real = torch.randn(BATCH, CHANNELS, SIZE, SIZE)
 
@@ -269,33 +218,15 @@ def convolution_loops() -> dict[str, Callable]:
 
     from gan_jax.models.conv import convolve
 
-    x = jax.random.normal(jax.random.key(0), (64, 14, 14, 32))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 32, 64))
+    def stock(x, k):
+        return lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    def descent(f):
-        def step(state):
-            gradients = jax.grad(lambda x, k: jnp.square(f(x, k)).mean(), (0, 1))(*state)
-            return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, state, gradients)
-
-        return step
-
-    ours = descent(convolve)
-    stock = descent(lambda x, k: lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")))
-
-    def sometimes(state):  # as a lazy penalty is: always, but the compiler cannot know
-        return lax.cond(state[1].sum() < jnp.inf, ours, lambda state: state, state)
-
-    def stock_sometimes(state):
-        return lax.cond(state[1].sum() < jnp.inf, stock, lambda state: state, state)
-
+    normal = jax.random.normal
+    state = normal(jax.random.key(0), (64, 14, 14, 32)), normal(jax.random.key(1), (3, 3, 32, 64))
     return {
-        "ours, step by step": one_by_one(ours, (x, kernel), 4),
-        "ours, scan": scanned(ours, (x, kernel), 4),
-        "ours, step by step, inside cond": one_by_one(sometimes, (x, kernel), 4),
-        "stock lax, step by step": one_by_one(stock, (x, kernel), 4),
-        "stock lax, scan": scanned(stock, (x, kernel), 4),
-        "stock lax, scan, fully unrolled": scanned(stock, (x, kernel), 4, unroll=4),
-        "stock lax, step by step, inside cond": one_by_one(stock_sometimes, (x, kernel), 4),
+        f"{name}, {way}": run
+        for name, f in (("ours", convolve), ("stock lax", stock))
+        for way, run in loops(lambda state, f=f: jnp.square(f(*state)).mean(), state, 4).items()
     }
 
 
@@ -303,36 +234,36 @@ def mlp_loops() -> dict[str, Callable]:
     import jax
     import jax.numpy as jnp
 
-    x, *weights = (
-        jax.random.normal(key, (n, 128)) / 12 for key, n in zip(jax.random.split(jax.random.key(0), 3), (64, 128, 128))
-    )
-
-    def step(weights):
-        gradients = jax.grad(lambda w: jnp.square(jax.nn.relu(x @ w[0]) @ w[1]).mean())(weights)
-        return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, weights, gradients)
-
-    return {"step by step": one_by_one(step, weights, 100), "scan": scanned(step, weights, 100)}
+    x, *weights = jax.random.normal(jax.random.key(0), (3, 128, 128)) / 12
+    return loops(lambda w: jnp.square(jax.nn.relu(x @ w[0]) @ w[1]).mean(), weights, 20)
 
 
-def one_by_one(step: Callable, state: object, length: int) -> Callable:
+def loops(loss: Callable, state: object, length: int) -> dict[str, Callable]:
+    """Gradient descent as jitted steps, as such steps inside a conditional (as a lazy penalty's), and as one program."""
     import jax
+    import jax.numpy as jnp
+    from jax import lax
 
-    step = jax.jit(step)
+    def step(state):
+        return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, state, jax.grad(loss)(state))
 
-    def run():
-        now = state
-        for _ in range(length):
-            now = step(now)
-        jax.block_until_ready(now)
+    def conditional(state):  # always true, but the compiler cannot know
+        return lax.cond(state[1].sum() < jnp.inf, step, lambda state: state, state)
 
-    return run
+    def one_by_one(step):
+        step = jax.jit(step)
+        return lambda: jax.block_until_ready(functools.reduce(lambda now, _: step(now), range(length), state))
 
+    def scan(unroll):
+        loop = jax.jit(lambda state: lax.scan(lambda now, _: (step(now), None), state, length=length, unroll=unroll)[0])
+        return lambda: jax.block_until_ready(loop(state))
 
-def scanned(step: Callable, state: object, length: int, unroll: int = 1) -> Callable:
-    import jax
-
-    loop = jax.jit(lambda state: jax.lax.scan(lambda now, _: (step(now), None), state, length=length, unroll=unroll)[0])
-    return lambda: jax.block_until_ready(loop(state))
+    return {
+        "jitted steps": one_by_one(step),
+        "jitted steps, inside cond": one_by_one(conditional),
+        "scan": scan(1),
+        "scan, fully unrolled": scan(length),
+    }
 
 
 if __name__ == "__main__":

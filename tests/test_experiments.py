@@ -19,7 +19,7 @@ RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
 def images(tmp_path_factory):
     """28x28 images without labels, in place of a data set that has to be downloaded."""
     path = tmp_path_factory.mktemp("data") / "noise.npz"
-    np.savez(path, images=np.random.RandomState(0).randint(0, 256, (200, 28, 28, 1), np.uint8))
+    np.savez(path, images=np.random.RandomState(0).randint(0, 256, (1_000, 28, 28, 1), np.uint8))
     return path
 
 
