@@ -181,9 +181,7 @@ def _try(config: Config, game: Game) -> None:
 
         attempt(f"penalty {config.penalty}", penalty, (samples, samples, key), scalar, "a scalar")
     if game.augment is not None:
-        attempt(
-            f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {samples.shape}"
-        )
+        attempt(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {samples.shape}")
     try:
         state = jax.eval_shape(lambda key: init_state(game, key), key)
     except Exception as error:

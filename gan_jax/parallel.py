@@ -29,8 +29,12 @@ def initialise(game: Game, key: Array) -> TrainState:
 
 
 def choose_dispatch(game: Game, data: Data) -> str:
-    """`scan` where a compiled loop is fast, `loop` (step by step) where it is not: convolutions on a CPU, which XLA runs
-    about 60 times slower inside a loop than outside (experiments/benchmark.py measures it)."""
+    """`scan` where a compiled loop is sure to be fast; `loop` (step by step) for convolutions on a CPU.
+
+    XLA's CPU compiler runs the weight gradient of a stock convolution 30 to 60 times slower inside a loop than outside
+    (experiments/benchmark.py measures it). Those of `models/conv.py` are as fast in either, but a network from elsewhere may
+    hold stock ones, and a step with convolutions is too long to gain from the loop.
+    """
     if jax.default_backend() != "cpu":
         return "scan"
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))

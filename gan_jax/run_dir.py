@@ -17,8 +17,8 @@ from typing import Any
 import jax
 
 import gan_jax
-from gan_jax.config import Config, differences, load_config, save_config
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.config import Config, differences, load_config, save_config
 from gan_jax.data import Data, load
 from gan_jax.errors import InputError
 from gan_jax.game import Game, build

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,22 +38,30 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None) -> Path:
     game = build(config, data)
     run = RunDir(run_dir, config, data)
     try:
-        with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints:
-            play(config, game, data, run, checkpoints, interrupt)
+        with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, Progress(config.steps) as progress:
+            play(config, game, data, run, checkpoints, interrupt, progress)
         run.note(status="finished")
     except RunError as error:
-        run.note(status=str(error))
-        write_report(run_dir)
+        with suppress(OSError):  # a full disk must not hide what happened
+            run.note(status=str(error))
+            write_report(run_dir)
         raise
     finally:
         run.close()
     return write_report(run_dir)
 
 
-def play(config: Config, game: Game, data: Data, run: RunDir, checkpoints: Checkpoints, interrupt: "Interrupt") -> None:
+def play(
+    config: Config,
+    game: Game,
+    data: Data,
+    run: RunDir,
+    checkpoints: Checkpoints,
+    interrupt: "Interrupt",
+    progress: "Progress",
+) -> None:
     """From the newest checkpoint, or from the start, to `config.steps`."""
     init_key, train_key, sample_key = keys(config)
-    progress = Progress(config.steps)
     state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, init_key)), progress.say)
     start = 0 if state is None else int(state.step)
     run.rewind(start)
@@ -81,7 +90,8 @@ def play(config: Config, game: Game, data: Data, run: RunDir, checkpoints: Check
         step += count
         last = step == config.steps
         evaluates = last or step % config.eval_every == 0
-        saves = last or step % config.save_every == 0 or interrupt.name is not None
+        stopped_by = interrupt.name  # looked at once: a signal that comes later is for the next round
+        saves = last or step % config.save_every == 0 or stopped_by is not None
         if not (evaluates or saves or step % config.log_every == 0):
             continue
         # Metrics are read one interval late, so that the device never waits for the host; but before anything is kept.
@@ -94,11 +104,10 @@ def play(config: Config, game: Game, data: Data, run: RunDir, checkpoints: Check
             progress.show(line)
         if saves:
             checkpoints.save(state)
-        if interrupt.name is not None and not last:
+        if stopped_by is not None and not last:
             checkpoints.wait()
-            raise RunError(f"stopped by {interrupt.name} at step {step}, which is saved; the same command goes on from there")
+            raise RunError(f"stopped by {stopped_by} at step {step}, which is saved; the same command goes on from there")
     checkpoints.wait()
-    progress.end()
 
 
 def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:
@@ -169,6 +178,7 @@ class Spectator:
     def evaluate(self, state: TrainState) -> dict[str, float]:
         """The data's own metrics of samples of the averaged generator, as `eval/NAME`."""
         if self._measure is None:
+            self._say("preparing the metrics: for new images a small classifier is trained, once")
             self._measure = self._data.evaluator(self._data)
             self._run.note(evaluation=self._measure.description)
         samples = self._sample(state.ema, self._z[: self._eval_samples])
@@ -203,6 +213,13 @@ class Progress:
         self._live = sys.stderr.isatty()
         self._printed = 0
 
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
     def say(self, text: str) -> None:
         """A message that must not tear the bar apart."""
         tqdm.write(text, file=sys.stderr)
@@ -225,7 +242,3 @@ class Progress:
             left = (self._steps - step) / max(rate, 1e-9)
             words = "  ".join(f"{name} {value}" for name, value in values.items())
             self.say(f"step {step}/{self._steps}  {words}  {rate:.1f} steps/s  {left:.0f} s left")
-
-    def end(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -22,7 +22,7 @@ Metrics = dict[str, Array]  # float32 scalars
 def update(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
     """One step. `batch` has a leading axis of `game.d_steps`: fresh samples [d_steps, B, ...] for each discriminator step.
     The generator's step pairs with the last of them. `key` is this step's own."""
-    for i in range(game.d_steps):  # unrolled: XLA's CPU compiler runs a convolution inside a loop ~60 times slower
+    for i in range(game.d_steps):  # unrolled: on a CPU a stock convolution is slow inside a compiled loop (see parallel.py)
         d_batch = jax.tree.map(lambda x, i=i: x[i], batch)
         d, d_metrics = d_step(game, state, d_batch, state.step * game.d_steps + i, jax.random.fold_in(key, i))
         state = state.replace(d=d)
@@ -58,9 +58,7 @@ def g_step(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[Pla
 
     def objective(params):
         fake, stats = generate(game, params, state.g.stats, batch.label, batch.size, z_key)
-        real_logits, _ = see(
-            state.d.params, state.d.stats, batch.real
-        )  # deleted by the compiler where the loss ignores it
+        real_logits, _ = see(state.d.params, state.d.stats, batch.real)  # deleted by the compiler where the loss ignores it
         fake_logits, _ = see(state.d.params, state.d.stats, fake)
         _, g_loss = game.loss(real_logits, fake_logits)
         return g_loss, (stats, {"g/loss": g_loss})

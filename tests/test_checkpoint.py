@@ -114,7 +114,7 @@ def test_none_left_is_refused_and_nothing_touched(saved, abstract):
     for step in (1, 2, 3):
         files(saved, step)[0].write_bytes(b"")
     before = sorted(saved.rglob("*"))
-    with pytest.raises(InputError, match="no checkpoint in .* can be used: step 3: .* step 1: "):
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be used: step 3: .* step 1: "):
         restore(saved, abstract)
     assert sorted(saved.rglob("*")) == before
 

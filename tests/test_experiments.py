@@ -30,7 +30,9 @@ def test_there_are_recipes():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_a_docstring_and_a_config(path):
     tree = ast.parse(path.read_text())
-    assert f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}" in ast.get_docstring(tree)
+    assert f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}" in ast.get_docstring(
+        tree
+    )
     assert len(path.read_text().splitlines()) <= 60
 
 

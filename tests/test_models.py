@@ -54,7 +54,15 @@ def test_every_family_trains(family, norm):
 
 @pytest.mark.parametrize(
     ("shape", "count"),
-    [((28, 28, 1), 2), ((32, 32, 3), 3), ((64, 64, 3), 4), ((48, 48, 3), 3), ((8, 8, 1), 1), ((16, 64, 3), 2), ((20, 40, 1), 2)],
+    [
+        ((28, 28, 1), 2),
+        ((32, 32, 3), 3),
+        ((64, 64, 3), 4),
+        ((48, 48, 3), 3),
+        ((8, 8, 1), 1),
+        ((16, 64, 3), 2),
+        ((20, 40, 1), 2),
+    ],
 )
 def test_dcgan_makes_every_size(shape, count):
     assert dcgan.halvings(shape) == count
@@ -93,9 +101,7 @@ def test_spectral_norm_converges_to_the_largest_singular_value(layer):
         variables = variables | updated
     matrix = variables["params"]["kernel"]
     sigma = jnp.linalg.norm(matrix.reshape(-1, 5), ord=2)
-    plain = layer.clone(spectral=False).apply(
-        {"params": {"kernel": matrix / sigma, "bias": variables["params"]["bias"]}}, x
-    )
+    plain = layer.clone(spectral=False).apply({"params": {"kernel": matrix / sigma, "bias": variables["params"]["bias"]}}, x)
     np.testing.assert_allclose(y, plain, rtol=1e-3, atol=1e-5)
     # Evaluation uses the vector and does not move it.
     np.testing.assert_allclose(layer.apply(variables, x), y, rtol=1e-3, atol=1e-5)

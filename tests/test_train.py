@@ -157,7 +157,7 @@ def test_training_that_breaks_stops_at_that_step_and_keeps_the_last_good_checkpo
 
 def test_a_directory_of_another_config_is_refused_and_untouched(tiny, whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    with pytest.raises(InputError, match="another config .g_lr: 0.001 -> 0.5.; choose another --run_dir"):
+    with pytest.raises(InputError, match=r"another config .g_lr: 0.001 -> 0.5.; choose another --run_dir"):
         train(replace(tiny, g_lr=0.5), whole)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
@@ -169,7 +169,7 @@ def test_other_data_under_the_same_name_is_refused(tiny, tmp_path):
     begun.note()
     begun.close()
     np.savez(tmp_path / "d.npz", images=np.zeros((20, 8, 8), np.uint8))
-    with pytest.raises(InputError, match="is not what .* was begun on"):
+    with pytest.raises(InputError, match=r"is not what .* was begun on"):
         train(config, tmp_path / "run")
 
 

@@ -1,6 +1,6 @@
 """UCI handwritten digits, 8x8, 1,797 real images that come with scikit-learn: the recipe that needs no network.
 
-    python experiments/train.py
+python experiments/train.py
 """
 
 from gan_jax.config import Config

@@ -1,6 +1,6 @@
 """MNIST, 28x28, by a small DCGAN.
 
-    python experiments/train.py experiments/images/mnist_dcgan.py
+python experiments/train.py experiments/images/mnist_dcgan.py
 """
 
 from gan_jax.config import Config

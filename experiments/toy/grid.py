@@ -1,6 +1,6 @@
 """25 Gaussians on a grid (spacing 2, standard deviation 0.05): does the generator find every mode?
 
-    python experiments/train.py experiments/toy/grid.py
+python experiments/train.py experiments/toy/grid.py
 """
 
 from gan_jax.config import Config

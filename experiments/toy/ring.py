@@ -1,6 +1,6 @@
 """8 Gaussians on a ring (radius 1, standard deviation 0.02): does the generator find every mode?
 
-    python experiments/train.py experiments/toy/ring.py
+python experiments/train.py experiments/toy/ring.py
 """
 
 from gan_jax.config import Config

@@ -78,9 +78,7 @@ def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
     Source: Miyato et al. 2018, arXiv:1802.05957, algorithm 1.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
-    left = module.variable(
-        "spectral", "left", lambda: _unit(jax.random.normal(module.make_rng("params"), matrix.shape[1:]))
-    )
+    left = module.variable("spectral", "left", lambda: _unit(jax.random.normal(module.make_rng("params"), matrix.shape[1:])))
     # The vectors count as constants: the gradient of sigma is theirs alone (appendix A).
     constant = jax.lax.stop_gradient(matrix)
     right = _unit(constant @ left.value)
