@@ -56,7 +56,7 @@ class Checkpoints:
         try:
             saved = self._manager.save(step, args=arguments)
         except (OSError, ValueError) as error:
-            raise RunError(f"cannot save a checkpoint in {self.directory}: {error}") from error
+            raise self._failed(error) from error
         if not saved:
             raise RunError(f"Orbax did not save step {step} in {self.directory}: newer steps {self.steps()} lie there")
 
@@ -65,7 +65,13 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            raise RunError(f"cannot save a checkpoint in {self.directory}: {error}") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> RunError:
+        """A save that failed, on a full disk say, leaves half a checkpoint behind, which would keep the disk full."""
+        for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(half, ignore_errors=True)
+        return RunError(f"cannot save a checkpoint in {self.directory}: {error}; the older ones are as they were")
 
     def restore(self, abstract: TrainState, say: Callable[[str], None]) -> TrainState | None:
         """The newest checkpoint that verifies, or None where there is none at all. Says which newer ones did not, and moves

@@ -178,7 +178,7 @@ class Spectator:
     def evaluate(self, state: TrainState) -> dict[str, float]:
         """The data's own metrics of samples of the averaged generator, as `eval/NAME`."""
         if self._measure is None:
-            self._say("preparing the metrics: for new images a small classifier is trained, once")
+            self._say("preparing the metrics")
             self._measure = self._data.evaluator(self._data)
             self._run.note(evaluation=self._measure.description)
         samples = self._sample(state.ema, self._z[: self._eval_samples])

@@ -80,11 +80,11 @@ def evaluator(data: Data) -> Measure:
             result |= _classes(logits, None if label is None else _choose(np.asarray(label), _CAP))
         return result
 
-    pairs = min(len(held_features), _PAIRS_CAP)
+    n = len(train_features)
     measure.description = (
-        f"features: {extractor.name}; up to {len(train_features):,} samples against {len(held_features):,} held-out images"
-        f" (of which {pairs:,} for kd and precision to coverage), floors and *_real from as many train images"
-        f"; nearest_train: up to {_QUERIES:,} samples against all {len(data.train.samples):,} train images"
+        f"{extractor.name}: sets of up to {n:,} samples against {len(held_features):,} held-out images (kd and precision to "
+        f"coverage: {min(n, _PAIRS_CAP):,} of each), fd the mean over all such sets; beside them as many train images, for "
+        f"fd drawn with replacement; nearest_train: {_QUERIES:,} samples against {len(data.train.samples):,} train images"
     )
     return measure
 
