@@ -27,6 +27,9 @@ from gan_jax.errors import InputError, unknown
 from gan_jax.state import Player, apply, init_state
 from gan_jax.types import Array, Augment, Loss, Penalty
 
+# Config's fields that begin with g_ or d_ are the networks' own, but for these.
+OPTIMISATION = {"g_lr", "g_lr_final", "d_lr", "d_lr_final", "d_steps"}
+
 Schedule = Callable[[Array], Array]  # step -> value, traced
 
 
@@ -119,23 +122,26 @@ def find_networks(config: Config, data: Data) -> tuple[nn.Module, nn.Module]:
         module = _load("model", config.model)
     else:
         raise unknown("model", config.model, [*families, "path/file.py"])
-    networks = []
-    for player, cls in (("g", "Generator"), ("d", "Discriminator")):
-        if not hasattr(module, cls):
-            raise InputError(f"model {config.model} must define a flax.linen module named {cls}")
-        network = getattr(module, cls)
-        own = {field.name for field in fields(network)} - {"sample_shape", "num_classes", "parent", "name"}
-        options = {}
-        for field in fields(Config):
-            option = field.name.removeprefix(f"{player}_")
-            is_network_option = field.name.startswith(f"{player}_") and field.default is None and "lr" not in field.name
-            value = getattr(config, field.name)
-            if is_network_option and value is not None:
-                if option not in own:
-                    raise unknown(f"option of {config.model}'s {cls}", field.name, [f"{player}_{name}" for name in own])
-                options[option] = value
-        networks.append(network(sample_shape=data.sample_shape, num_classes=data.num_classes, **options))
-    return networks[0], networks[1]
+    return tuple(_network(config, data, module, player) for player in ("generator", "discriminator"))
+
+
+def _network(config: Config, data: Data, module: ModuleType, player: str) -> nn.Module:
+    cls, prefix = player.capitalize(), f"{player[0]}_"
+    network = getattr(module, cls, None)
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise InputError(f"model {config.model} must define a flax.linen module named {cls}")
+    names, given = {field.name for field in fields(network)}, {"sample_shape", "num_classes"}
+    if given - names:
+        raise InputError(f"model {config.model}'s {cls} must have the fields {', '.join(sorted(given))}")
+    own = {prefix + name for name in names - given - {"parent", "name"}}
+    options = {}
+    for field in fields(Config):
+        value = getattr(config, field.name)
+        if field.name.startswith(prefix) and field.name not in OPTIMISATION and value is not None:
+            if field.name not in own:
+                raise unknown(f"option of {config.model}'s {cls}", field.name, own)
+            options[field.name.removeprefix(prefix)] = value
+    return network(sample_shape=data.sample_shape, num_classes=data.num_classes, **options)
 
 
 def _load(what: str, source: str) -> ModuleType:

@@ -43,12 +43,14 @@ def init_state(game: "Game", key: Array) -> TrainState:
     d_variables = game.discriminator.init(d_key, jnp.zeros((2, *game.sample_shape)), label, train=True)
 
     def player(variables: Any, tx: Any) -> Player:
+        params = variables.get("params", {})
         stats = {name: value for name, value in variables.items() if name != "params"}
-        return Player(variables["params"], stats, tx.init(variables["params"]))
+        return Player(params, stats, tx.init(params))
 
+    g, d = player(g_variables, game.g_tx), player(d_variables, game.d_tx)
     # The average starts as a copy: two names for one buffer could not both be donated.
-    ema = jax.tree.map(jnp.copy, dict(g_variables))
-    return TrainState(jnp.zeros((), jnp.int32), player(g_variables, game.g_tx), player(d_variables, game.d_tx), ema)
+    ema = jax.tree.map(jnp.copy, {"params": g.params, **g.stats})
+    return TrainState(jnp.zeros((), jnp.int32), g, d, ema)
 
 
 def apply(module: nn.Module, variables: Any, x: Any, label: Array | None, train: bool) -> tuple[Any, Any]:

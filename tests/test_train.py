@@ -291,3 +291,27 @@ def test_evaluate_and_sample_a_run(whole, tmp_path):
     missing = run(tmp_path / "nothing", script="sample.py")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "not a run directory" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x = 1", "must define a flax.linen module named Generator"),
+        (
+            "import flax.linen as nn\nclass Generator(nn.Module):\n    depth: int = 1",
+            "must have the fields num_classes, sample_shape",
+        ),
+        (
+            "import flax.linen as nn\nclass Generator(nn.Module):\n    sample_shape: tuple\n    num_classes: int\n"
+            "    width: int = 1\n    depth: int = 1\n"
+            "    def __call__(self, z, label, train):\n        return z\nDiscriminator = Generator",
+            "model mine.py's Discriminator must return logits (16,)",
+        ),
+    ],
+)
+def test_a_users_network_that_does_not_fit(tiny, tmp_path, monkeypatch, content, words):
+    (tmp_path / "mine.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as error:
+        train(replace(tiny, model="mine.py"), tmp_path / "run")
+    assert words in str(error.value)
