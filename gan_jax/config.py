@@ -41,9 +41,6 @@ class Config:
     d_depth: int | None = None
     d_norm: str | None = None
     """none, batch, layer or spectral"""
-    d_fourier: int | None = None
-    """random Fourier features beside the input (mlp)"""
-    d_fourier_scale: float | None = None
 
     loss: str = "hinge"
     """a function of gan_jax/losses.py, path/file.py:function or package.module:function"""
@@ -103,7 +100,6 @@ class Config:
         self._check("augment_p", 0 <= self.augment_p <= 1, "between 0 and 1")
         self._check("eval_samples", self.eval_samples >= 2, "at least 2")
         self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")
-        self._check("d_fourier", self.d_fourier is None or self.d_fourier >= 0, "at least 0, or null")
         self._check("name", re.fullmatch(r"[\w.-]*", self.name) is not None, "letters, digits, '.', '_' and '-'")
 
     def _check(self, field: str, ok: bool, allowed: str) -> None:

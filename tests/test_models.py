@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import models
-from gan_jax.models import dcgan, mlp
+from gan_jax.models import dcgan
 from gan_jax.models.layers import Conv, Dense
 from gan_jax.state import apply
 
@@ -131,10 +131,3 @@ def test_sigma_is_differentiated_through_the_kernel_alone():
     gradient = jax.grad(lambda k: (layer.apply(variables | {"params": {"kernel": k}}, jnp.eye(4)) * weights).sum())
     kernel = variables["params"]["kernel"]
     np.testing.assert_allclose((gradient(kernel) * kernel).sum(), 0, atol=1e-5)
-
-
-def test_fourier_features_are_the_same_for_every_seed_and_have_no_parameters():
-    discriminator = mlp.Discriminator((2,), width=4, depth=1, fourier=5)
-    params = discriminator.init(jax.random.key(0), jnp.zeros((1, 2)), None, train=True)["params"]
-    assert params["Dense_0"]["kernel"].shape == (2 + 2 * 5, 4)
-    assert set(params) == {"Dense_0", "Dense_1"}

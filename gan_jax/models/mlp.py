@@ -3,7 +3,6 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from gan_jax.models.layers import Dense, check_norm, normalise
@@ -31,29 +30,18 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits [B].
-
-    `fourier` > 0 puts that many random Fourier features of scale `fourier_scale` beside the input, sin and cos of
-    2 pi f.x with f ~ N(0, (scale / 2 pi)^2): a plain MLP is blind to modes much narrower than the data's spread.
-    Source: Tancik et al. 2020, arXiv:2006.10739, section 5.
-    """
+    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits [B]."""
 
     sample_shape: tuple[int, ...]
     num_classes: int = 0
     width: int = 256
     depth: int = 2
     norm: str = "none"
-    fourier: int = 0
-    fourier_scale: float = 4.0
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> Array:
         check_norm(self.norm)
         x = x.reshape(x.shape[0], -1)
-        if self.fourier:
-            # The frequencies are constants of the architecture, the same for every seed.
-            frequencies = self.fourier_scale * jax.random.normal(jax.random.key(0), (x.shape[-1], self.fourier))
-            x = jnp.concatenate([x, jnp.sin(x @ frequencies), jnp.cos(x @ frequencies)], axis=-1)
         spectral = self.norm == "spectral"
         for _ in range(self.depth):
             x = Dense(self.width, spectral=spectral, kernel_init=nn.initializers.he_normal())(x)
