@@ -146,7 +146,7 @@ def load_file(path: Path) -> Any:
 
 
 def load_config(path: str | Path) -> Config:
-    """The Config that `save_config` wrote. Raises InputError for unknown fields, wrong types and impossible values."""
+    """The Config of a file that holds `config_json`. Raises InputError for unknown fields, wrong types, bad values."""
     try:
         values = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
@@ -162,9 +162,9 @@ def load_config(path: str | Path) -> Config:
         raise InputError(f"{path}: {error}") from error
 
 
-def save_config(config: Config, path: str | Path) -> None:
-    """Writes the Config as JSON, one field a line."""
-    Path(path).write_text(json.dumps(asdict(config), indent=2) + "\n")
+def config_json(config: Config) -> str:
+    """The Config as JSON, one field a line: what `load_config` reads."""
+    return json.dumps(asdict(config), indent=2) + "\n"
 
 
 def differences(old: Config, new: Config) -> list[str]:

@@ -18,7 +18,7 @@ import jax
 
 import gan_jax
 from gan_jax.checkpoint import Checkpoints
-from gan_jax.config import Config, differences, load_config, save_config
+from gan_jax.config import Config, config_json, differences, load_config
 from gan_jax.data import Data, load
 from gan_jax.errors import InputError
 from gan_jax.game import Game, build
@@ -35,15 +35,17 @@ class RunDir:
         self.path = path
         environment = check_run_dir(path, config, data)
         try:
-            (path / "samples").mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             self._lock = open(path / "lock", "w")  # held as long as the run lasts
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder, however that dies
+            # First of all and in one piece: a directory without it is taken for somebody else's.
+            write_atomically(path / "config.json", config_json(config).encode())
+            (path / "samples").mkdir(exist_ok=True)
         except BlockingIOError as error:
             self._lock.close()
             raise InputError(f"another process is training in {path}: wait for it, or choose another --run_dir") from error
         except OSError as error:
             raise InputError(f"cannot write in {path}: {error.strerror}; choose another --run_dir") from error
-        save_config(config, path / "config.json")
         self.environment = environment | _environment() | {"data": _describe(data)}
         self.seconds_before = 0.0
         self._began = time.monotonic()
@@ -101,7 +103,7 @@ def check_run_dir(path: Path, config: Config, data: Data) -> dict[str, Any]:
     if not path.is_dir():
         raise InputError(f"--run_dir {path} is a file; give a directory")
     if not (path / "config.json").exists():
-        if any(entry.name != "lock" for entry in path.iterdir()):
+        if any(entry.name not in ("lock", ".config.json.tmp") for entry in path.iterdir()):  # what a kill may leave
             raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
         return {}
     changes = differences(load_config(path / "config.json"), config)

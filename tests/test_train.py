@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gan_jax.checkpoint import Checkpoints, digest
-from gan_jax.config import save_config
+from gan_jax.config import config_json
 from gan_jax.data import load
 from gan_jax.errors import InputError, RunError
 from gan_jax.run_dir import RunDir, load_run
@@ -193,12 +193,19 @@ def test_a_directory_that_is_no_run(tiny, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_killed_before_the_config_was_written_it_starts_all_the_same(tiny, tmp_path):
+    for leftover in ("lock", ".config.json.tmp"):
+        (tmp_path / leftover).touch()
+    RunDir(tmp_path, tiny, load("ring", 0, 16)).close()
+    assert (tmp_path / "config.json").exists()
+
+
 def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
     train(replace(tiny, steps=6), tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    save_config(replace(tiny, steps=6), tmp_path / "config.json")
+    (tmp_path / "config.json").write_text(config_json(replace(tiny, steps=6)))
     ended = subprocess.run(
         [sys.executable, "experiments/train.py", str(tmp_path / "config.json"), "--run_dir", str(tmp_path / "run")],
         capture_output=True, text=True, cwd=ROOT, timeout=60,
