@@ -41,6 +41,9 @@ class Config:
     d_depth: int | None = None
     d_norm: str | None = None
     """none, batch, layer or spectral"""
+    g_window: int | None = None
+    """side of the convolutions' windows"""
+    d_window: int | None = None
 
     loss: str = "hinge"
     """a function of gan_jax/losses.py, path/file.py:function or package.module:function"""
@@ -90,7 +93,7 @@ class Config:
             _check_type(field.name, field.type, getattr(self, field.name))
         for field in ("batch", "z_dim", "penalty_every", "steps", "d_steps", "log_every", "eval_every", "save_every"):
             self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
-        for field in ("g_width", "g_depth", "d_width", "d_depth"):
+        for field in ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window"):
             self._check(field, getattr(self, field) is None or getattr(self, field) >= 1, "at least 1, or null")
         for field in ("g_lr", "g_lr_final", "d_lr", "d_lr_final", "gamma", "gamma_final"):
             value = getattr(self, field)

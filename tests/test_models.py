@@ -80,6 +80,18 @@ def test_dcgan_says_what_it_cannot_make(shape):
         dcgan.halvings(shape)
 
 
+@pytest.mark.parametrize("window", [2, 4, 6])
+def test_dcgan_doubles_and_halves_with_every_even_window(window):
+    generator, discriminator = networks("dcgan", (12, 20, 1), window=window)
+    z = jax.ShapeDtypeStruct((2, 5), jnp.float32)
+    x, _ = jax.eval_shape(lambda z: generator.init_with_output(jax.random.key(0), z, None, train=True), z)
+    _, variables = jax.eval_shape(lambda x: discriminator.init_with_output(jax.random.key(0), x, None, train=True), x)
+    assert x.shape == (2, 12, 20, 1)
+    assert variables["params"]["Conv_0"]["kernel"].shape == (window, window, 1, 4)
+    with pytest.raises(ValueError, match="even"):
+        dcgan.overlap(window + 1)
+
+
 def test_dcgan_channels_are_the_papers():
     """64x64: 1024 at 4x4, then 512, 256, 128, and an image (Radford et al. 2016, figure 1)."""
     generator = dcgan.Generator((64, 64, 3), width=128)

@@ -2,9 +2,10 @@
 
     python experiments/train.py experiments/images/mnist_dcgan.py
 
-Measured on two shared CPU cores, jax 0.10.2, seed 0: 255 s from command to page, fd 8.6 (real 0.36), inception score 7.52
-(9.58), precision .717 (.943), recall .941 (.944), coverage .625 (.956), every class between 8.2% and 12.4%. Most samples
-are clean digits, some are malformed, and fd, still falling at the end, sees it: it is 24 times its floor.
+Measured on two shared CPU cores, jax 0.10.2, seed 0: 255 s from command to page. In brackets real images: fd 3.23 (.36),
+inception score 7.88 (9.58), precision .783 (.943), recall .952 (.944), coverage .762 (.956), every class between 8.4% and
+11.8%. Most samples are clean digits, some are malformed; fd, still falling at the end, sees them: 9 times its floor.
+With DCGAN's own window of 4 in D, 11,000 steps took as long and ended at fd 8.6, inception score 7.52.
 """
 
 from gan_jax.config import Config
@@ -14,6 +15,7 @@ CONFIG = Config(
     model="dcgan",
     g_width=32,
     d_width=32,
+    d_window=6,
     d_norm="spectral",
     loss="hinge",
     g_lr=2e-3,
@@ -23,7 +25,7 @@ CONFIG = Config(
     b1=0.0,
     b2=0.99,
     batch=64,
-    steps=11_000,
+    steps=6_000,
     eval_every=2_000,
     save_every=2_000,
 )

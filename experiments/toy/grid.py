@@ -7,25 +7,10 @@ modes on each, 94.2% of samples within 3 sigma (92.2 to 96.0), reverse KL .036 (
 the truth.
 """
 
-from gan_jax.config import Config
+from dataclasses import replace
+from pathlib import Path
 
-CONFIG = Config(
-    data="grid",
-    model="mlp",
-    z_dim=2,
-    g_width=128,
-    g_depth=3,
-    d_width=128,
-    d_depth=3,
-    loss="relativistic",
-    penalty="r1_r2",
-    gamma=0.01,
-    gamma_final=0.0003,
-    g_lr=6e-3,
-    g_lr_final=6e-5,
-    d_lr=3e-3,
-    d_lr_final=3e-5,
-    batch=256,
-    steps=8_000,
-    eval_samples=2_500,
-)
+from gan_jax.config import load_recipe
+
+RING = load_recipe(Path(__file__).with_name("ring.py"))
+CONFIG = replace(RING, name="grid", data="grid", batch=256, steps=8_000, eval_every=1_000)
