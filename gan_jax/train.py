@@ -180,6 +180,7 @@ class Spectator:
         if self._measure is None:
             self._say("preparing the metrics")
             self._measure = self._data.evaluator(self._data)
+            self._say(f"measured on {self._measure.description}")
             self._run.note(evaluation=self._measure.description)
         samples = self._sample(state.ema, self._z[: self._eval_samples])
         return {f"eval/{name}": float(value) for name, value in self._measure(samples, None).items()}
@@ -233,6 +234,8 @@ class Progress:
         """A line of the log."""
         step = line["step"]
         values = {name: f"{line[name]:.3f}" for name in ("d/loss", "g/loss", "eval/fd", "eval/modes") if name in line}
+        if "eval/fd_floor" in line:
+            values["eval/fd"] += f" (real {line['eval/fd_floor']:.3f})"
         if self._bar is not None:
             self._bar.set_postfix(values, refresh=False)
             self._bar.update(step - self._bar.n)
