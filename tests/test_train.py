@@ -116,7 +116,7 @@ def run(*flags, script="train.py"):
 
 def test_the_command_survives_sigkill_and_sigterm(tmp_path):
     """Killed for real at some moment, then terminated, then finished: equal to the run that nothing stopped."""
-    flags = "--steps 1500 --save_every 50 --log_every 100 --eval_every 1500 --run_dir".split()
+    flags = "--steps 2500 --save_every 50 --log_every 100 --eval_every 2500 --run_dir".split()
     killed = tmp_path / "killed"
 
     def newest():
