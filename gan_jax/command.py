@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable
 
 from gan_jax.errors import InputError, RunError
@@ -15,10 +16,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(main: Callable[[], None]) -> None:
-    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, a traceback."""
-    if "--debug" in sys.argv:
-        main()
-        return
+    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before."""
     try:
         main()
     except InputError as error:
@@ -34,5 +32,7 @@ def command(main: Callable[[], None]) -> None:
 
 
 def _end(error: object, code: int) -> None:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(code)

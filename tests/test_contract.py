@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gan_jax import augment, losses, penalties
+from gan_jax.game import public_functions
 
 KEY = jax.random.key(0)
 
@@ -68,18 +69,6 @@ def check_augment(augmentation):
     assert np.abs(gradient).max() > 0.01
 
 
-def public_functions(module):
-    """A module's variants: what is defined in it and has a public name."""
-    return [
-        member
-        for name, member in vars(module).items()
-        if not name.startswith("_")
-        and callable(member)
-        and not inspect.isclass(member)
-        and getattr(member, "__module__", None) == module.__name__
-    ]
-
-
 CONTRACTS = {
     losses: check_loss,
     penalties: check_penalty,
@@ -88,7 +77,7 @@ CONTRACTS = {
 MEMBERS = [
     pytest.param(function, check, id=f"{module.__name__.removeprefix('gan_jax.')}.{function.__name__}")
     for module, check in CONTRACTS.items()
-    for function in public_functions(module)
+    for function in public_functions(module).values()
 ]
 
 

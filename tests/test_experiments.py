@@ -33,7 +33,7 @@ def test_a_recipe_is_a_docstring_and_a_config(path):
     assert f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}" in ast.get_docstring(
         tree
     )
-    assert len(path.read_text().splitlines()) <= 60
+    assert len(path.read_text().splitlines()) <= 30
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from gan_jax.cache import write_cache
 from gan_jax.data import Data, Split, load
 from gan_jax.errors import InputError
 from gan_jax.metrics import images
@@ -155,7 +156,7 @@ def test_a_failed_write_leaves_nothing(quick, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    classifier._write(quick / "classifier.npz", {"a": np.zeros(3)})
+    write_cache(quick / "classifier.npz", {"a": np.zeros(3)})
     assert os.listdir(quick) == []
 
 

@@ -322,3 +322,28 @@ def test_a_users_network_that_does_not_fit(tiny, tmp_path, monkeypatch, content,
     with pytest.raises(InputError) as error:
         train(replace(tiny, model="mine.py"), tmp_path / "run")
     assert words in str(error.value)
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(tmp_path):
+    ended = run("--loss", "hing", "--run_dir", tmp_path / "run", "--debug")
+    assert ended.returncode == 2
+    assert "Traceback" in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("error: unknown loss 'hing'")
+
+
+def test_ctrl_c_saves_first(tmp_path):
+    process = subprocess.Popen(
+        command("--steps", 1_000_000, "--save_every", 100, "--run_dir", tmp_path / "run"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "run" / "checkpoints").glob("[0-9]*00")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert error.splitlines()[-1].startswith("error: stopped by SIGINT at step ")
+    step = int(error.splitlines()[-1].split("step ")[1].split(",")[0])
+    assert int(load_run(tmp_path / "run", print)[3].step) == step

@@ -11,7 +11,6 @@ from gan_jax.config import Config
 
 CONFIG = Config(
     data="ring",
-    model="mlp",
     z_dim=2,
     g_width=128,
     g_depth=3,
@@ -25,7 +24,6 @@ CONFIG = Config(
     g_lr_final=6e-5,
     d_lr=3e-3,
     d_lr_final=3e-5,
-    batch=128,
     steps=2_500,
     eval_every=500,
     eval_samples=2_500,

@@ -107,7 +107,8 @@ def read_npz(path: Path) -> tuple[Split, Split | None]:
         try:
             file = np.load(stream, allow_pickle=False)
         except Exception as error:  # NumPy and zipfile raise half a dozen kinds for a damaged file
-            raise InputError(f"{path}: not a readable .npz file ({error})") from error
+            # NumPy's own words advise to load the file unsafely.
+            raise InputError(f"{path}: not a readable .npz file of plain arrays") from error
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise InputError(f"{path}: a single array, not an .npz: numpy.savez(FILE, images=..., labels=...) writes one")
         found = [layout for layout in LAYOUTS if layout[0] in file.files]

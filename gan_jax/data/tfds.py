@@ -13,12 +13,12 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from gan_jax.cache import cache_path, write_cache
 from gan_jax.data import Source, Split, images
 from gan_jax.errors import InputError
 
@@ -38,14 +38,15 @@ def tfds(name: str, data_dir: str | None = None) -> Source:
         raise InputError(f"tfds:{name}: {prepared} is not in the array_record format; {_how_to(name, folder)}")
     stamp = [name, prepared.name, *((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)]
     digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("GAN_JAX_CACHE") or Path.home() / ".cache" / "gan_jax").expanduser()
-    cache /= f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz"
+    cache = cache_path(f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz")
     splits = None
     with contextlib.suppress(InputError):  # not there yet, or damaged: made anew
         splits = images.read_npz(cache)
     if splits is None:
         splits = _decode(name, folder, prepared)
-        _save(cache, *splits)
+        keys = ("train_images", "train_labels", "test_images", "test_labels")
+        arrays = zip(keys, (*splits[0], *(splits[1] or (None, None))), strict=True)
+        write_cache(cache, {key: array for key, array in arrays if array is not None})
     return images.source(f"tfds:{name}", *splits)
 
 
@@ -115,24 +116,6 @@ def _read(records, shape: tuple[int, ...], labelled: bool) -> Split:
             if labels is not None:
                 labels[row] = record["label"]
     return Split(samples, labels)
-
-
-def _save(path: Path, train: Split, test: Split | None) -> None:
-    """Written beside its place and then moved there, so that nobody reads a half. Without room there is no cache."""
-    arrays = {"train_images": train.samples, "train_labels": train.labels}
-    if test is not None:
-        arrays |= {"test_images": test.samples, "test_labels": test.labels}
-    written = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".npz", delete=False) as file:
-            written = file.name
-            np.savez(file, **{key: value for key, value in arrays.items() if value is not None})
-        os.replace(written, path)
-    except OSError:
-        if written:
-            with contextlib.suppress(OSError):
-                os.unlink(written)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,5 @@
 """Classifier features: a small network trained on the data's own train split, always from the same seed."""
 
-import contextlib
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,6 +12,7 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from gan_jax.cache import cache_path, write_cache
 from gan_jax.data import Data
 from gan_jax.metrics.features.network import Network, extract
 from gan_jax.types import Array
@@ -47,14 +45,13 @@ def load(data: Data) -> Classifier:
     if not data.num_classes or data.train.labels is None or len(data.sample_shape) != 3:
         raise ValueError(f"a classifier needs labelled images: {data.name} has {data.num_classes} classes, {data.sample_shape}")
     network = Network(data.num_classes)
-    folder = Path(os.path.expanduser(os.environ.get("GAN_JAX_CACHE") or "~/.cache/gan_jax"))
-    path = folder / f"classifier-v{_VERSION}-{data.checksum[:32]}.npz"
+    path = cache_path(f"classifier-v{_VERSION}-{data.checksum[:32]}.npz")
     images = jax.ShapeDtypeStruct((1, *data.sample_shape), jnp.float32)
     abstract = jax.eval_shape(network.init, jax.random.key(_SEED), images)["params"]
     params = _read(path, abstract)
     if params is None:
         params = _train(network, data)
-        _write(path, params)
+        write_cache(path, {name: np.asarray(array) for name, array in flatten_dict(params, sep="/").items()})
 
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return extract(network, params, samples)
@@ -114,18 +111,3 @@ def _read(path: Path, abstract: dict) -> dict | None:
         if (array.shape, array.dtype) != (expected[name].shape, expected[name].dtype) or not np.isfinite(array).all():
             return None
     return unflatten_dict(params, sep="/")
-
-
-def _write(path: Path, params: dict) -> None:
-    """Whole or not at all: written beside its place, then moved into it."""
-    arrays = {name: np.asarray(array) for name, array in flatten_dict(params, sep="/").items()}
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
-            try:
-                np.savez(file, **arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise

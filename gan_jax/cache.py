@@ -1,0 +1,28 @@
+"""The user's cache: what took long to make and can be made again. Nothing depends on its being there, or on its being whole."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def cache_path(name: str) -> Path:
+    """Where the file `name` is cached: in $GAN_JAX_CACHE, or ~/.cache/gan_jax."""
+    return Path(os.environ.get("GAN_JAX_CACHE") or "~/.cache/gan_jax").expanduser() / name
+
+
+def write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes an .npz beside its place and moves it there, so that nobody reads a half, also where two processes write it at
+    once. Without room, or the right to, there is no cache."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
+            try:
+                np.savez(file, **arrays)
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
