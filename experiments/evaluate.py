@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("real", nargs="?", help="real samples")
     parser.add_argument("--samples", type=int, help="generated samples of a run to measure (default: its eval_samples)")
     parser.add_argument("--seed", type=int, default=0, help="seeds their latents (default: %(default)s)")
+    parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--out", type=Path, help="the JSON file (default: RUN_DIR/evaluation.json, or evaluation.json)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -28,7 +29,7 @@ def main() -> None:
         result = evaluate_samples(options.fake, options.real, options.data_dir)
     else:
         out = options.out or Path(options.fake) / "evaluation.json"
-        result = evaluate_run(Path(options.fake), options.samples, options.seed, options.data_dir)
+        result = evaluate_run(Path(options.fake), options.samples, options.seed, options.data_dir, options.ema)
     out.write_text(json.dumps(result, indent=2) + "\n")
     print(table(result), f"written to {out}", sep="\n")
 

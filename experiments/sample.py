@@ -1,7 +1,7 @@
 """Samples of a run's averaged generator: `python experiments/sample.py RUN_DIR`.
 
-Writes a grid, an interpolation between latents, and an .npz with the samples (as stored in the data: uint8 for images) and
-their latents.
+Writes a grid (of a conditional generator a class a column), an interpolation between latents, and an .npz with the samples (as
+stored in the data: uint8 for images), their latents and labels.
 """
 
 from pathlib import Path
@@ -14,6 +14,8 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--samples", type=int, default=1_000, help="how many go into the .npz (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seeds the latents (default: %(default)s)")
+    parser.add_argument("--label", help="of a conditional generator: a class, or numbers between commas (default: all classes)")
+    parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--out", type=Path, help="a directory (default: RUN_DIR/samples)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -22,7 +24,8 @@ def main() -> None:
     from gan_jax.sample import sample_run
 
     out = options.out or options.run_dir / "samples"
-    for path in sample_run(options.run_dir, options.samples, options.seed, out, options.data_dir):
+    chosen = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
+    for path in sample_run(options.run_dir, options.samples, options.seed, out, **chosen):
         print(path)
 
 

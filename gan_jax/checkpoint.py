@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from gan_jax.errors import InputError, RunError
-from gan_jax.state import TrainState
+from gan_jax.state import TrainState, step_of
 
 KEEP = 3  # newest checkpoints that stay on disk
 
@@ -52,7 +52,7 @@ class Checkpoints:
         arguments = self._ocp.args.Composite(
             state=self._ocp.args.StandardSave(host), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
         )
-        step = int(host.step)
+        step = step_of(host)
         try:
             saved = self._manager.save(step, args=arguments)
         except (OSError, ValueError) as error:
@@ -110,8 +110,8 @@ class Checkpoints:
                 raise ValueError(f"it is of another model: {got.dtype}{got.shape} where {asked.dtype}{asked.shape} belongs")
         if digest(restored.state) != restored.digest["sha256"]:
             raise ValueError("its arrays are not those that were saved")
-        if int(restored.state.step) != step:
-            raise ValueError(f"it holds step {int(restored.state.step)}")
+        if step_of(restored.state) != step:
+            raise ValueError(f"it holds step {step_of(restored.state)}")
         return restored.state
 
 

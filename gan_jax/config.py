@@ -24,7 +24,7 @@ class Config:
     """seeds the weights, the noise and the order of the data"""
 
     data: str = "digits"
-    """digits, ring, grid, tfds:NAME, PATH.npz or a folder of images"""
+    """digits, ring, grid, spiral, two_moons, stacked:NAME, tfds:NAME, PATH.npz or a folder of images"""
     batch: int = 128
     """real samples in a discriminator step, and fake ones in every step"""
 
@@ -32,11 +32,17 @@ class Config:
     """a file of gan_jax/models, or path/file.py, with a Generator and a Discriminator"""
     z_dim: int = 64
     """size of the latent vector, N(0, 1)"""
+    code_classes: int = 0
+    """classes of a latent code that takes the place of labels (InfoGAN); 0 for none"""
+    code_dims: int = 0
+    """uniform numbers of the latent code, after its classes"""
     g_width: int | None = None
     """the networks' own options, by player; null is the network's default"""
     g_depth: int | None = None
     g_norm: str | None = None
-    """none, batch or layer"""
+    """none, batch, layer or instance"""
+    g_condition: str | None = None
+    """how labels reach the generator: none, concat, norm (with batch norm: conditional batch norm; with instance: AdaIN)"""
     d_width: int | None = None
     d_depth: int | None = None
     d_norm: str | None = None
@@ -44,38 +50,83 @@ class Config:
     g_window: int | None = None
     """side of the convolutions' windows"""
     d_window: int | None = None
+    d_condition: str | None = None
+    """how labels reach the discriminator: none, concat, projection"""
+    d_minibatch: str | None = None
+    """what it sees of the batch around a sample: none, stddev, discrimination"""
+    d_outputs: int | None = None
+    """numbers a sample, for losses that want more than one logit (mmd, multi_hinge)"""
+    pack: int = 1
+    """samples that the discriminator judges at once (PacGAN)"""
 
     loss: str = "hinge"
-    """a function of gan_jax/losses.py, path/file.py:function or package.module:function"""
+    """a function of gan_jax/losses.py, path/file.py:function or package.module:function; NAME(key=value) for its options"""
+    auxiliary: str | None = None
+    """a function of gan_jax/auxiliary.py or of your own, on labels or codes; null for none"""
+    auxiliary_weight: float = 1.0
+    """weight of the auxiliary loss, both players"""
     penalty: str | None = None
-    """a function of gan_jax/penalties.py or of your own; null for none"""
+    """a function of gan_jax/penalties.py or of your own, or a sum: r1 + 0.3 * lecam; null for none"""
     gamma: float = 1.0
     """weight of the penalty at the start"""
     gamma_final: float | None = None
     """weight of the penalty at the end, along a cosine; null keeps gamma"""
     penalty_every: int = 1
     """takes the penalty every k-th discriminator step, k times as strong"""
+    g_penalty: str | None = None
+    """a function of gan_jax/g_penalties.py or of your own, or a sum, on the generator; null for none"""
+    g_gamma: float = 1.0
+    """weight of the generator's penalty"""
+    g_penalty_every: int = 1
+    """takes the generator's penalty every k-th generator step, k times as strong"""
+    d_clip: float | None = None
+    """keeps the discriminator's weights between -d_clip and d_clip (WGAN); null for none"""
     augment: str | None = None
-    """a function of gan_jax/augment.py or of your own; null for none"""
+    """a function of gan_jax/augment.py or of your own, or a sum, one after the other; null for none"""
+    deceive: str | None = None
+    """a function of gan_jax/deceive.py or of your own: what the discriminator is told is real; null for the truth"""
     augment_p: float = 1.0
-    """probability of the augmentation"""
+    """probability of augmentation and deception at the start"""
+    augment_p_final: float | None = None
+    """the same at the end, along a cosine; null keeps augment_p"""
+    augment_target: float | None = None
+    """adapts that probability instead: up while E sign(D(real)) is above this (ADA and APA: 0.6), else down, from 0"""
+    augment_kimg: float = 500.0
+    """thousands of real samples in which an adapted probability can go from 0 to 1"""
 
+    update: str | None = None
+    """a function of gan_jax/pages.py or of your own; null for alternating steps (gan_jax/update.py)"""
     steps: int = 10_000
     """generator steps"""
+    schedule_steps: int | None = None
+    """steps over which all that has a final value goes there; null for all steps"""
     d_steps: int = 1
     """discriminator steps before each generator step"""
     g_lr: float = 2e-4
-    """Adam's learning rate"""
+    """the generator's learning rate; another d_lr makes it TTUR"""
     g_lr_final: float | None = None
     """at the end, along a cosine; null keeps g_lr"""
     d_lr: float = 2e-4
     d_lr_final: float | None = None
+    g_optimizer: str = "adam"
+    """an optimiser of optax or of gan_jax/optimizers.py, or your own; NAME(key=value) for its options"""
+    d_optimizer: str = "adam"
     b1: float = 0.0
     """Adam's decay of the first moment, both players"""
     b2: float = 0.99
     """Adam's decay of the second moment, both players"""
+    b2_final: float | None = None
+    """the same at the end, along a cosine; null keeps b2"""
     ema: float = 0.999
     """decay a step of the generator's moving average, which is what is evaluated; 0 for none"""
+    ema_half_life: float | None = None
+    """real samples in which an old generator loses half its weight in the average, instead of ema; null for ema"""
+    ema_half_life_final: float | None = None
+    """the same at the end, along a cosine; null keeps ema_half_life"""
+    ema_ramp: float | None = 0.05
+    """a half-life is at most this share of the samples seen; null for no ramp"""
+    posthoc_ema: bool = False
+    """keeps two power-function averages with every checkpoint, from which any can be made afterwards (sample.py --ema)"""
 
     log_every: int = 100
     """steps between lines of metrics.jsonl"""
@@ -91,16 +142,30 @@ class Config:
     def __post_init__(self) -> None:
         for field in fields(self):  # a dataclass checks no types by itself, and recipes and JSON may hold anything
             _check_type(field.name, field.type, getattr(self, field.name))
-        for field in ("batch", "z_dim", "penalty_every", "steps", "d_steps", "log_every", "eval_every", "save_every"):
+        for field in ("batch", "z_dim", "pack", "penalty_every", "g_penalty_every", "steps", "d_steps"):
             self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
-        for field in ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window"):
+        for field in ("log_every", "eval_every", "save_every"):
+            self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
+        for field in ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window", "d_outputs", "schedule_steps"):
             self._check(field, getattr(self, field) is None or getattr(self, field) >= 1, "at least 1, or null")
-        for field in ("g_lr", "g_lr_final", "d_lr", "d_lr_final", "gamma", "gamma_final"):
+        for field in ("code_classes", "code_dims"):
+            self._check(field, getattr(self, field) >= 0, "a whole number of at least 0")
+        at_least_0 = ("g_lr", "g_lr_final", "d_lr", "d_lr_final", "gamma", "gamma_final", "g_gamma", "auxiliary_weight")
+        for field in (*at_least_0, "ema_half_life", "ema_half_life_final"):
             value = getattr(self, field)
             self._check(field, value is None or 0 <= value < float("inf"), "a finite number of at least 0")
-        for field in ("b1", "b2", "ema"):
-            self._check(field, 0 <= getattr(self, field) < 1, "at least 0 and below 1")
-        self._check("augment_p", 0 <= self.augment_p <= 1, "between 0 and 1")
+        for field in ("d_clip", "augment_kimg", "ema_ramp"):
+            value = getattr(self, field)
+            self._check(field, value is None or 0 < value < float("inf"), "a finite number above 0")
+        for field in ("b1", "b2", "b2_final", "ema"):
+            value = getattr(self, field)
+            self._check(field, value is None or 0 <= value < 1, "at least 0 and below 1")
+        for field in ("augment_p", "augment_p_final"):
+            value = getattr(self, field)
+            self._check(field, value is None or 0 <= value <= 1, "between 0 and 1")
+        self._check("augment_target", self.augment_target is None or -1 < self.augment_target < 1, "between -1 and 1")
+        self._check("batch", self.batch % self.pack == 0, f"a multiple of pack, which is {self.pack}")
+        self._check("code_classes", self.code_classes != 1, "0, or at least 2: one class tells nothing")
         self._check("eval_samples", self.eval_samples >= 2, "at least 2")
         self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")
         self._check("name", re.fullmatch(r"[\w.-]*", self.name) is not None, "letters, digits, '.', '_' and '-'")

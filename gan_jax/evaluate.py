@@ -9,24 +9,31 @@ import numpy as np
 
 from gan_jax.data import load
 from gan_jax.errors import InputError
-from gan_jax.run_dir import load_run
-from gan_jax.sample import latents, sampler
+from gan_jax.run_dir import load_run, posthoc_average
+from gan_jax.sample import conditional, labels, latents, sampler
 
 
-def evaluate_run(path: Path, count: int | None, seed: int, data_dir: str | None = None) -> dict[str, Any]:
-    """The metrics of the averaged generator in a run's newest good checkpoint, on `count` samples whose latents `seed` decides.
+def evaluate_run(
+    path: Path, count: int | None, seed: int, data_dir: str | None = None, ema: float | None = None
+) -> dict[str, Any]:
+    """The metrics of the averaged generator in a run's newest good checkpoint, on `count` samples whose latents `seed` decides;
+    of the average of relative width `ema`, made of the run's power-function averages, where that is given.
 
-    Raises InputError where there is no such run."""
+    Raises InputError where there is no such run or average."""
     config, data, game, state = load_run(path, lambda text: print(text, file=sys.stderr), data_dir)
     count = count or config.eval_samples
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
     measure = data.evaluator(data)
-    samples = sampler(game)(state.ema, latents(game, jax.random.key(seed), count))
+    variables = state.ema if ema is None else posthoc_average(path, state, ema)
+    key = jax.random.key(seed)
+    label = labels(game, data, jax.random.fold_in(key, count), count)
+    samples = sampler(game)(variables, latents(game, key, count), label)
+    told = label if conditional(game) and game.real_labelled else None
     return {
         "fake": f"{path}, step {int(state.step)}, {count} samples, seed {seed}",
         "measured on": measure.description,
-        "metrics": measure(samples, None),
+        "metrics": measure(samples, told),
     }
 
 

@@ -1,18 +1,11 @@
-"""Game: two networks, one loss, a penalty, an augmentation, two optimisers. `build` is the ONE place where names become
+"""Game: two networks, one loss, regularisers, an augmentation, two optimisers. `build` is the ONE place where names become
 functions; nothing below it sees a Config or a name.
-
-There is no registry. The public functions defined in `losses.py`, `penalties.py` and `augment.py` are their variants, the files
-of `models/` the network families, and `path/file.py:function` or `package.module:function` reaches anything outside.
 """
 
-import importlib
-import pkgutil
-import traceback
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import flax.linen as nn
@@ -20,17 +13,26 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax import augment, losses, models, penalties
-from gan_jax.config import Config, load_file
+from gan_jax import ada, augment, auxiliary, deceive, g_penalties, losses, optimizers, pages, penalties, update
+from gan_jax.config import Config
 from gan_jax.data import Data
-from gan_jax.errors import InputError, unknown
-from gan_jax.state import Player, apply, init_state
-from gan_jax.types import Array, Augment, Loss, Penalty
-
-# Config's fields that begin with g_ or d_ are the networks' own, but for these.
-OPTIMISATION = {"g_lr", "g_lr_final", "d_lr", "d_lr_final", "d_steps"}
+from gan_jax.errors import InputError
+from gan_jax.trial import try_pieces, try_step
+from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory
+from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty
 
 Schedule = Callable[[Array], Array]  # step -> value, traced
+
+
+class Head(nn.Module):
+    """The layers of an auxiliary loss, on the discriminator's features."""
+
+    loss: Callable[..., tuple[Array, Array]]
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, real_features: Array, fake_features: Array, label: Array) -> tuple[Array, Array]:
+        return self.loss(real_features, fake_features, label, self.num_classes)
 
 
 @dataclass(frozen=True)
@@ -41,41 +43,83 @@ class Game:
     discriminator: nn.Module
     g_tx: optax.GradientTransformation
     d_tx: optax.GradientTransformation
-    loss: Loss
-    penalty: Penalty | None
-    augment: Augment | None
+    loss: Loss  # (real_logits, fake_logits, label) -> (d_loss, g_loss)
     gamma: Schedule  # weight of the penalty
-    augment_p: Schedule
+    augment_p: Schedule  # where it does not adapt
     ema_decay: Schedule
-    penalty_every: int
-    d_steps: int
     z_dim: int
     sample_shape: tuple[int, ...]
+    update: Callable[..., Any] = update.update  # (game, state, batch, key) -> (state, metrics)
+    auxiliary: Head | None = None
+    auxiliary_weight: float = 1.0
+    penalty: Callable[..., tuple[Array, Memory]] | None = None
+    penalty_every: int = 1
+    g_penalty: Callable[..., tuple[Array, Memory]] | None = None
+    g_gamma: float = 1.0
+    g_penalty_every: int = 1
+    augment: Augment | None = None
+    deceive: Deceive | None = None
+    adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> the same, "p" among them
+    d_steps: int = 1
+    pack: int = 1  # samples that D judges at once
+    posthoc_ema: bool = False
+    label: jax.ShapeDtypeStruct | None = None  # of one sample: what G is conditioned on
+    real_labelled: bool = False  # whether D is told the labels of real samples
+    # (key, synthesis, critic, [B, Z]) -> z
+    latent: Callable[..., Array] = lambda key, synthesis, critic, shape: jax.random.normal(key, shape)
+    # (key, batch) -> what this step's fakes are made for
+    fake_label: Callable[[Array, Batch], Array | None] = lambda key, batch: batch.label
+
+    @property
+    def packed_shape(self) -> tuple[int, ...]:
+        """Of what D judges: samples side by side in the last axis."""
+        return (*self.sample_shape[:-1], self.sample_shape[-1] * self.pack)
 
 
 def build(config: Config, data: Data) -> Game:
     """The game that `config` describes, on samples like those of `data`. Raises InputError for what does not fit together,
     having tried each function on abstract arrays, so that a mistake is found before anything is written."""
-    generator, discriminator = find_networks(config, data)
+    steps = config.schedule_steps or config.steps
+    code = (config.code_classes, config.code_dims)
+    num_classes = sum(code) or data.num_classes
+    generator, discriminator = find_networks(config, data.sample_shape, num_classes)
+    # An optimiser counts its own updates: the discriminator's are d_steps times as many.
+    d_count = steps * config.d_steps
+    d_tx = _optimizer(config, "d", cosine(config.d_lr, config.d_lr_final, d_count), d_count)
     game = Game(
+        update=find("update", config.update, pages) if config.update else update.update,
         generator=generator,
         discriminator=discriminator,
-        g_tx=optax.adam(cosine(config.g_lr, config.g_lr_final, config.steps), config.b1, config.b2),
-        # An optimiser counts its own updates: the discriminator's are d_steps times as many.
-        d_tx=optax.adam(cosine(config.d_lr, config.d_lr_final, config.steps * config.d_steps), config.b1, config.b2),
-        loss=find("loss", config.loss, losses),
-        penalty=find("penalty", config.penalty, penalties) if config.penalty else None,
-        augment=find("augment", config.augment, augment) if config.augment else None,
-        gamma=cosine(config.gamma, config.gamma_final, config.steps),
-        augment_p=cosine(config.augment_p, None, config.steps),
-        # The first averages are short, or the random initial weights would linger for 1 / (1 - ema) steps.
-        ema_decay=lambda step: jnp.minimum(config.ema, (1.0 + step) / (10.0 + step)),
+        auxiliary=Head(find("auxiliary", config.auxiliary, auxiliary), num_classes) if config.auxiliary else None,
+        g_tx=_optimizer(config, "g", cosine(config.g_lr, config.g_lr_final, steps), steps),
+        d_tx=optax.chain(d_tx, optimizers.clip_weights(config.d_clip)) if config.d_clip else d_tx,
+        loss=_with_label(find("loss", config.loss, losses)),
+        penalty=find_penalty("penalty", config.penalty, penalties) if config.penalty else None,
+        g_penalty=find_penalty("g_penalty", config.g_penalty, g_penalties) if config.g_penalty else None,
+        augment=find_augment(config.augment, augment) if config.augment else None,
+        deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
+        fake_label=partial(draw_code, *code) if any(code) else lambda key, batch: batch.label,
+        adapt=partial(ada.adapt, target=config.augment_target, kimg=config.augment_kimg)
+        if config.augment_target is not None
+        else None,
+        gamma=cosine(config.gamma, config.gamma_final, steps),
+        augment_p=cosine(config.augment_p, config.augment_p_final, steps),
+        ema_decay=_ema_decay(config, steps),
+        auxiliary_weight=config.auxiliary_weight,
+        g_gamma=config.g_gamma,
         penalty_every=config.penalty_every,
+        g_penalty_every=config.g_penalty_every,
         d_steps=config.d_steps,
+        pack=config.pack,
+        posthoc_ema=config.posthoc_ema,
         z_dim=config.z_dim,
         sample_shape=data.sample_shape,
+        label=_label(code, data),
+        real_labelled=not any(code) and data.train.labels is not None,
     )
-    _try(config, game)
+    _refuse(config, game)
+    try_pieces(config, game)
+    try_step(config, game)
     return game
 
 
@@ -90,122 +134,63 @@ def cosine(value: float, final: float | None, steps: int) -> Schedule:
     return at
 
 
-def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The functions defined in (not imported into) a module, by name: its variants."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
-    }
+def draw_code(classes: int, dims: int, key: Array, batch: Batch) -> Array:
+    """Latent codes for a batch: classes [B] int32, or with numbers in [-1, 1] beside them [B, classes + dims], one-hot first.
+
+    Source: Chen et al. 2016 (InfoGAN), arXiv:1606.03657, section 7.2."""
+    class_key, number_key = jax.random.split(key)
+    drawn = jax.random.randint(class_key, (batch.size,), 0, max(classes, 1))
+    if not dims:
+        return drawn
+    numbers = jax.random.uniform(number_key, (batch.size, dims), minval=-1.0)
+    return jnp.concatenate([jax.nn.one_hot(drawn, classes), numbers], axis=1)
 
 
-def find(what: str, name: str, module: ModuleType) -> Callable[..., Any]:
-    """The function `name` of `module`, or one outside as `path/file.py:function` or `package.module:function`."""
-    known = public_functions(module)
-    if name in known:
-        return known[name]
-    if ":" not in name:
-        raise unknown(what, name, [*known, "path/file.py:function"])
-    source, function = name.rsplit(":", 1)
-    outside = _load(what, source)
-    if not callable(getattr(outside, function, None)):
-        raise unknown(f"{what} in {source}", function, public_functions(outside))
-    return getattr(outside, function)
+def _label(code: tuple[int, int], data: Data) -> jax.ShapeDtypeStruct | None:
+    if code[1]:
+        return jax.ShapeDtypeStruct((sum(code),), jnp.float32)
+    if code[0]:
+        return jax.ShapeDtypeStruct((), jnp.int32)
+    labels = data.train.labels
+    return None if labels is None else jax.ShapeDtypeStruct(labels.shape[1:], labels.dtype)
 
 
-def find_networks(config: Config, data: Data) -> tuple[nn.Module, nn.Module]:
-    """The Generator and Discriminator of a family, given those of Config's `g_` and `d_` fields that are theirs."""
-    families = {m.name for m in pkgutil.iter_modules(models.__path__)} - {"layers", "conv"}
-    if config.model in families:
-        module = importlib.import_module(f"gan_jax.models.{config.model}")
-    elif config.model.endswith(".py") or "." in config.model:
-        module = _load("model", config.model)
-    else:
-        raise unknown("model", config.model, [*families, "path/file.py"])
-    return tuple(_network(config, data, module, player) for player in ("generator", "discriminator"))
+def _with_label(loss: Callable[..., Any]) -> Loss:
+    if "label" in inspect.signature(loss).parameters:
+        return loss
+    return lambda real_logits, fake_logits, label: loss(real_logits, fake_logits)
 
 
-def _network(config: Config, data: Data, module: ModuleType, player: str) -> nn.Module:
-    cls, prefix = player.capitalize(), f"{player[0]}_"
-    network = getattr(module, cls, None)
-    if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise InputError(f"model {config.model} must define a flax.linen module named {cls}")
-    names, given = {field.name for field in fields(network)}, {"sample_shape", "num_classes"}
-    if given - names:
-        raise InputError(f"model {config.model}'s {cls} must have the fields {', '.join(sorted(given))}")
-    own = {prefix + name for name in names - given - {"parent", "name"}}
-    options = {}
-    for field in fields(Config):
-        value = getattr(config, field.name)
-        if field.name.startswith(prefix) and field.name not in OPTIMISATION and value is not None:
-            if field.name not in own:
-                raise unknown(f"option of {config.model}'s {cls}", field.name, own)
-            options[field.name.removeprefix(prefix)] = value
-    return network(sample_shape=data.sample_shape, num_classes=data.num_classes, **options)
+def _optimizer(config: Config, player: str, lr: Schedule, count: int) -> optax.GradientTransformation:
+    b2 = config.b2 if config.b2_final is None else cosine(config.b2, config.b2_final, count)
+    name = f"{player}_optimizer"
+    return find_optimizer(name, getattr(config, name), lr, config.b1, b2)
 
 
-def _load(what: str, source: str) -> ModuleType:
-    if source.endswith(".py"):
-        return load_file(Path(source))
-    try:
-        return importlib.import_module(source)
-    except ImportError as error:
-        raise InputError(f"{what} module {source!r} cannot be imported: {error}") from error
+def _ema_decay(config: Config, steps: int) -> Schedule:
+    if config.ema_half_life is None:
+        # The first averages are short, or the random initial weights would linger for 1 / (1 - ema) steps.
+        return lambda step: jnp.minimum(config.ema, (1.0 + step) / (10.0 + step))
+    half_life = cosine(config.ema_half_life, config.ema_half_life_final, steps)
+
+    def decay(step: Array) -> Array:
+        samples = half_life(step)
+        if config.ema_ramp is not None:
+            samples = jnp.minimum(samples, config.ema_ramp * config.batch * step)
+        return 0.5 ** (config.batch / jnp.maximum(samples, 1e-8))
+
+    return decay
 
 
-def _try(config: Config, game: Game) -> None:
-    """Traces each function on abstract arrays and checks what comes back. Raises InputError that names the function at fault,
-    its file and line, the shapes that came in and what was expected."""
-    logits = jax.ShapeDtypeStruct((config.batch,), jnp.float32)
-    samples = jax.ShapeDtypeStruct((config.batch, *game.sample_shape), jnp.float32)
-    z = jax.ShapeDtypeStruct((config.batch, game.z_dim), jnp.float32)
-    label = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    scalar = jax.ShapeDtypeStruct((), jnp.float32)
-
-    def attempt(what: str, function: Callable[..., Any], arguments: tuple, expected: Any, words: str, given: Any = ()) -> None:
-        shapes = ", ".join(str(x.shape) for x in arguments if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key))
-        try:
-            got = jax.eval_shape(function, *given, *arguments)
-        except Exception as error:
-            message = str(error).strip().split("\n")[0]
-            called = f"called with {shapes}, it must return {words}"
-            where = _user_frame(error, config)
-            raise InputError(f"{what} fails{where}: {type(error).__name__}: {message} ({called})") from error
-        got, expected = (jax.tree.map(lambda x: x.shape, tree) for tree in (got, expected))
-        if got != expected:
-            raise InputError(f"{what} must return {words}; called with {shapes} it returned shapes {got}")
-
-    def critic(x: Array) -> Array:
-        return sum(leaf.reshape(leaf.shape[0], -1).sum(axis=1) for leaf in jax.tree.leaves(x))
-
-    attempt(f"loss {config.loss}", game.loss, (logits, logits), (scalar, scalar), "two scalars (d_loss, g_loss)")
-    if game.penalty is not None:
-
-        def penalty(real: Array, fake: Array, key: Array) -> Array:
-            return game.penalty(critic, real, fake, key)
-
-        attempt(f"penalty {config.penalty}", penalty, (samples, samples, key), scalar, "a scalar")
-    if game.augment is not None:
-        attempt(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {samples.shape}")
-    try:
-        state = jax.eval_shape(lambda key: init_state(game, key), key)
-    except Exception as error:
-        message = str(error).strip().split("\n")[0]
-        raise InputError(f"model {config.model} fails{_user_frame(error, config)}: {message}") from error
-    name = f"model {config.model}'s"
-
-    def play(network: nn.Module, player: Player, x: Array, label: Array) -> Array:
-        return apply(network, {"params": player.params, **player.stats}, x, label, train=True)[0]
-
-    generate, judge = partial(play, game.generator), partial(play, game.discriminator)
-    attempt(f"{name} Generator", generate, (z, label), samples, f"samples {samples.shape}", given=(state.g,))
-    attempt(f"{name} Discriminator", judge, (samples, label), logits, f"logits ({config.batch},)", given=(state.d,))
-
-
-def _user_frame(error: Exception, config: Config) -> str:
-    """` at file:line` of the innermost frame that lies in one of the user's own files, or nothing."""
-    names = (config.loss, config.penalty, config.augment, config.model)
-    files = {str(Path(name.rsplit(":", 1)[0]).resolve()) for name in names if name and ".py" in name}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if str(Path(f.filename).resolve()) in files]
-    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+def _refuse(config: Config, game: Game) -> None:
+    """What cannot be played whatever the functions are."""
+    if config.auxiliary and game.label is None:
+        raise InputError(f"auxiliary {config.auxiliary} needs labels: {config.data} has none; code_classes makes a latent code")
+    if config.loss == "multi_hinge" and config.d_outputs != game.discriminator.num_classes + 1:
+        raise InputError(f"multi_hinge needs K + 1 logits a sample: set d_outputs to {game.discriminator.num_classes + 1}")
+    if config.pack > 1 and config.g_penalty and "feature_matching" in config.g_penalty:
+        raise InputError(f"feature_matching compares features of single samples: set pack to 1, not {config.pack}")
+    if config.pack > 1 and (config.auxiliary or config.d_condition not in (None, "none")):
+        raise InputError(f"pack {config.pack}: samples judged at once have no label in common; no auxiliary, no d_condition")
+    if (config.augment_target is not None or config.augment_p_final is not None) and not (config.augment or config.deceive):
+        raise InputError("augment_target and augment_p_final are for an augment or a deceive: there is none")

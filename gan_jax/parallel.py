@@ -15,7 +15,6 @@ from gan_jax.data import Data
 from gan_jax.game import Game
 from gan_jax.state import TrainState, init_state
 from gan_jax.types import Array
-from gan_jax.update import update
 
 SCAN_STEPS = 50  # at most so many steps in one dispatch: enough to hide the cost of one, short enough to answer Ctrl-C
 
@@ -43,9 +42,12 @@ def choose_dispatch(game: Game, data: Data) -> str:
     return "loop" if "conv_general_dilated" in str(traced) else "scan"
 
 
-def compile_update(game: Game, data: Data, dispatch: str) -> tuple[Advance, int]:
-    """-> (advance, K): the compiled update, and how many steps' feeds it takes at a time."""
+def compile_update(game: Game, data: Data, dispatch: str, many: bool = False) -> tuple[Advance, int]:
+    """-> (advance, K): the compiled update, and how many steps' feeds it takes at a time. With `many`, states, feeds (after
+    their first axis) and keys have a leading axis of seeds, which all step at once."""
     one = _one(game, data)
+    if many:
+        one = jax.vmap(one, in_axes=(0, None, 0, 0))
     if dispatch == "loop":
 
         def single(state, store, feeds, count, train_key):
@@ -54,7 +56,7 @@ def compile_update(game: Game, data: Data, dispatch: str) -> tuple[Advance, int]
 
         return jax.jit(single, donate_argnums=0), 1
 
-    def many(state, store, feeds, count, train_key):
+    def loop(state, store, feeds, count, train_key):
         def body(i, carry):
             state, history = carry
             state, metrics = one(state, store, jax.tree.map(lambda x: x[i], feeds), train_key)
@@ -64,12 +66,12 @@ def compile_update(game: Game, data: Data, dispatch: str) -> tuple[Advance, int]
         history = jax.tree.map(lambda x: jnp.zeros((SCAN_STEPS, *x.shape), x.dtype), metrics)
         return jax.lax.fori_loop(0, count, body, (state, history))
 
-    return jax.jit(many, donate_argnums=0), SCAN_STEPS
+    return jax.jit(loop, donate_argnums=0), SCAN_STEPS
 
 
 def _one(game: Game, data: Data) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     def one(state, store, feed, train_key):
         # The key of a step is a function of its number: nothing random needs to be saved.
-        return update(game, state, data.decode(store, feed), jax.random.fold_in(train_key, state.step))
+        return game.update(game, state, data.decode(store, feed), jax.random.fold_in(train_key, state.step))
 
     return one

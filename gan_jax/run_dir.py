@@ -1,22 +1,26 @@
 """The run directory: may this run use it, what is it made on, and its log that never has a step twice.
 
-config.json  environment.json  metrics.jsonl  checkpoints/  samples/  report.html  lock
+config.json  environment.json  metrics.jsonl  checkpoints/  samples/  report.html  lock; averages/ where they are kept
 """
 
 import fcntl
+import io
 import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 import gan_jax
+from gan_jax import ema
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, config_json, differences, load_config
 from gan_jax.data import Data, load
@@ -31,9 +35,9 @@ class RunDir:
     """A run's directory, held by this process alone until `close`. Making one checks everything and writes nothing where the
     directory belongs to another run: raises InputError that says what differs."""
 
-    def __init__(self, path: Path, config: Config, data: Data):
+    def __init__(self, path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None):
         self.path = path
-        environment = check_run_dir(path, config, data)
+        environment = check_run_dir(path, config, data, seeds)
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = open(path / "lock", "w")  # held as long as the run lasts
@@ -46,7 +50,8 @@ class RunDir:
             raise InputError(f"another process is training in {path}: wait for it, or choose another --run_dir") from error
         except OSError as error:
             raise InputError(f"cannot write in {path}: {error.strerror}; choose another --run_dir") from error
-        self.environment = environment | _environment() | {"data": _describe(data)}
+        told = {} if seeds is None else {"seeds": list(seeds)}
+        self.environment = environment | _environment() | {"data": _describe(data)} | told
         self.seconds_before = 0.0
         self._began = time.monotonic()
 
@@ -77,6 +82,34 @@ class RunDir:
         for suffix, content in files.items():
             write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
 
+    def keep_averages(self, state: TrainState) -> None:
+        """Writes the power-function averages of this step as averages/STEP-SIGMA.npz; nothing where there are none."""
+        for sigma, average in zip(ema.SIGMAS, state.posthoc, strict=bool(state.posthoc)):
+            (self.path / "averages").mkdir(exist_ok=True)
+            arrays = io.BytesIO()
+            np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"))
+            write_atomically(self.path / "averages" / f"{int(state.step):08d}-{sigma:.2f}.npz", arrays.getvalue())
+
+
+def posthoc_average(path: Path, state: TrainState, sigma: float) -> Any:
+    """The generator's variables as the power-function average of relative width `sigma` at the end of the run so far, made of
+    all that are kept. Raises InputError where none are, or none can have that width."""
+    kept = sorted((path / "averages").glob("*-*.npz"))
+    kept = [file for file in kept if int(file.stem.split("-")[0]) <= int(state.step)]
+    if not kept:
+        raise InputError(f"{path} keeps no power-function averages: it was not trained with --posthoc_ema true")
+    steps, sigmas = zip(*((int(step), float(width)) for step, width in (file.stem.split("-") for file in kept)), strict=True)
+    try:
+        weights = ema.weights(steps, sigmas, int(state.step), sigma)
+    except ValueError as error:
+        raise InputError(f"--ema: {error}") from error
+
+    def read(file: Path) -> dict[str, Any]:
+        with np.load(file, allow_pickle=False) as stored:
+            return unflatten_dict({name: stored[name] for name in stored.files}, sep="/")
+
+    return ema.combine((read(file) for file in kept), weights)
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl up to the first that is not whole: a process may be killed in the middle of writing one."""
@@ -96,7 +129,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
-def check_run_dir(path: Path, config: Config, data: Data) -> dict[str, Any]:
+def check_run_dir(path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None) -> dict[str, Any]:
     """What environment.json says of an earlier start of the same run; {} where the directory is new."""
     if not path.exists():
         return {}
@@ -115,6 +148,8 @@ def check_run_dir(path: Path, config: Config, data: Data) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path / 'environment.json'}: {error}") from error
+    if environment.get("seeds") != (None if seeds is None else list(seeds)):
+        raise InputError(f"{path} holds a run of the seeds {environment.get('seeds', config.seed)}; choose another --run_dir")
     before = environment.get("data", {}).get("checksum", data.checksum)
     if before != data.checksum:
         raise InputError(
@@ -164,6 +199,9 @@ def load_run(path: Path, say: Callable[[str], None], data_dir: str | None = None
     config = load_config(path / "config.json")
     data = load(config.data, config.seed, config.batch, data_dir)
     game = build(config, data)
+    environment = path / "environment.json"
+    if environment.is_file() and json.loads(environment.read_text()).get("seeds"):
+        raise InputError(f"{path} holds several seeds: compare.py shows them; train one seed to sample or evaluate it")
     with Checkpoints(path, read_only=True) as checkpoints:
         state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say)
     if state is None:

@@ -11,29 +11,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.data import Data
 from gan_jax.errors import InputError
 from gan_jax.game import Game
-from gan_jax.run_dir import load_run, write_atomically
-from gan_jax.state import apply
-from gan_jax.types import Array
+from gan_jax.run_dir import load_run, posthoc_average, write_atomically
+from gan_jax.state import apply, init_state
+from gan_jax.types import Array, Batch
 
 BATCH = 500  # samples a call: every count is made of calls of one shape, so that one program serves all
 
-Sampler = Callable[[Any, np.ndarray], np.ndarray]  # (generator variables, z [N, Z]) -> samples [N, ...]
+# (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
+Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
 
 
 def sampler(game: Game) -> Sampler:
-    """The function from a generator's variables and latents to samples on the host. Running statistics, not the batch's:
-    a sample does not depend on its neighbours."""
+    """The function from a generator's variables, latents and labels to samples on the host. Running statistics, not the
+    batch's: a sample does not depend on its neighbours."""
 
     @jax.jit
-    def generate(variables: Any, z: Array) -> Any:
-        return apply(game.generator, variables, z, None, train=False)[0]
+    def generate(variables: Any, z: Array, label: Array | None) -> Any:
+        return apply(game.generator, variables, z, label, train=False)[0]
 
-    def sample(variables: Any, z: np.ndarray) -> np.ndarray:
+    def sample(variables: Any, z: np.ndarray, label: np.ndarray | None) -> np.ndarray:
         count = len(z)
-        padded = np.concatenate([z, np.zeros((-count % BATCH, *z.shape[1:]), z.dtype)])
-        batches = [generate(variables, padded[i : i + BATCH]) for i in range(0, len(padded), BATCH)]
+        padded = jax.tree.map(lambda x: np.concatenate([x, np.zeros((-count % BATCH, *x.shape[1:]), x.dtype)]), (z, label))
+        parts = [jax.tree.map(lambda x, i=i: x[i : i + BATCH], padded) for i in range(0, len(padded[0]), BATCH)]
+        batches = [generate(variables, *part) for part in parts]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(batches))
 
     return sample
@@ -44,6 +47,58 @@ def latents(game: Game, key: Array, count: int) -> np.ndarray:
     blocks = range(math.ceil(count / BATCH))
     z = [jax.random.normal(jax.random.fold_in(key, block), (BATCH, game.z_dim)) for block in blocks]
     return np.concatenate(z)[:count]
+
+
+def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+    """`count` labels as training has them: those of real samples, row after row, or latent codes; None where there are none.
+    The first ones are the same whatever the count."""
+    if game.label is None:
+        return None
+    if game.real_labelled:
+        return data.train.labels[np.arange(count) % len(data.train.labels)]
+    batch = Batch(np.zeros((BATCH, 1), np.float32), None)
+    blocks = [game.fake_label(jax.random.fold_in(key, block), batch) for block in range(math.ceil(count / BATCH))]
+    return np.concatenate(blocks)[:count]
+
+
+def shown_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+    """Labels for a picture of `count` samples: classes in columns, where there are classes; else as training has them."""
+    if game.label is not None and game.label.shape == ():
+        return (np.arange(count) % game.generator.num_classes).astype(np.int32)
+    return labels(game, data, key, count)
+
+
+def conditional(game: Game) -> bool:
+    """Whether the generator makes any use of labels."""
+    if game.label is None:
+        return False
+    state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
+    z, label = jnp.zeros((2, game.z_dim)), jnp.zeros((2, *game.label.shape), game.label.dtype)
+    traced = jax.make_jaxpr(lambda ema, z, label: apply(game.generator, ema, z, label, train=False)[0])(state.ema, z, label)
+    used = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
+    return id(traced.jaxpr.invars[-1]) in used
+
+
+def chosen_label(game: Game, text: str, count: int) -> np.ndarray:
+    """`count` times the label that `text` says: a class, or a vector as numbers between commas.
+
+    Raises InputError for what the generator does not know, or where it knows no labels."""
+    if not conditional(game):
+        raise InputError("--label: this generator is not conditional; train one with --g_condition")
+    classes = game.generator.num_classes
+    try:
+        if game.label.shape == ():
+            label = np.array(int(text), np.int32)
+            allowed = 0 <= label < classes
+        else:
+            label = np.array([float(part) for part in text.split(",")]).astype(game.label.dtype)
+            allowed = label.shape == game.label.shape and np.isfinite(label).all()
+    except ValueError:
+        allowed = False
+    if not allowed:
+        words = f"a class from 0 to {classes - 1}" if game.label.shape == () else f"{classes} numbers between commas"
+        raise InputError(f"--label must be {words}, got {text}")
+    return np.broadcast_to(label, (count, *label.shape))
 
 
 def interpolation(z: np.ndarray, count: int) -> np.ndarray:
@@ -60,21 +115,42 @@ def interpolation(z: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(path.reshape(-1, z.shape[-1]))
 
 
-def sample_run(run: Path, count: int, seed: int, out: Path, data_dir: str | None = None) -> list[Path]:
+def interpolation_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+    """Labels for `interpolation`: one for each row, so that only z moves."""
+    side = math.isqrt(count)
+    shown = shown_labels(game, data, key, side)
+    return None if shown is None else np.repeat(shown, side, axis=0)
+
+
+def sample_run(
+    run: Path, count: int, seed: int, out: Path, data_dir: str | None = None, label: str | None = None, ema: float | None = None
+) -> list[Path]:
     """Writes a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
-    returns the files' paths. Raises InputError where there is no such run or nothing can be written."""
+    returns the files' paths. A conditional generator's grid has a class a column; `label` chooses one for all. `ema` makes the
+    average of that relative width from the run's power-function averages.
+
+    Raises InputError where there is no such run, or no such label or average, or nothing can be written."""
     if count < 1:
         raise InputError(f"--samples must be at least 1, got {count}")
     _, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
-    sample = sampler(game)
-    z = latents(game, jax.random.key(seed), max(count, 2 * data.shown))
-    samples = sample(state.ema, z)
-    files = {f"grid-seed{seed}{suffix}": content for suffix, content in data.show(samples[: data.shown]).items()}
-    path = sample(state.ema, interpolation(z, data.shown))
-    files |= {f"interpolation-seed{seed}{suffix}": content for suffix, content in data.show(path).items()}
+    variables = state.ema if ema is None else posthoc_average(run, state, ema)
+    key, label_key, sample = jax.random.key(seed), jax.random.key(seed + 1), sampler(game)
+    z = latents(game, key, max(count, 2 * data.shown))
+    if label is None:
+        label_of = [f(game, data, label_key, n) for f, n in ((labels, len(z)), (shown_labels, data.shown))]
+        label_of.append(interpolation_labels(game, data, label_key, data.shown))
+    else:
+        label_of = [chosen_label(game, label, n) for n in (len(z), data.shown, math.isqrt(data.shown) ** 2)]
+    samples = sample(variables, z[:count], None if label_of[0] is None else label_of[0][:count])
+    suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
+    pictures = {"grid": (z[: data.shown], label_of[1]), "interpolation": (interpolation(z, data.shown), label_of[2])}
+    files = {}
+    for name, (latent, of) in pictures.items():
+        files |= {f"{name}-{suffix}{kind}": content for kind, content in data.show(sample(variables, latent, of)).items()}
     archive = io.BytesIO()
-    np.savez_compressed(archive, **data.pack(samples[:count]), z=z[:count])
-    files[f"samples-seed{seed}.npz"] = archive.getvalue()
+    told = {"label": label_of[0][:count]} if conditional(game) else {}
+    np.savez_compressed(archive, **data.pack(samples), z=z[:count], **told)
+    files[f"samples-{suffix}.npz"] = archive.getvalue()
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

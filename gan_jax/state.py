@@ -9,8 +9,10 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from gan_jax.types import Array
+from gan_jax import ada
+from gan_jax.types import Array, Memory
 
 if TYPE_CHECKING:
     from gan_jax.game import Game
@@ -23,6 +25,7 @@ class Player:
     params: Any
     stats: Any  # mutable collections: running batch statistics, spectral norm's vectors; {} where there are none
     opt_state: Any
+    memory: Memory  # what its regularisers remember; {} where they remember nothing
 
 
 @flax.struct.dataclass
@@ -33,24 +36,44 @@ class TrainState:
     g: Player
     d: Player
     ema: Any  # the averaged generator's {"params": ..., **stats}; what is evaluated and sampled
+    posthoc: tuple[Any, ...]  # two power-function averages of the same; () where they are not kept
+    running: Memory  # the adapted probability of augmentation, "p", and what adapts it; {} where it is scheduled
 
 
 def init_state(game: "Game", key: Array) -> TrainState:
     """The state before the first step. Call it under `jit`: op by op it is hundreds of small compilations."""
     g_key, d_key = jax.random.split(key)
-    z, label = jnp.zeros((2, game.z_dim)), jnp.zeros((2,), jnp.int32)
+    label = None if game.label is None else jnp.zeros((2, *game.label.shape), game.label.dtype)
+    z, x = jnp.zeros((2, game.z_dim)), jnp.zeros((2, *game.packed_shape))
     g_variables = game.generator.init(g_key, z, label, train=True)
-    d_variables = game.discriminator.init(d_key, jnp.zeros((2, *game.sample_shape)), label, train=True)
+    d_label = label if game.real_labelled else None
+    judged, d_variables = game.discriminator.init_with_output(d_key, x, d_label, train=True)
+    if game.auxiliary is not None:
+        _, features = judged
+        head = game.auxiliary.init(jax.random.fold_in(d_key, 1), features, features, label)
+        # Among the discriminator's parameters, so that one optimiser trains both; networks ignore names not their own.
+        d_variables = d_variables | {"params": d_variables.get("params", {}) | {"auxiliary": head["params"]}}
 
-    def player(variables: Any, tx: Any) -> Player:
+    def player(variables: Any, tx: Any, penalty: Any) -> Player:
         params = variables.get("params", {})
         stats = {name: value for name, value in variables.items() if name != "params"}
-        return Player(params, stats, tx.init(params))
+        memory = {name: jnp.float32(value) for name, value in getattr(penalty, "memory", {}).items()}
+        return Player(params, stats, tx.init(params), memory)
 
-    g, d = player(g_variables, game.g_tx), player(d_variables, game.d_tx)
-    # The average starts as a copy: two names for one buffer could not both be donated.
-    ema = jax.tree.map(jnp.copy, {"params": g.params, **g.stats})
-    return TrainState(jnp.zeros((), jnp.int32), g, d, ema)
+    g, d = player(g_variables, game.g_tx, game.g_penalty), player(d_variables, game.d_tx, game.penalty)
+
+    # An average starts as a copy: two names for one buffer could not both be donated.
+    def copy() -> Any:
+        return jax.tree.map(jnp.copy, {"params": g.params, **g.stats})
+
+    posthoc = (copy(), copy()) if game.posthoc_ema else ()
+    running = ada.initial() if game.adapt is not None else {}
+    return TrainState(jnp.zeros((), jnp.int32), g, d, copy(), posthoc, running)
+
+
+def step_of(state: TrainState) -> int:
+    """The step of a state, or of the states of several seeds, which keep step."""
+    return int(np.ravel(jax.device_get(state.step))[0])
 
 
 def apply(module: nn.Module, variables: Any, x: Any, label: Array | None, train: bool) -> tuple[Any, Any]:

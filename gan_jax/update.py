@@ -1,104 +1,227 @@
-"""THE PAGE: one step of the game. `d_steps` discriminator steps, a generator step, and the generator's moving average.
+"""THE PAGE: one step of the game. `d_steps` discriminator steps, a generator step, and the generator's moving averages.
 
     update(game, state, batch, key) -> (state, metrics)
 
 A pure function of its arguments. How it is compiled is the affair of `parallel.py`; what the names in the configuration mean
-was settled in `game.py`. Everything scheduled is traced from `state.step`, so that nothing compiles twice.
+was settled in `game.py`. Everything scheduled is traced from `state.step`, so that nothing compiles twice. Other orders of play
+are other pages (`pages.py`), made of the two objectives below.
 """
 
 from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax.game import Game
+from gan_jax import ema
 from gan_jax.state import Player, TrainState, apply
-from gan_jax.types import Array, Batch, Sample
+from gan_jax.types import Array, Batch, Critic, Judgement, Memory, Sample, Synthesis
+
+if TYPE_CHECKING:
+    from gan_jax.game import Game
 
 Metrics = dict[str, Array]  # float32 scalars
 
 
-def update(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
+class Outcome(NamedTuple):
+    """What else an objective finds out on the way: the player's next collections and memory, and what is logged."""
+
+    stats: Any
+    memory: Memory
+    running: Memory
+    metrics: Metrics
+
+
+def update(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
     """One step. `batch` has a leading axis of `game.d_steps`: fresh samples [d_steps, B, ...] for each discriminator step.
     The generator's step pairs with the last of them. `key` is this step's own."""
     for i in range(game.d_steps):  # unrolled: on a CPU a stock convolution is slow inside a compiled loop (see parallel.py)
         d_batch = jax.tree.map(lambda x, i=i: x[i], batch)
-        d, d_metrics = d_step(game, state, d_batch, state.step * game.d_steps + i, jax.random.fold_in(key, i))
-        state = state.replace(d=d)
-    g, g_metrics = g_step(game, state, d_batch, jax.random.fold_in(key, game.d_steps))
-    decay = game.ema_decay(state.step)
-    ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema, {"params": g.params, **g.stats})
-    return state.replace(step=state.step + 1, g=g, ema=ema), d_metrics | g_metrics
+        state, d_metrics = d_step(game, state, d_batch, state.step * game.d_steps + i, jax.random.fold_in(key, i))
+    state, g_metrics = g_step(game, state, d_batch, jax.random.fold_in(key, game.d_steps))
+    return finish(game, state), d_metrics | g_metrics
 
 
-def d_step(game: Game, state: TrainState, batch: Batch, count: Array, key: Array) -> tuple[Player, Metrics]:
+def d_step(game: "Game", state: TrainState, batch: Batch, count: Array, key: Array) -> tuple[TrainState, Metrics]:
     """One update of the discriminator, the generator frozen. `count` is the number of its updates before this one."""
-    z_key, aug_key, pen_key = jax.random.split(key, 3)
-    fake, _ = generate(game, state.g.params, state.g.stats, batch.label, batch.size, z_key)
-    see = partial(judge, game, label=batch.label, p=game.augment_p(state.step), key=aug_key)
-
-    def objective(params):
-        real_logits, stats = see(params, state.d.stats, batch.real)
-        fake_logits, stats = see(params, stats, fake)
-        d_loss, _ = game.loss(real_logits, fake_logits)
-        penalty = penalise(game, lambda x: see(params, state.d.stats, x)[0], batch.real, fake, count, pen_key)
-        metrics = {"d/real_logit": real_logits.mean(), "d/fake_logit": fake_logits.mean()}
-        return d_loss + game.gamma(state.step) * penalty, (stats, metrics | {"d/loss": d_loss, "d/penalty": penalty})
-
-    gradients, (stats, metrics) = jax.grad(objective, has_aux=True)(state.d.params)
-    d = descend(game.d_tx, state.d, gradients, stats)
-    return d, metrics | norms("d", d, gradients)
+    objective = partial(d_objective, game, state, batch, count, key)
+    gradients, outcome = jax.grad(objective, has_aux=True)(state.d.params)
+    d = descend(game.d_tx, state.d, gradients, outcome)
+    return state.replace(d=d, running=outcome.running), outcome.metrics | norms("d", d, gradients)
 
 
-def g_step(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[Player, Metrics]:
+def g_step(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
     """One update of the generator, the discriminator frozen."""
-    z_key, aug_key, _ = jax.random.split(key, 3)
-    see = partial(judge, game, label=batch.label, p=game.augment_p(state.step), key=aug_key)
-
-    def objective(params):
-        fake, stats = generate(game, params, state.g.stats, batch.label, batch.size, z_key)
-        real_logits, _ = see(state.d.params, state.d.stats, batch.real)  # deleted by the compiler where the loss ignores it
-        fake_logits, _ = see(state.d.params, state.d.stats, fake)
-        _, g_loss = game.loss(real_logits, fake_logits)
-        return g_loss, (stats, {"g/loss": g_loss})
-
-    gradients, (stats, metrics) = jax.grad(objective, has_aux=True)(state.g.params)
-    g = descend(game.g_tx, state.g, gradients, stats)
-    return g, metrics | norms("g", g, gradients)
+    objective = partial(g_objective, game, state, batch, key)
+    gradients, outcome = jax.grad(objective, has_aux=True)(state.g.params)
+    g = descend(game.g_tx, state.g, gradients, outcome)
+    return state.replace(g=g), outcome.metrics | norms("g", g, gradients)
 
 
-def generate(game: Game, params, stats, label: Array | None, count: int, key: Array) -> tuple[Sample, dict]:
-    """`count` samples of the generator -> (samples [count, ...], its collections afterwards)."""
-    z = jax.random.normal(key, (count, game.z_dim))
+def finish(game: "Game", state: TrainState) -> TrainState:
+    """Both players have moved: the averages of the generator follow, and the step counts."""
+    now = {"params": state.g.params, **state.g.stats}
+    average = ema.toward(state.ema, now, game.ema_decay(state.step))
+    posthoc = tuple(
+        ema.toward(old, now, ema.power_decay(state.step + 1, sigma))
+        for old, sigma in zip(state.posthoc, ema.SIGMAS, strict=bool(state.posthoc))
+    )
+    return state.replace(step=state.step + 1, ema=average, posthoc=posthoc)
+
+
+def d_objective(game: "Game", state: TrainState, batch: Batch, count: Array, key: Array, params) -> tuple[Array, Outcome]:
+    """What the discriminator minimises, as a function of its `params`."""
+    z_key, aug_key, pen_key = jax.random.split(key, 3)
+    lie_key, label_key = jax.random.split(jax.random.fold_in(key, 1))
+    fake_label = game.fake_label(label_key, batch)
+    see = view(game, state, batch, aug_key)
+    synthesis = generator(game, state.g, state.g.params, fake_label)
+    z = game.latent(z_key, synthesis, critic(see, state.d, params), (batch.size, game.z_dim))
+    real, fake = batch.real, synthesis(z)
+    if game.deceive is not None:
+        real, fake = game.deceive(lie_key, real, fake, probability(game, state))
+    real, fake = pack(real, game.pack), pack(fake, game.pack)
+
+    judged_real, stats = see(params, state.d.stats, real)
+    judged_fake, stats = see(params, stats, fake)
+    d_loss, _ = game.loss(judged_real.logits, judged_fake.logits, batch.label)
+    auxiliary, _ = assist(game, params, judged_real, judged_fake, fake_label)
+    judge = critic(see, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
+    penalty, memory = regularise(game.penalty, game.penalty_every, count, judge, real, fake, pen_key)
+    metrics = {"d/loss": d_loss, "d/real_logit": judged_real.logits.mean(), "d/fake_logit": judged_fake.logits.mean()}
+    metrics |= {"d/penalty": penalty}
+    running = state.running
+    if game.adapt is not None:
+        running = game.adapt(running, judged_real.logits)
+        metrics["d/augment_p"] = running["p"]
+    if game.auxiliary is not None:
+        metrics["d/auxiliary"] = auxiliary
+    total = d_loss + game.auxiliary_weight * auxiliary + game.gamma(state.step) * penalty
+    return total, Outcome(stats, memory, running, metrics)
+
+
+def g_objective(game: "Game", state: TrainState, batch: Batch, key: Array, params) -> tuple[Array, Outcome]:
+    """What the generator minimises, as a function of its `params`."""
+    z_key, aug_key, pen_key = jax.random.split(key, 3)
+    _, label_key = jax.random.split(jax.random.fold_in(key, 1))
+    fake_label = game.fake_label(label_key, batch)
+    see = view(game, state, batch, aug_key)
+    judge = critic(see, state.d, state.d.params)
+    synthesis = generator(game, state.g, params, fake_label)
+    z = game.latent(z_key, synthesis, judge, (batch.size, game.z_dim))
+    fake, stats = generate(game, params, state.g.stats, z, fake_label)
+    # What is seen of real samples is deleted by the compiler where nothing asks for it.
+    judged_real, _ = see(state.d.params, state.d.stats, pack(batch.real, game.pack))
+    judged_fake, _ = see(state.d.params, state.d.stats, pack(fake, game.pack))
+    _, g_loss = game.loss(judged_real.logits, judged_fake.logits, batch.label)
+    _, auxiliary = assist(game, state.d.params, judged_real, judged_fake, fake_label)
+    synthesis = Synthesis(synthesis, z, params, state.g.memory)
+    penalty, memory = regularise(game.g_penalty, game.g_penalty_every, state.step, synthesis, judge, batch.real, pen_key)
+    metrics = {"g/loss": g_loss}
+    if game.auxiliary is not None:
+        metrics["g/auxiliary"] = auxiliary
+    if game.g_penalty is not None:
+        metrics["g/penalty"] = penalty
+    total = g_loss + game.auxiliary_weight * auxiliary + game.g_gamma * penalty
+    return total, Outcome(stats, memory, state.running, metrics)
+
+
+def generate(game: "Game", params, stats, z: Array, label: Array | None) -> tuple[Sample, dict]:
+    """The generator's samples of the latents z [B, Z] -> (samples [B, ...], its collections afterwards)."""
     return apply(game.generator, {"params": params, **stats}, z, label, train=True)
 
 
-def judge(game: Game, params, stats, x: Sample, *, label, p: Array, key: Array) -> tuple[Array, dict]:
-    """The discriminator's view of raw samples, through the augmentation -> (logits [B], its collections afterwards)."""
-    if game.augment is not None:
-        x = game.augment(key, x, p)
-    return apply(game.discriminator, {"params": params, **stats}, x, label, train=True)
+def generator(game: "Game", g: Player, params, label: Array | None) -> Synthesis:
+    """The generator as a function of its latents."""
+    return Synthesis(lambda z: generate(game, params, g.stats, z, label)[0], None, params, g.memory)
 
 
-def penalise(game: Game, critic, real: Sample, fake: Sample, count: Array, key: Array) -> Array:
-    """The penalty, unweighted. A lazy one is zero but for every k-th update, and k times as strong then.
+def view(game: "Game", state: TrainState, batch: Batch, key: Array):
+    """The discriminator's view through the augmentation: (params, stats, packs of raw samples) -> (Judgement, stats)."""
+    label = batch.label if game.real_labelled and game.pack == 1 else None
+
+    def see(params, stats, x: Sample) -> tuple[Judgement, dict]:
+        if game.augment is not None:
+            x = pack(game.augment(key, unpack(x, game.pack), probability(game, state)), game.pack)
+        judged, stats = apply(game.discriminator, {"params": params, **stats}, x, label, train=True)
+        return Judgement(*judged) if isinstance(judged, tuple) else Judgement(judged, None), stats
+
+    return see
+
+
+def critic(see, d: Player, params, synthesis: Synthesis | None = None) -> Critic:
+    """The discriminator as a function of (packs of) raw samples."""
+
+    def logits(x: Sample) -> Array:
+        return see(params, d.stats, x)[0].logits
+
+    def features(x: Sample) -> Array:
+        return see(params, d.stats, x)[0].features
+
+    return Critic(logits, features, params, synthesis, d.memory)
+
+
+def assist(game: "Game", d_params, real: Judgement, fake: Judgement, label: Array | None) -> tuple[Array, Array]:
+    """The auxiliary losses (d_loss, g_loss), unweighted."""
+    if game.auxiliary is None:
+        return jnp.zeros(()), jnp.zeros(())
+    return game.auxiliary.apply({"params": d_params["auxiliary"]}, real.features, fake.features, label)
+
+
+def probability(game: "Game", state: TrainState) -> Array:
+    """With what probability a sample is augmented or lied about now."""
+    return game.augment_p(state.step) if game.adapt is None else state.running["p"]
+
+
+def pack(x: Sample, count: int) -> Sample:
+    """[B, ..., C] -> [B / count, ..., count * C]: samples side by side, which D judges at once.
+
+    Source: Lin et al. 2018 (PacGAN), arXiv:1712.04086, section 3."""
+    if count == 1:
+        return x
+
+    def side_by_side(leaf: Array) -> Array:
+        groups = jnp.moveaxis(leaf.reshape(-1, count, *leaf.shape[1:]), 1, -2)
+        return groups.reshape(*groups.shape[:-2], count * leaf.shape[-1])
+
+    return jax.tree.map(side_by_side, x)
+
+
+def unpack(x: Sample, count: int) -> Sample:
+    """The inverse of `pack`."""
+    if count == 1:
+        return x
+
+    def one_by_one(leaf: Array) -> Array:
+        groups = jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], count, -1), -2, 1)
+        return groups.reshape(-1, *groups.shape[2:])
+
+    return jax.tree.map(one_by_one, x)
+
+
+def regularise(penalty, every: int, count: Array, subject, *arguments) -> tuple[Array, Memory]:
+    """A player's penalty, unweighted, and what it remembers. A lazy one is zero but for every k-th update, and k times as
+    strong then.
 
     Source: Karras et al. 2020, arXiv:1912.04958, section 3.1 (lazy regularisation).
     """
-    if game.penalty is None:
-        return jnp.zeros(())
-    every = game.penalty_every
+    if penalty is None:
+        return jnp.zeros(()), subject.memory
     if every == 1:
-        return game.penalty(critic, real, fake, key)
-    due = count % every == 0
-    return jax.lax.cond(due, lambda: every * game.penalty(critic, real, fake, key), lambda: jnp.zeros(()))
+        return penalty(subject, *arguments)
+
+    def due() -> tuple[Array, Memory]:
+        value, memory = penalty(subject, *arguments)
+        return every * value, memory
+
+    return jax.lax.cond(count % every == 0, due, lambda: (jnp.zeros(()), subject.memory))
 
 
-def descend(tx: optax.GradientTransformation, player: Player, gradients, stats) -> Player:
+def descend(tx: optax.GradientTransformation, player: Player, gradients, outcome: Outcome) -> Player:
     """One step of a player's optimiser."""
     updates, opt_state = tx.update(gradients, player.opt_state, player.params)
-    return Player(optax.apply_updates(player.params, updates), stats, opt_state)
+    return Player(optax.apply_updates(player.params, updates), outcome.stats, opt_state, outcome.memory)
 
 
 def norms(name: str, player: Player, gradients) -> Metrics:

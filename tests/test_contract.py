@@ -6,73 +6,197 @@ A new module joins by a line in CONTRACTS; a new function in one of them joins b
 
 import inspect
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import augment, losses, penalties
-from gan_jax.game import public_functions
+from gan_jax import augment, auxiliary, deceive, g_penalties, losses, penalties
+from gan_jax.types import Critic, Synthesis
+from gan_jax.variants import public_functions
 
 KEY = jax.random.key(0)
 
 
 def check_loss(loss):
-    assert_arguments(loss, "real_logits", "fake_logits")
+    labelled = "label" in inspect.signature(loss).parameters
+    assert_arguments(loss, "real_logits", "fake_logits", *["label"] * labelled)
+    label = jnp.arange(8) % 3
+
+    def of_classes(logits):
+        """K + 1 logits a sample: the one given speaks for the sample's class and against the last, "fake"."""
+        own_class = jax.nn.one_hot(label, 3, dtype=jnp.float32)
+        return jnp.concatenate([own_class * logits[:, None], -logits[:, None]], axis=1)
+
+    def play(real_logits, fake_logits):
+        if labelled:
+            return loss(of_classes(real_logits), of_classes(fake_logits), label)
+        return loss(real_logits, fake_logits)
+
     # A discriminator that is wrong, and within every margin: what each player wants of each logit is then plain.
     logits = jax.random.uniform(KEY, (2, 8), minval=0.1, maxval=0.9)
     real_logits, fake_logits = -logits[0], logits[1]
-    values = loss(real_logits, fake_logits)
+    values = play(real_logits, fake_logits)
     assert isinstance(values, tuple)
     assert len(values) == 2
     for value in values:
         assert_float32_scalar(value)
-    assert_same_under_jit(loss, real_logits, fake_logits)
+    assert_same_under_jit(play, real_logits, fake_logits)
 
-    d_gradient, g_gradient = jax.jacobian(loss, argnums=(0, 1))(real_logits, fake_logits)
+    d_gradient, g_gradient = jax.jacobian(play, argnums=(0, 1))(real_logits, fake_logits)
     assert_finite((d_gradient, g_gradient))
+    if loss in TWO_SAMPLE_TESTS:
+        assert_tells_apart(play, real_logits, fake_logits, d_gradient, g_gradient)
+        return
     assert (d_gradient[0] < 0).all()  # D raises the logits of real samples
     assert (d_gradient[1] > 0).all()  # and lowers those of fake ones,
     assert (g_gradient[1] < 0).all()  # which G raises
 
 
+# They ask whether real and fake logits differ, not which are the larger, and a logit's neighbours pull at it too.
+TWO_SAMPLE_TESTS = {losses.mmd}
+
+
+def assert_tells_apart(play, real_logits, fake_logits, d_gradient, g_gradient):
+    """A step of D widens the gap between real and fake logits and with it the distance that G pays; a step of G closes both."""
+
+    def gap(real_logits, fake_logits):
+        return fake_logits.mean() - real_logits.mean()  # the fake ones are above
+
+    before = gap(real_logits, fake_logits)
+    wider = (real_logits - 0.1 * d_gradient[0], fake_logits - 0.1 * d_gradient[1])
+    assert gap(*wider) > before + 1e-3
+    assert play(*wider)[1] > play(real_logits, fake_logits)[1] + 1e-3
+    closer = fake_logits - 0.1 * g_gradient[1]
+    assert gap(real_logits, closer) < before - 1e-3
+    assert play(real_logits, closer)[1] < play(real_logits, fake_logits)[1] - 1e-3
+
+
 def check_penalty(penalty):
     assert_arguments(penalty, "critic", "real", "fake", "key")
     real, fake = jax.random.normal(KEY, (2, 8, 5))
-    weights = jnp.linspace(-1, 1, 5)
 
-    def value(weights, real, fake, key):
-        return penalty(lambda x: jnp.tanh(x @ weights), real, fake, key)
+    def value(kernel, memory, real, fake, key):
+        generator = Synthesis(lambda z: jnp.concatenate([z, jnp.cos(z[:, :2])], axis=1), real[:, :3])
+        critic = Critic(
+            lambda x: jnp.tanh(x @ kernel).sum(axis=1), params={"kernel": kernel}, synthesis=generator, memory=memory
+        )
+        return penalty(critic, real, fake, key)
 
-    assert_float32_scalar(value(weights, real, fake, KEY))
-    assert_same_under_jit(value, weights, real, fake, KEY)
-    gradient = jax.grad(value)(weights, real, fake, KEY)
+    assert_regulariser(penalty, value, jnp.linspace(-1, 1, 10).reshape(5, 2), real, fake, KEY)
+
+
+def check_g_penalty(penalty):
+    assert_arguments(penalty, "synthesis", "critic", "real", "key")
+    real, z = jax.random.normal(KEY, (8, 5)), jax.random.normal(jax.random.key(1), (8, 3))
+    critic = Critic(lambda x: x.sum(axis=1), jnp.tanh)
+
+    def value(kernel, memory, z, real, key):
+        generator = Synthesis(lambda z: jnp.sin(z @ kernel), z, {"kernel": kernel}, memory)
+        return penalty(generator, critic, real, key)
+
+    assert_regulariser(penalty, value, jnp.linspace(-1, 1, 15).reshape(3, 5), z, real, KEY)
+
+
+def assert_regulariser(function, value, kernel, *arguments):
+    """A float32 scalar that moves the player's kernel, and new memory where there was memory."""
+    memory = {name: jnp.float32(initial) for name, initial in getattr(function, "memory", {}).items()}
+
+    def with_memory(kernel, memory, *arguments):
+        out = value(kernel, memory, *arguments)
+        return out if memory else (out, {})
+
+    scalar, new_memory = with_memory(kernel, memory, *arguments)
+    assert new_memory.keys() == memory.keys()
+    for number in (scalar, *new_memory.values()):
+        assert_float32_scalar(number)
+    assert_same_under_jit(with_memory, kernel, memory, *arguments)
+    gradient, _ = jax.grad(with_memory, has_aux=True)(kernel, memory, *arguments)
     assert_finite(gradient)
-    assert np.abs(gradient).max() > 1e-3  # it is the discriminator that a penalty moves
+    assert np.abs(gradient).max() > 1e-4
 
 
 def check_augment(augmentation):
     assert_arguments(augmentation, "key", "x", "p")
     x = jax.random.uniform(KEY, (16, 8, 8, 3), minval=-1, maxval=1)
-    traced = jax.jit(augmentation)  # p is traced: one program for every p
-    np.testing.assert_array_equal(traced(KEY, x, jnp.float32(0)), x)
-    np.testing.assert_array_equal(traced(KEY, x.astype(jnp.bfloat16), jnp.float32(0)), x.astype(jnp.bfloat16))
-    always = traced(KEY, x, jnp.float32(1))
+
+    @jax.jit
+    def traced(key, x, p):  # p is traced: one program for every p
+        y, pull_back = jax.vjp(lambda x: augmentation(key, x, p), x)
+        return y, pull_back(y)[0]
+
+    np.testing.assert_array_equal(traced(KEY, x, jnp.float32(0))[0], x)
+    x16 = x.astype(jnp.bfloat16)
+    np.testing.assert_array_equal(jax.jit(augmentation)(KEY, x16, jnp.float32(0)), x16)
+    half = jax.eval_shape(augmentation, KEY, x16, jnp.float32(0.5))
+    assert (half.shape, half.dtype) == (x.shape, jnp.bfloat16)
+    always, _ = traced(KEY, x, jnp.float32(1))
     assert always.shape == x.shape
     assert np.abs(always - x).max() > 0.01
-    assert np.abs(traced(jax.random.key(1), x, jnp.float32(1)) - always).max() > 0.01
-    half = jax.eval_shape(augmentation, KEY, x.astype(jnp.bfloat16), jnp.float32(0.5))
-    assert (half.shape, half.dtype) == (x.shape, jnp.bfloat16)
+    assert np.abs(traced(jax.random.key(1), x, jnp.float32(1))[0] - always).max() > 0.01
 
-    gradient = jax.grad(lambda x: jnp.square(traced(KEY, x, jnp.float32(0.5))).sum())(x)
+    some, gradient = traced(KEY, x, jnp.float32(0.2))
+    touched = (some != x).any(axis=(1, 2, 3))
+    assert touched.any()  # each sample by a draw of its own
+    assert not touched.all()
     assert_finite(gradient)
     assert np.abs(gradient).max() > 0.01
+
+
+def check_deceive(deception):
+    assert_arguments(deception, "key", "real", "fake", "p")
+    # Each number says whose it is: real ones are positive, and the tens are the place in the batch.
+    place = 10 * jnp.arange(1, 513)
+    real = {"x": (place[:, None] + jnp.arange(3)).astype(jnp.bfloat16), "n": place}
+    fake = jax.tree.map(lambda leaf: -leaf, real)
+    traced = jax.jit(deception)  # p is traced: one program for every p
+    jax.tree.map(np.testing.assert_array_equal, traced(KEY, real, fake, jnp.float32(0)), (real, fake))
+    told = traced(KEY, real, fake, jnp.float32(1))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), told) == jax.tree.map(lambda x: (x.shape, x.dtype), (real, fake))
+    assert (told[0]["n"] < 0).any()  # what is generated passes for real
+    for side in told:
+        # A sample is one of those there were, and all of it.
+        index = np.abs(side["n"]) // 10 - 1
+        np.testing.assert_array_equal(side["x"], np.sign(side["n"])[:, None] * np.asarray(real["x"], np.float32)[index])
+    half, other = (traced(key, real, fake, jnp.float32(0.5))[0]["n"] for key in (KEY, jax.random.key(1)))
+    assert (half != other).any()
+
+
+def check_auxiliary(loss):
+    assert_arguments(loss, "real_features", "fake_features", "label", "num_classes")
+
+    class Head(nn.Module):
+        @nn.compact
+        def __call__(self, real, fake, label):
+            return loss(real, fake, label, 3)
+
+    real, fake = jax.random.normal(KEY, (2, 8, 5))
+    label = jnp.arange(8) % 3
+    variables = jax.jit(Head().init)(KEY, real, fake, label)
+    assert set(variables) == {"params"}  # the page keeps no statistics for it
+
+    def play(variables, real, fake):
+        return Head().apply(variables, real, fake, label)
+
+    for value in play(variables, *(x.astype(jnp.bfloat16) for x in (real, fake))):
+        assert_float32_scalar(value)
+    assert_same_under_jit(play, variables, real, fake)
+    d_gradient, g_gradient = jax.jit(jax.jacobian(play, argnums=(0, 1, 2)))(variables, real, fake)
+    assert_finite((d_gradient, g_gradient))
+    # D's optimiser trains every layer; G's loss is of its own samples alone.
+    assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(d_gradient[0]))
+    np.testing.assert_array_equal(g_gradient[1], jnp.zeros_like(real))
+    assert np.abs(g_gradient[2]).max() > 1e-4
 
 
 CONTRACTS = {
     losses: check_loss,
     penalties: check_penalty,
+    g_penalties: check_g_penalty,
     augment: check_augment,
+    deceive: check_deceive,
+    auxiliary: check_auxiliary,
 }
 MEMBERS = [
     pytest.param(function, check, id=f"{module.__name__.removeprefix('gan_jax.')}.{function.__name__}")
@@ -100,7 +224,11 @@ def test_no_module_is_empty():
 
 
 def assert_arguments(function, *names):
-    assert tuple(inspect.signature(function).parameters) == names
+    """These in this order, and options: keyword-only, with a default each."""
+    parameters = inspect.signature(function).parameters.values()
+    options = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    assert tuple(parameter.name for parameter in parameters if parameter not in options) == names
+    assert all(option.default is not option.empty for option in options)
 
 
 def assert_float32_scalar(value):

@@ -2,12 +2,15 @@
 
 import io
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import Split, images, load, mixture, tfds
+from gan_jax.data import Split, images, load, plane, stacked, tfds
 from gan_jax.errors import InputError
+from gan_jax.metrics.features import classifier
 
 SHARED = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 RANDOM = np.random.default_rng(0)
@@ -83,6 +87,15 @@ def test_impossible_seed_or_size(seed, batch_size, named):
     "name, says",
     [
         ("digit", "unknown data 'digit': did you mean 'digits'"),
+        ("two_moon(sigma=1)", "unknown data 'two_moon': did you mean 'two_moons'"),
+        ("ring(sigma=)", "'ring(sigma=)' must be NAME or NAME(key=value, ...)"),
+        ("ring(sigmas=1)", "unknown option of data ring 'sigmas': did you mean 'sigma'? known: sigma"),
+        ("digits(sigma=1)", "unknown option of data digits 'sigma': known: none"),
+        ("grid(sigma=0)", "data grid: sigma must be a number from 0.001 to 10, got 0"),
+        ("spiral(sigma='a')", "data spiral: sigma must be a number from 0.001 to 10, got 'a'"),
+        ("two_moons(sigma=True)", "data two_moons: sigma must be a number from 0.001 to 10, got True"),
+        ("stacked:digit", "unknown data 'digit': did you mean 'digits'"),
+        ("stacked:ring", "stacked:ring needs grey images [H, W, 1] with classes: ring has (2,), no labels"),
         ("", "unknown data"),
         ("nowhere/", "no such file or folder"),
         ("/nowhere/at.npz", "no such file or folder"),
@@ -97,7 +110,7 @@ def test_unknown_names(name, says):
 
 
 def test_importing_data_imports_nothing_heavy():
-    modules = "gan_jax.data.images, gan_jax.data.mixture, gan_jax.data.tfds, gan_jax.data.digits"
+    modules = "gan_jax.data.images, gan_jax.data.plane, gan_jax.data.stacked, gan_jax.data.tfds, gan_jax.data.digits"
     heavy = "{'sklearn', 'matplotlib', 'tensorflow_datasets', 'PIL', 'tensorflow'}"
     code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run(
@@ -106,7 +119,7 @@ def test_importing_data_imports_nothing_heavy():
     assert out.stdout.strip() == "[]"
 
 
-# --- digits and mixtures -----------------------------------------------------------------------------------------------
+# --- digits and points in the plane ------------------------------------------------------------------------------------
 
 
 def test_digits_are_the_file_in_two_halves():
@@ -130,9 +143,11 @@ def test_digits_are_the_file_in_two_halves():
     assert abs(means[0].mean() - means[1].mean()) < 5 * np.sqrt(means[0].var() / 898 + means[1].var() / 899)
 
 
-@pytest.mark.parametrize("name, modes, sigma", [("ring", 8, 0.02), ("grid", 25, 0.05)])
+@pytest.mark.parametrize(
+    "name, modes, sigma", [("ring", 8, 0.02), ("grid", 25, 0.05), ("ring(sigma=0.01)", 8, 0.01), ("grid(sigma=0.1)", 25, 0.1)]
+)
 def test_mixtures_follow_their_closed_form(name, modes, sigma):
-    if name == "ring":
+    if "ring" in name:
         centers = np.array([[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
     else:
         centers = np.array([[x, y] for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)], float)
@@ -151,10 +166,69 @@ def test_mixtures_follow_their_closed_form(name, modes, sigma):
         assert np.abs(share - 1 / modes).max() < 5 * np.sqrt(1 / modes) * se
     assert load(name, 9, 8).checksum == data.checksum  # the points do not depend on the run's seed
     assert not np.isin(data.test.samples[:, 0], data.train.samples[:, 0]).all()
+    described = data.evaluator(data).description
+    assert described == f"the {modes} modes of {name}, standard deviation {sigma}"
+
+
+def even(share: np.ndarray) -> bool:
+    """Whether shares in [0, 1] are as many in each of 20 parts as independent uniform ones are."""
+    counts = np.histogram(share, 20, (0, 1))[0]
+    return np.abs(counts - len(share) / 20).max() < 5 * math.sqrt(len(share) / 20)
+
+
+def test_the_spiral_follows_its_closed_form():
+    x, y = load("spiral(sigma=0.001)", 0, 8).train.samples.T.astype(float)
+    # r = b phi from pi to 5 pi, where phi - pi is the angle; its length is b / 2 (phi sqrt(1 + phi^2) + asinh phi).
+    b, radius = 0.2 / math.pi, np.hypot(x, y)
+    turned = (radius / b - math.pi - np.arctan2(y, x) + math.pi) % (2 * math.pi) - math.pi
+    off = b * turned * np.cos(np.arctan(b / radius))  # radially off the curve, so much less at a right angle to it
+    assert off.std() == pytest.approx(0.001, rel=0.02) and abs(off.mean()) < 1e-5 and np.abs(off).max() < 0.006
+
+    def length(phi):
+        return phi * np.sqrt(1 + phi**2) + np.arcsinh(phi)
+
+    low, high = length(np.array([math.pi, 5 * math.pi]))
+    assert even(((length(radius / b) - low) / (high - low)).clip(0, 1))
+
+
+def test_the_moons_are_those_of_scikit_learn_about_their_mean():
+    from sklearn.datasets import make_moons
+
+    points = load("two_moons(sigma=0.001)", 0, 8).train.samples.astype(float)
+    moons = make_moons(200)[0]
+    moons -= moons.mean(axis=0)
+    assert max(np.hypot(*(points - moon).T).min() for moon in moons) < 0.003
+    centres = np.array([[-0.5, -0.25], [0.5, 0.25]])  # of the circles whose upper and lower halves they are
+    offsets = points[:, None] - centres
+    off = np.linalg.norm(offsets, axis=2) - 1
+    off[offsets[..., 1] * [1, -1] < -0.006] = 9
+    lower = np.abs(off).argmin(axis=1)
+    assert np.abs(off).min(axis=1).max() < 0.006 and abs(lower.mean() - 0.5) < 5 * math.sqrt(0.25 / len(points))
+    x, y = offsets[np.arange(len(points)), lower].T
+    angle = (np.arctan2(np.where(lower, -y, y), x) / math.pi + 0.5) % 2 - 0.5
+    assert even(angle.clip(0, 1)) and angle.min() > -0.002 and angle.max() < 1.002
+
+
+@pytest.mark.parametrize("name, sigma", [("spiral", 0.02), ("two_moons", 0.05)])
+def test_curves_measure_as_what_they_are(name, sigma):
+    data = load(name, 0, 8)
+    assert (data.sample_shape, data.num_classes, data.train.samples.dtype) == ((2,), 0, np.float32)
+    measure = data.evaluator(data)
+    assert measure.description == f"the 20 pieces of equal length of {name}, standard deviation {sigma}"
+    found = measure(data.test.samples, None)
+    n, share = 10_000, math.erf(3 / math.sqrt(2))
+    assert found["modes"] == 20
+    assert found["high_quality"] == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / n))
+    assert found["reverse_kl"] == pytest.approx(19 / (2 * n), rel=1)
+    density = math.exp(-4.5) / math.sqrt(2 * math.pi)  # of N(0, 1) at 3, where the rest is cut off
+    assert found["spread"] == pytest.approx(math.sqrt(1 - 6 * density / share), abs=0.02)
+    half = measure(data.test.samples[data.test.samples[:, 1] > 0.1], None)
+    assert 4 < half["modes"] < 16 and half["reverse_kl"] > 0.3
+    assert measure(data.test.samples + 4 * np.float32(sigma), None)["high_quality"] < 0.8
 
 
 def test_checksums_tell_data_apart(tmp_path):
-    checksums = {name: load(name, 0, 8).checksum for name in ("digits", "ring", "grid")}
+    checksums = {name: load(name, 0, 8).checksum for name in ("digits", "ring", "grid", "ring(sigma=0.03)", "spiral")}
     digits = load("digits", 0, 8)
     for changed in ("same", "pixel", "label", "shape"):
         train, test = (Split(s.samples.copy(), s.labels.copy()) for s in (digits.train, digits.test))
@@ -210,11 +284,11 @@ def test_show_survives_what_a_bad_generator_makes():
             images.show(np.zeros(shape))
 
 
-@pytest.mark.parametrize("source", [mixture.ring, mixture.grid])
-def test_mixtures_are_drawn_at_a_readable_size(source):
+@pytest.mark.parametrize("source", [plane.ring, plane.grid, plane.spiral, plane.two_moons])
+def test_points_are_drawn_at_a_readable_size(source):
     data = source()
     good = png(data.test.samples[:1000], data.show)
-    bad = png(np.concatenate([data.test.samples[:1000], np.full((500, 2), np.nan), np.zeros((500, 2)) + 0.3]), data.show)
+    bad = png(np.concatenate([data.test.samples[:1000], np.full((500, 2), np.nan), np.full((500, 2), [0.3, -0.1])]), data.show)
     assert good.shape[:2] == bad.shape[:2] == (480, 480)
 
     def orange(image):
@@ -223,6 +297,27 @@ def test_mixtures_are_drawn_at_a_readable_size(source):
     assert orange(bad) > 3 and (good != bad).any()
     with pytest.raises(ValueError, match=r"\[N, 2\]"):
         data.show(np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("name", ["spiral", "two_moons(sigma=0.02)"])
+def test_the_outline_of_a_curve_is_where_it_should_be(name):
+    """Of no samples: the dark pixels are those just beyond 3 sigma from the curve, in a line of 0.8 points, 1.1 pixels."""
+    data = load(name, 0, 8)
+    drawn = png(np.zeros((0, 2)), data.show).min(axis=2)
+    reach = 1.25 if name == "spiral" else 1.875
+    # Inside of the frame of the axes: (0.08, 0.06, 0.89, 0.89) of 480 pixels from below.
+    rows, columns = np.nonzero(drawn[30:445, 45:458] < 100)
+    x = ((columns + 45.5) / 480 - 0.08) / 0.89 * 2 * reach - reach
+    y = ((480 - rows - 30.5) / 480 - 0.06) / 0.89 * 2 * reach - reach
+    assert len(x) > 500
+    angle = np.linspace(0, 1, 5_000) * math.pi
+    if name == "spiral":
+        curve = (0.2 + 0.8 * angle / math.pi) * np.exp(4j * angle)
+    else:
+        curve = np.concatenate([np.exp(1j * angle) - (0.5 + 0.25j), (0.5 + 0.25j) - np.exp(1j * angle)])
+    distance = np.array([np.abs(curve - point).min() for point in x + 1j * y])
+    beyond = (distance - 0.06) / (2 * reach / (0.89 * 480))
+    assert beyond.mean() == pytest.approx(0.55, abs=0.3) and beyond.min() > -1 and beyond.max() < 2
 
 
 def test_packed_samples_can_be_read_back(tmp_path):
@@ -238,6 +333,7 @@ def test_packed_samples_can_be_read_back(tmp_path):
 GREY = RANDOM.integers(0, 256, (30, 6, 5), np.uint8)
 COLOUR = RANDOM.integers(0, 256, (30, 6, 5, 3), np.uint8)
 LABELS = np.arange(30) % 3
+HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # several classes each
 
 
 @pytest.mark.parametrize(
@@ -280,7 +376,24 @@ def test_npz_good(tmp_path, arrays, shape, classes, sizes):
         ({"images": GREY[:0]}, "images is empty"),
         ({"images": GREY[:1]}, "at least 2 images"),
         ({"images": GREY, "labels": LABELS[:7]}, "labels is (7,), must be one label for each of 30 images"),
-        ({"images": GREY, "labels": LABELS.astype(float)}, "labels is float64, must be whole numbers"),
+        (
+            {"images": GREY, "labels": LABELS.astype(float)},
+            "labels is float64 (30,), must be whole numbers 0..K-1 [N], or vectors",
+        ),
+        ({"images": GREY, "labels": LABELS.astype(str)}, "must be whole numbers 0..K-1 [N], or vectors [N, K]"),
+        ({"images": GREY, "labels": LABELS == 1}, "labels is bool (30,), must be whole numbers"),
+        ({"images": GREY, "labels": HOT[:, :0]}, "labels is int64 (30, 0), must be whole numbers"),
+        ({"images": GREY, "labels": HOT[:, None]}, "labels is int64 (30, 1, 4), must be whole numbers"),
+        ({"images": GREY, "labels": 2 * HOT}, "labels (30, 4): vectors of whole numbers must be of 0 and 1, found 0..2"),
+        ({"images": GREY, "labels": -HOT}, "of 0 and 1, found -1..0"),
+        ({"images": GREY, "labels": HOT * np.nan}, "labels (30, 4) must be finite in float32"),
+        ({"images": GREY, "labels": HOT * 1e300}, "labels (30, 4) must be finite in float32"),
+        (
+            {"x_train": GREY, "y_train": HOT, "x_test": GREY, "y_test": HOT[:, :3]},
+            "train and test labels differ in kind: int32 (30, 4) and int32 (30, 3)",
+        ),
+        ({"x_train": GREY, "y_train": HOT, "x_test": GREY, "y_test": HOT / 2}, "int32 (30, 4) and float32 (30, 4)"),
+        ({"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": HOT}, "int32 (30,) and int32 (30, 4)"),
         ({"images": GREY, "labels": LABELS - 1}, "labels must be 0..K-1 for K classes, found -1..1"),
         ({"images": GREY, "labels": LABELS * 10**12}, "labels must be 0..K-1"),
         ({"x_train": GREY, "x_test": COLOUR}, "train and test images differ in shape: (6, 5, 1) and (6, 5, 3)"),
@@ -294,6 +407,38 @@ def test_npz_bad(tmp_path, arrays, says):
     with pytest.raises(InputError, match=re.escape(says)) as caught:
         load(str(path), 0, 8)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "labels, dtype",
+    [
+        (HOT, np.int32),
+        (HOT.astype(np.uint8), np.int32),
+        (HOT == 1, np.int32),
+        (HOT / 3, np.float32),
+        (HOT[:, :1] / 7, np.float32),
+    ],
+)
+def test_npz_labels_that_are_vectors(tmp_path, labels, dtype):
+    np.savez(tmp_path / "vectors.npz", images=GREY, labels=labels)
+    data = load(str(tmp_path / "vectors.npz"), 0, 8)
+    assert data.num_classes == labels.shape[1]
+    known = {image.tobytes(): label.astype(dtype) for image, label in zip(GREY, labels, strict=True)}
+    for split in (data.train, data.test):
+        assert split.labels.dtype == dtype
+        np.testing.assert_array_equal(split.labels, [known[image.tobytes()] for image in split.samples])
+    batch = jax.jit(data.decode)(jax.tree.map(jnp.asarray, data.train), data.feed_at(3))
+    assert (batch.label.shape, batch.label.dtype) == ((8, labels.shape[1]), dtype)
+    np.testing.assert_array_equal(batch.label, data.train.labels[data.feed_at(3)])
+
+
+def test_what_has_vectors_for_labels_is_measured_by_random_features(tmp_path):
+    twice = np.concatenate([GREY, GREY])
+    np.savez(tmp_path / "vectors.npz", x_train=twice, y_train=np.tile(HOT, (2, 1)), x_test=GREY, y_test=HOT)
+    data = load(str(tmp_path / "vectors.npz"), 0, 8)
+    assert data.evaluator(data).description.startswith(f"random features of {data.name}")
+    with pytest.raises(ValueError, match=re.escape("has 4 classes (labels (60, 4)), (6, 5, 1)")):
+        classifier.load(data)
 
 
 def test_npz_damaged(tmp_path):
@@ -384,6 +529,99 @@ def test_folder_bad(tmp_path):
     write(tmp_path / "c.png")
     write(tmp_path / "cats" / "a.png")
     says("both beside and inside class folders (cats)")
+
+
+# --- stacked -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(stacked, "TRAIN", 2_000)
+    monkeypatch.setattr(stacked, "TEST", 500)
+
+
+def labelled(split: Split) -> dict[bytes, int]:
+    return {image.tobytes(): int(label) for image, label in zip(split.samples, split.labels, strict=True)}
+
+
+def triples(samples: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
+    """The classes [N, 3] of the channels of stacked images."""
+    return np.array([[known[image[..., c].tobytes()] for c in range(3)] for image in samples])
+
+
+def test_stacked_digits_are_three_random_digits_each(small):
+    data, digits = load("stacked:digits", 0, 8), load("digits", 0, 8)
+    assert (data.name, data.sample_shape, data.num_classes, data.shown) == ("stacked:digits", (8, 8, 3), 0, 100)
+    assert (data.train.labels, data.test.labels) == (None, None)
+    assert (data.train.samples.shape, data.train.samples.dtype) == ((2_000, 8, 8, 3), np.uint8)
+    classes = triples(data.train.samples, labelled(digits.train))  # a KeyError: an image of the other split, or of neither
+    triples(data.test.samples, labelled(digits.test))
+    shares = np.array([np.bincount(channel, minlength=10) for channel in classes.T]) / 2_000
+    expected = np.bincount(digits.train.labels, minlength=10) / len(digits.train.labels)
+    assert np.abs(shares - expected).max() < 5 * math.sqrt(0.1 * 0.9 / 2_000)
+    # Independent: the number of different classes in a triple is that of three throws of a die of ten sides.
+    different = np.bincount([len(set(triple)) for triple in classes], minlength=4)[1:] / 2_000
+    assert np.abs(different - [0.01, 0.27, 0.72]).max() < 5 * math.sqrt(0.25 / 2_000)
+    assert load("stacked:digits", 5, 8).checksum == data.checksum
+    assert data.to_float(np.uint8([0, 8, 16])).tolist() == [-1, 0, 1]
+    drawn = png(data.to_float(data.test.samples[:4]), data.show)
+    assert drawn.ndim == 3 and (drawn[..., 0] != drawn[..., 1]).any()
+
+
+def test_stacked_digits_are_measured_by_what_their_channels_are(small, monkeypatch):
+    digits = load("digits", 0, 8)
+    known = labelled(digits.train) | labelled(digits.test)
+    loaded = []
+
+    def features(samples):
+        """Sure of every image it knows, and of no other."""
+        assert samples.shape[1:] == (8, 8, 1) and samples.dtype == np.float32
+        stored = np.rint((samples + 1) * 8).astype(np.uint8)
+        classes = np.array([known.get(image.tobytes(), -1) for image in stored])
+        return None, 30 * (classes[:, None] == np.arange(10)).astype(np.float32)
+
+    def oracle(data):
+        loaded.append((data.name, data.checksum))
+        return SimpleNamespace(features=features, accuracy=1.0, name="classifier of digits (test accuracy 100.0%)")
+
+    monkeypatch.setattr(classifier, "load", oracle)
+    data = load("stacked:digits", 0, 8)
+    measure = data.evaluator(data)
+    assert loaded == [("digits", digits.checksum)]  # the one that the digits themselves are measured by, hence cached
+    for said in ("1,000 combinations", "test accuracy 100.0%", "500 samples", "to uniform"):
+        assert said in measure.description
+
+    counts = np.array(list(Counter(map(tuple, triples(data.test.samples, labelled(digits.test)))).values()))
+    kl = float((counts / 500 * np.log(counts / 500 * 1000)).sum())
+    real = {"modes_real": len(counts), "reverse_kl_real": kl, "confidence_real": 1}
+    held_out = data.to_float(data.test.samples)
+    found = measure(held_out, None)
+    assert found == pytest.approx({"modes": len(counts), "reverse_kl": kl, "confidence": 1} | real)
+    assert all(type(value) is float for value in found.values())
+    assert measure(np.concatenate([held_out, held_out[:100]])) == found  # no more than there are real ones
+    collapsed = measure(np.repeat(held_out[:1], 500, axis=0))
+    assert collapsed == pytest.approx({"modes": 1, "reverse_kl": math.log(1000), "confidence": 1} | real)
+    noise = measure(RANDOM.uniform(-1, 1, (40, 8, 8, 3)))
+    assert noise["confidence"] == pytest.approx(0.1) and noise["modes_real"] <= 40
+
+    with pytest.raises(InputError, match=re.escape("stacked:digits must be (8, 8, 3) each: (5, 8, 8, 1)")):
+        measure(np.zeros((5, 8, 8, 1)))
+    with pytest.raises(InputError, match=re.escape("(0, 8, 8, 3)")):
+        measure(np.zeros((0, 8, 8, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        measure(np.full((5, 8, 8, 3), np.nan))
+
+
+def test_what_cannot_be_stacked(tmp_path):
+    for arrays, says in (
+        ({"images": COLOUR, "labels": LABELS}, "has (6, 5, 3), labels (27,)"),
+        ({"images": GREY}, "has (6, 5, 1), no labels"),
+        ({"images": GREY, "labels": HOT}, "has (6, 5, 1), labels (27, 4)"),
+    ):
+        np.savez(tmp_path / "other.npz", **arrays)
+        with pytest.raises(InputError, match=re.escape(f"other.npz {says}")) as caught:
+            load(f"stacked:{tmp_path}/other.npz", 0, 8)
+        assert "\n" not in str(caught.value)
 
 
 # --- tensorflow-datasets -----------------------------------------------------------------------------------------------

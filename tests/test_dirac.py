@@ -5,11 +5,16 @@ linearised field has a = f'(0) (1/2 for the logistic losses, 1 for Wasserstein a
 eigenvalues solve l^2 + gamma l + a^2 = 0. A step of size h multiplies an error by |mu|, the largest modulus among the
 eigenvalues of the step's Jacobian: below 1 the game converges, above it diverges, at 1 it circles.
 
+The games that converge are those in which something damps psi, as R1, R2 and (where the loss is curved) instance noise
+do. No loss does so by itself, nor does WGAN-GP's penalty, which pulls the slope to 1 where the equilibrium needs 0.
+
 Source: Mescheder et al. 2018, arXiv:1801.04406, sections 2 and 3.
 
 Everything runs in float64, so that no tolerance hides a term. The losses cast logits to float32; their derivatives at the
 equilibrium, and Wasserstein's everywhere, are 0, 1/2 and 1, which float32 holds exactly.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +24,7 @@ import pytest
 from gan_jax import losses, penalties
 
 H = 0.1
+KEY = jax.random.key(0)  # a linear critic has the same slope wherever a penalty looks
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +33,14 @@ def float64():
         yield
 
 
-def d_gradient(loss, gamma, theta, psi):
+def d_gradient(loss, gamma, theta, psi, penalty):
     real, fake = jnp.zeros((1, 1)), theta.reshape(1, 1)
 
     def d_loss(psi):
         def critic(x):
             return psi * x[:, 0]
 
-        return loss(critic(real), critic(fake))[0] + gamma * penalties.r1(critic, real, fake, None)
+        return loss(critic(real), critic(fake))[0] + gamma * penalty(critic, real, fake, KEY)
 
     return jax.grad(d_loss)(psi)
 
@@ -43,14 +49,14 @@ def g_gradient(loss, theta, psi):
     return jax.grad(lambda theta: loss(jnp.zeros(1), psi * theta.reshape(1))[1])(theta)
 
 
-def simultaneous(loss, gamma, y):
+def simultaneous(loss, gamma, y, penalty=penalties.r1):
     theta, psi = y
-    return jnp.stack([theta - H * g_gradient(loss, theta, psi), psi - H * d_gradient(loss, gamma, theta, psi)])
+    return jnp.stack([theta - H * g_gradient(loss, theta, psi), psi - H * d_gradient(loss, gamma, theta, psi, penalty)])
 
 
-def alternating(loss, gamma, y):
+def alternating(loss, gamma, y, penalty=penalties.r1):
     theta, psi = y
-    psi = psi - H * d_gradient(loss, gamma, theta, psi)
+    psi = psi - H * d_gradient(loss, gamma, theta, psi, penalty)
     return jnp.stack([theta - H * g_gradient(loss, theta, psi), psi])
 
 
@@ -123,3 +129,105 @@ def test_minimax_arrives_only_with_its_penalty(step):
     without, with_r1 = (np.linalg.norm(trajectory(step, losses.minimax, gamma, start, 500)[-1]) for gamma in (0.0, 0.3))
     assert without > 0.9
     assert with_r1 < 0.01  # .986^500 = .0009
+
+
+# Each loss at its equilibrium, D(x) = psi x + bias: (bias*, a, curvature c, c_noise). bias* is the logit of samples that are
+# real as often as not; a^2 the product of the two players' slopes there; c the second derivative of D's loss in the bias,
+# whose eigenvalue is -c; c_noise v what instance noise of variance v adds to the damping of psi: c v where real and fake
+# logits enter by themselves, while the relativistic losses feel noise but no bias.
+# By hand: e.g. kl, D's loss E exp(v - 1) - E v, is least at v = 1, where both slopes are 1, and exp(v - 1)'' = 1.
+EQUILIBRIA = {
+    losses.minimax: (0, 1 / 2, 1 / 2, 1 / 2),
+    losses.non_saturating: (0, 1 / 2, 1 / 2, 1 / 2),
+    # Real samples' target is 3/4: sigmoid(bias*) = 3/8, which is D's slope, c = 2 (3/8)(5/8); G's slope is 3/8, or 5/8.
+    partial(losses.minimax, smoothing=0.25): (np.log(3 / 5), 3 / 8, 15 / 32, 15 / 32),
+    partial(losses.non_saturating, smoothing=0.25): (np.log(3 / 5), np.sqrt(15) / 8, 15 / 32, 15 / 32),
+    losses.least_squares: (1 / 2, 1 / 2, 2, 2),
+    losses.wasserstein: (0, 1, 0, 0),
+    losses.hinge: (0, 1, 0, 0),
+    losses.relativistic: (0, 1 / 2, 0, 1 / 2),
+    losses.relativistic_average: (0, 1, 0, 1 / 2),
+    losses.kl: (1, 1, 1, 1),
+    partial(losses.kl, non_saturating=True): (1, 1, 1, 1),
+    losses.reverse_kl: (0, 1, 1, 1),
+    losses.pearson: (0, 1, 1 / 2, 1 / 2),
+    losses.squared_hellinger: (0, 1, 2, 2),
+    losses.jensen_shannon: (0, 1 / 2, 1 / 2, 1 / 2),
+    losses.total_variation: (0, 1 / 2, 0, 0),
+}
+# gamma of R1, gamma of R2, variance of the noise: none gives a double root.
+DAMPINGS = {"nothing": (0, 0, 0), "r1": (0.3, 0, 0), "r2": (0, 0.3, 0), "both": (0.25, 0.5, 0), "noise": (0, 0, 0.25)}
+
+
+def field(loss, y, damping):
+    """The direction in which both players descend from y = (theta, psi, bias)."""
+    r1_gamma, r2_gamma, variance = damping
+    # Two points stand for the noise, in all four pairings, so that a paired loss meets independent noise.
+    real, spread = jnp.sqrt(variance) * jnp.array([[[1], [-1], [1], [-1]], [[1], [1], [-1], [-1]]])
+
+    def play(theta, psi, bias):
+        def critic(x):
+            return psi * x[:, 0] + bias
+
+        fake = theta + spread
+        d_loss, g_loss = loss(critic(real), critic(fake))
+        penalty = r1_gamma * penalties.r1(critic, real, fake, KEY) + r2_gamma * penalties.r2(critic, real, fake, KEY)
+        return d_loss + penalty, g_loss
+
+    d_gradient, g_gradient = jax.jacfwd(play, argnums=(0, 1, 2))(*y)
+    return -jnp.stack([g_gradient[0], *d_gradient[1:]])
+
+
+def name(loss) -> str:
+    return f"{loss.func.__name__}-{next(iter(loss.keywords))}" if isinstance(loss, partial) else loss.__name__
+
+
+@pytest.mark.parametrize(("loss", "equilibrium"), EQUILIBRIA.items(), ids=map(name, EQUILIBRIA))
+def test_what_damps_which_loss(loss, equilibrium):
+    """The field's Jacobian at the equilibrium is that of a damped oscillator, with the bias apart: l^2 + d l + a^2 = 0, where
+    R1 and R2 add their weights to d and noise its variance times the curvature. Without any of it the game circles."""
+    bias, a, c, c_noise = equilibrium
+    y = jnp.array([0.0, 0.0, bias])
+    at_rest = jax.jit(lambda damping: (field(loss, y, damping), jax.jacfwd(partial(field, loss))(y, damping)))
+    for damping, (r1_gamma, r2_gamma, variance) in DAMPINGS.items():
+        direction, jacobian = at_rest(jnp.array([r1_gamma, r2_gamma, variance], float))
+        d = r1_gamma + r2_gamma + c_noise * variance
+        # The losses' float32 holds bias* to 3e-8.
+        np.testing.assert_allclose(direction, 0, atol=1e-7, err_msg=damping)
+        pair = np.linalg.eigvals(jacobian[:2, :2])
+        np.testing.assert_allclose(np.sort_complex(pair), np.sort_complex(np.roots([1, d, a**2])), atol=1e-6, err_msg=damping)
+        np.testing.assert_allclose(jacobian[2], [0, 0, -c], atol=1e-6, err_msg=damping)
+        np.testing.assert_allclose(jacobian[:2, 2], 0, atol=1e-6, err_msg=damping)
+        assert (np.abs(1 + H * pair).max() < 1) == (d > 0), damping  # simultaneous steps converge
+
+
+def wgan_gp(step, weight, y, steps):
+    return trajectory(partial(step, penalty=penalties.gradient_penalty), losses.wasserstein, weight, y, steps)
+
+
+@pytest.mark.parametrize("theta", [0.3, -0.3])
+@pytest.mark.parametrize("psi", [0.01, -0.01])
+def test_gradient_penalty_drives_the_slope_from_its_equilibrium(theta, psi, weight=0.5):
+    """Wherever |theta| < 2 weight, the pull of (|psi| - 1)^2 on a small psi outweighs the data's."""
+    after = wgan_gp(simultaneous, weight, jnp.array([theta, psi]), 1)[1, 1]
+    growth = H * (2 * weight * (1 - abs(psi)) - theta * np.sign(psi))
+    np.testing.assert_allclose(abs(after) - abs(psi), growth, rtol=1e-6)  # the penalty's norms are float32
+    assert growth > 0
+
+
+@pytest.mark.parametrize("step", [simultaneous, alternating])
+def test_gradient_penalty_keeps_the_game_from_arriving(step):
+    """From beside the equilibrium, where R1 of the same weight takes the game home."""
+    start = jnp.array([0.01, 0.01])
+    late = wgan_gp(step, 0.3, start, 3000)[1000:]
+    assert np.linalg.norm(late, axis=1).min() > 1
+    assert np.linalg.norm(trajectory(step, losses.wasserstein, 0.3, start, 3000)[-1]) < 1e-6
+
+
+@pytest.mark.parametrize("step", [simultaneous, alternating])
+def test_heavy_gradient_penalty_rests_far_from_the_data(step):
+    """With a weight of 1 or more the game is overdamped and ends at theta = 2 weight, psi = 0+: there the penalty's pull up
+    and the data's down are in balance, and the generator has no slope to follow. Weight 2: l^2 + 4 l + 1 = 0."""
+    theta, psi = wgan_gp(step, 2.0, jnp.array([0.6, 0.8]), 300).T
+    np.testing.assert_allclose([theta[-1], psi[-1]], [4, 0], atol=5e-3)  # exp(-.268 * 30) = 3e-4 of an error of 4
+    assert (psi > 0).all()

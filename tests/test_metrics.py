@@ -11,7 +11,7 @@ import pytest
 from gan_jax.metrics.frechet import frechet_distance, gaussian_frechet_distance
 from gan_jax.metrics.inception import inception_score
 from gan_jax.metrics.kernel import kernel_distance, squared_mmd
-from gan_jax.metrics.modes import modes
+from gan_jax.metrics.modes import class_modes, modes, nearest
 from gan_jax.metrics.prdc import prdc
 
 
@@ -198,6 +198,47 @@ def test_modes_of_collapsed_samplers():
     assert two == pytest.approx({"modes": 2, "high_quality": 0.5, "reverse_kl": kl, "spread": spread})
 
 
+LINE = np.stack([(np.arange(100) + 0.5) / 100, np.zeros(100)], axis=1)  # from (0, 0) to (1, 0)
+
+
+def test_modes_of_a_curve():
+    halves = np.arange(100) // 50
+    samples = np.array([[0.255, 0.1], [0.305, -0.2], [0.755, 0.25], [0.255, 0.4], [7, 7]])
+    found = modes(samples, LINE, 0.1, halves)
+    kl = 2 / 3 * math.log(2 / 3 * 2) + 1 / 3 * math.log(1 / 3 * 2)
+    spread = math.sqrt((0.1**2 + 0.2**2 + 0.25**2) / 3) / 0.1
+    assert found == pytest.approx({"modes": 2, "high_quality": 0.6, "reverse_kl": kl, "spread": spread})
+    one = modes(LINE[:20], LINE, 0.1, halves)
+    assert one == pytest.approx({"modes": 1, "high_quality": 1, "reverse_kl": math.log(2), "spread": 0})
+    none = modes(LINE + 3, LINE, 0.1, halves)
+    assert none == pytest.approx({"modes": 0, "high_quality": 0, "reverse_kl": math.log(2), "spread": 0})
+
+
+def test_nearest_does_not_show_its_blocks(monkeypatch):
+    monkeypatch.setattr("gan_jax.metrics.modes._BLOCK", 250)
+    samples = np.random.RandomState(12).normal(size=(41, 2)) * 4
+    distance, center = nearest(samples, CENTERS)
+    for i, sample in enumerate(samples):
+        each = [math.dist(sample, other) for other in CENTERS]
+        assert (distance[i], center[i]) == (pytest.approx(min(each)), each.index(min(each)))
+
+
+def test_class_modes():
+    every = np.array(list(itertools.product(range(2), repeat=3)))
+    assert class_modes(every, 2) == pytest.approx({"modes": 8, "reverse_kl": 0})
+    assert class_modes(every[[5] * 9], 3) == pytest.approx({"modes": 1, "reverse_kl": math.log(27)})
+    kl = 0.75 * math.log(0.75 * 8) + 0.25 * math.log(0.25 * 8)
+    assert class_modes(every[[1, 1, 4, 1]], 2) == pytest.approx({"modes": 2, "reverse_kl": kl})
+
+
+def test_class_modes_of_a_perfect_sampler():
+    n = 26_000
+    found = class_modes(np.random.RandomState(13).randint(10, size=(n, 3)), 10)
+    assert found["modes"] == 1000
+    # 2N times it is about chi-squared with 999 degrees of freedom; the next order adds 1 / 6 of a mode's 1 / 26 to it.
+    assert found["reverse_kl"] == pytest.approx(999 / (2 * n), rel=4 * math.sqrt(2 / 999))
+
+
 PAIRWISE = [frechet_distance, squared_mmd, kernel_distance, prdc]
 
 
@@ -224,6 +265,14 @@ def test_bad_logits_samples_and_moments_are_named():
         partial(modes, points * np.nan, CENTERS, 0.1),
         partial(modes, points, CENTERS, 0.0),
         partial(modes, points, np.zeros((0, 2)), 0.1),
+        partial(modes, points, CENTERS, 0.1, np.zeros(24, int)),
+        partial(modes, points, CENTERS, 0.1, np.zeros(25)),
+        partial(modes, points, CENTERS, 0.1, np.arange(25) - 1),
+        partial(class_modes, np.zeros(3, int), 10),
+        partial(class_modes, np.zeros((0, 3), int), 10),
+        partial(class_modes, np.zeros((5, 3)), 10),
+        partial(class_modes, np.full((5, 3), 10), 10),
+        partial(class_modes, np.full((5, 3), -1), 10),
         partial(gaussian_frechet_distance, np.zeros(3), np.eye(3), np.zeros(2), np.eye(2)),
         partial(gaussian_frechet_distance, np.zeros(3), np.eye(3), np.zeros(3), np.nan * np.eye(3)),
     ):

@@ -10,7 +10,7 @@ from gan_jax import parallel
 from gan_jax.checkpoint import digest
 from gan_jax.data import load
 from gan_jax.game import build
-from gan_jax.train import feed_of_step
+from gan_jax.seeds import feed_of_step
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def run(game, data, advance, most, cuts):
     state = parallel.initialise(game, jax.random.key(0))
     step = 0
     for count in cuts:
-        feeds = np.stack([feed_of_step(game, data, step + min(i, count - 1)) for i in range(most)])
+        feeds = np.stack([feed_of_step(game, data.feed_at, step + min(i, count - 1)) for i in range(most)])
         state, metrics = advance(state, data.train, feeds, count, jax.random.key(1))
         step += count
     assert int(state.step) == step
@@ -63,7 +63,7 @@ def test_metrics_of_each_step_of_a_dispatch(game, ring):
 def test_state_is_donated(game, ring):
     advance, most = parallel.compile_update(game, ring, "scan")
     state = parallel.initialise(game, jax.random.key(0))
-    feeds = np.stack([feed_of_step(game, ring, 0)] * most)
+    feeds = np.stack([feed_of_step(game, ring.feed_at, 0)] * most)
     advance(state, ring.train, feeds, 1, jax.random.key(1))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.d.params))
 

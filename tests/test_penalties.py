@@ -1,4 +1,8 @@
-"""The penalties on critics whose gradients are known: linear, quadratic, constant; of one array and of several."""
+"""The gradient penalties on critics whose gradients are known: linear, quadratic, constant; of one array and of several.
+`lecam` and `orthogonal` by hand. Consistency is in test_consistency.py.
+"""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +10,17 @@ import numpy as np
 import pytest
 
 from gan_jax import penalties
+from gan_jax.types import Critic
 
-PENALTIES = [penalties.r1, penalties.r2, penalties.r1_r2, penalties.gradient_penalty]
+PENALTIES = [
+    penalties.r1,
+    penalties.r2,
+    penalties.r1_r2,
+    penalties.gradient_penalty,
+    penalties.dragan,
+    penalties.max_gradient_penalty,
+]
+ONE_CENTRED = (penalties.gradient_penalty, penalties.dragan)
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: penalty.__name__)
 
 KEY = jax.random.key(0)
@@ -27,6 +40,11 @@ def half_square(x):
         (penalties.r2, 12.5),
         (penalties.r1_r2, 25),
         (penalties.gradient_penalty, 16),  # (|w| - 1)^2; 160 with WGAN-GP's lambda = 10
+        (partial(penalties.gradient_penalty, center=0.0), 25),
+        (partial(penalties.gradient_penalty, center=7.0), 4),
+        (penalties.dragan, 16),
+        (partial(penalties.dragan, center=0.0), 25),
+        (penalties.max_gradient_penalty, 25),
     ],
 )
 def test_linear_critic(penalty, expected):
@@ -52,25 +70,6 @@ def test_quadratic_critic():
     np.testing.assert_allclose(penalties.r1_r2(critic, REAL, FAKE, KEY), r1 + r2, rtol=1e-5)
 
 
-def test_gradient_penalty_takes_a_norm_a_sample():
-    """Where real is fake the segments are points, and the critic |x|^2 / 2 makes E (|x| - 1)^2."""
-    expected = np.mean((np.linalg.norm(REAL, axis=1) - 1) ** 2)
-    np.testing.assert_allclose(penalties.gradient_penalty(half_square, REAL, REAL, KEY), expected, rtol=1e-5)
-
-
-def test_double_backward_of_r1():
-    """R1 of c |x|^2 / 2 is c^2 E|x|^2 / 2; its derivative in the critic's parameter is c E|x|^2."""
-    gradient = jax.grad(lambda c: penalties.r1(lambda x: c * half_square(x), REAL, FAKE, KEY))(3.0)
-    np.testing.assert_allclose(gradient, 3 * np.square(REAL).sum(1).mean(), rtol=1e-5)
-
-
-def test_double_backward_of_gradient_penalty():
-    """(c|x| - 1)^2 where real is fake; its derivative is 2 E (c|x| - 1)|x|."""
-    gradient = jax.grad(lambda c: penalties.gradient_penalty(lambda x: c * half_square(x), REAL, REAL, KEY))(3.0)
-    norm = np.linalg.norm(REAL, axis=1)
-    np.testing.assert_allclose(gradient, np.mean(2 * (3 * norm - 1) * norm), rtol=1e-5)
-
-
 @each_penalty
 def test_constant_critic_has_finite_gradients(penalty):
     """A zero-initialised last layer makes D constant: the norm's square root has no derivative there."""
@@ -81,7 +80,7 @@ def test_constant_critic_has_finite_gradients(penalty):
 
     value, gradients = jax.value_and_grad(loss)((jnp.eye(2), jnp.zeros(2)))
     # (0 - 1)^2, but for the floor of 1e-6 under the norm, which is felt twice.
-    np.testing.assert_allclose(value, 1.0 if penalty is penalties.gradient_penalty else 0.0, atol=2.1e-6)
+    np.testing.assert_allclose(value, 1.0 if penalty in ONE_CENTRED else 0.0, atol=2.1e-6)
     for gradient in gradients:
         np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
 
@@ -94,6 +93,8 @@ def wavy(x):
 @each_penalty
 def test_leaves_count_as_one_sample(penalty):
     real, fake = jax.random.normal(KEY, (2, 8, 5))
+    if penalty is penalties.dragan:  # it moves each leaf as far as that leaf is wide
+        penalty = partial(penalty, spread=0.0)
 
     def split(x):
         return {"points": x[:, :2], "edges": x[:, 2:].reshape(-1, 3, 1)}
@@ -118,24 +119,55 @@ def test_numbers_are_samples_too():
     np.testing.assert_allclose(penalties.r1(jnp.square, x, x, KEY), 2 * np.square(x).mean(), rtol=1e-6)
 
 
-def interpolates(real, fake, key):
-    """The points at which gradient_penalty asks the critic."""
+def points(penalty, real, fake, key):
+    """The points at which a penalty asks the critic."""
     seen = []
 
     def critic(x):
         jax.debug.callback(lambda x: seen.append(jax.tree.map(np.asarray, x)), x)
         return sum(leaf.reshape(len(leaf), -1).sum(-1) for leaf in jax.tree.leaves(x))
 
-    penalties.gradient_penalty(critic, real, fake, key)
+    penalty(critic, real, fake, key)
     jax.effects_barrier()
     assert len(seen) == 1
     return seen[0]
 
 
+@pytest.mark.parametrize(
+    ("penalty", "of_norms"),
+    [
+        (penalties.r1, lambda norms: np.mean(norms**2) / 2),
+        (penalties.gradient_penalty, lambda norms: np.mean((norms - 1) ** 2)),
+        (partial(penalties.gradient_penalty, center=0.0), lambda norms: np.mean(norms**2)),
+        (penalties.dragan, lambda norms: np.mean((norms - 1) ** 2)),
+        (penalties.max_gradient_penalty, lambda norms: np.max(norms) ** 2),
+    ],
+)
+def test_value_and_double_backward(penalty, of_norms):
+    """The critic v.tanh(x W), whose gradient is W (v (1 - tanh^2)), in float64 at the same points; differences of 1e-5."""
+    params = np.array([[0.5, -1.0, 0.8], [0.7, 0.4, -0.6], [1.5, -0.7, 1.1]])  # W [2, 3], then v
+    x = np.float64(points(penalty, REAL, FAKE, KEY))
+
+    def reference(params):
+        w, v = params[:2], params[2]
+        return of_norms(np.linalg.norm((v * (1 - np.tanh(x @ w) ** 2)) @ w.T, axis=1))
+
+    steps = 1e-5 * np.eye(9).reshape(9, 3, 3)
+    expected = [(reference(params + step) - reference(params - step)) / 2e-5 for step in steps]
+
+    @jax.value_and_grad
+    def value_and_gradient(p):
+        return penalty(lambda x: jnp.tanh(x @ p[:2]) @ p[2], REAL, FAKE, KEY)
+
+    value, gradient = value_and_gradient(jnp.float32(params))
+    np.testing.assert_allclose(value, reference(params), rtol=1e-5)
+    np.testing.assert_allclose(gradient.ravel(), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_interpolation_is_one_share_a_sample():
     real, fake = ({"a": jnp.full((64, 3, 2), number), "b": jnp.full((64, 5), 10 * number)} for number in (5.0, 1.0))
-    points = interpolates(real, fake, KEY)
-    share_a, share_b = (points["a"].reshape(64, -1) - 1) / 4, (points["b"] - 10) / 40
+    between = points(penalties.gradient_penalty, real, fake, KEY)
+    share_a, share_b = (between["a"].reshape(64, -1) - 1) / 4, (between["b"] - 10) / 40
     # float32 rounds the points at 5 and 50, relative to segments of 4 and 40: a few 1e-7.
     np.testing.assert_allclose(share_a, np.broadcast_to(share_a[:, :1], share_a.shape), atol=1e-6)
     np.testing.assert_allclose(share_b, np.broadcast_to(share_a[:, :1], share_b.shape), atol=1e-6)
@@ -147,12 +179,24 @@ def test_interpolation_is_one_share_a_sample():
 
 
 def test_key_decides_the_interpolation():
-    here, again, there = (interpolates(REAL, FAKE, jax.random.key(seed)) for seed in (0, 0, 1))
+    here, again, there = (points(penalties.gradient_penalty, REAL, FAKE, jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(here, again)
     assert np.abs(here - there).max() > 0.1
 
 
-@pytest.mark.parametrize(("penalty", "ignored"), [(penalties.r1, "fake"), (penalties.r2, "real")])
+def test_dragan_moves_real_samples_up_by_half_a_standard_deviation_at_most():
+    """By u v std / 2: v of each number, so that a sample's mean is half its maximum; u of each sample."""
+    real = 10 + 3 * jax.random.normal(KEY, (64, 400))
+    moved = (points(penalties.dragan, real, real, KEY) - real) / np.std(real)
+    furthest = np.sort(moved.max(axis=1))
+    # Rounding at 10 is 1e-6. The mean of 400 uniform numbers is 0.5 +- 0.0144, their maximum 0.9975 +- 0.0025.
+    assert moved.min() > -1e-6
+    np.testing.assert_allclose(moved.mean(axis=1) / moved.max(axis=1), 0.5, atol=0.08)
+    assert 0 < furthest[0] < 0.1
+    assert 0.4 < furthest[-1] < 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(("penalty", "ignored"), [(penalties.r1, "fake"), (penalties.r2, "real"), (penalties.dragan, "fake")])
 def test_only_its_own_samples_count(penalty, ignored):
     samples = {"real": REAL, "fake": FAKE}
     value = penalty(wavy, **samples, key=KEY)
@@ -171,13 +215,83 @@ def test_bfloat16_samples_are_summed_in_float32(penalty):
         penalties.r2: 500.5,
         penalties.r1_r2: 1001.0,
         penalties.gradient_penalty: (np.sqrt(1001) - 1) ** 2,
+        penalties.dragan: (np.sqrt(1001) - 1) ** 2,
+        penalties.max_gradient_penalty: 1001.0,
     }
     np.testing.assert_allclose(value, expected[penalty], rtol=1e-6)
 
 
+@pytest.mark.parametrize("penalty", [penalties.gradient_penalty, penalties.max_gradient_penalty])
 @pytest.mark.parametrize("fake_shape", [(1, 2), (4, 2), (8, 3)])
-def test_gradient_penalty_refuses_what_cannot_be_paired(fake_shape):
-    with pytest.raises(ValueError) as error:  # [1, 2] would broadcast in silence
-        penalties.gradient_penalty(half_square, REAL, jnp.zeros(fake_shape), KEY)
+def test_what_cannot_be_paired_is_refused(penalty, fake_shape):
+    with pytest.raises(ValueError, match=penalty.__name__) as error:  # [1, 2] would broadcast in silence
+        penalty(half_square, REAL, jnp.zeros(fake_shape), KEY)
     assert str(REAL.shape) in str(error.value)
     assert str(fake_shape) in str(error.value)
+
+
+@pytest.mark.parametrize("penalty", [*PENALTIES, penalties.lecam], ids=lambda penalty: penalty.__name__)
+def test_several_logits_are_refused(penalty):
+    with pytest.raises(ValueError) as error:
+        penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1)), REAL, FAKE, KEY)
+    line = f"{penalty.__name__} needs one logit a sample, D gives (8, 3): set d_outputs to 1 or use spectral norm"
+    assert str(error.value) == line
+
+
+@pytest.mark.parametrize(
+    ("penalty", "options"),
+    [
+        (penalties.gradient_penalty, {"center": -1.0}),
+        (penalties.dragan, {"center": -1.0}),
+        (penalties.dragan, {"spread": -0.5}),
+        (penalties.lecam, {"decay": 1.0}),
+    ],
+)
+def test_impossible_options_are_refused(penalty, options):
+    with pytest.raises(ValueError) as error:
+        penalty(Critic(half_square), REAL, FAKE, KEY, **options)
+    (option, value), line = *options.items(), str(error.value)
+    assert all(part in line for part in (penalty.__name__, option, str(value)))
+    assert "\n" not in line
+
+
+def test_lecam_by_hand():
+    real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
+    memory = penalties.lecam.memory
+    # The means go a tenth of the way: real 0 -> 0.2, fake 0 -> -0.1.
+    value, memory = penalties.lecam(Critic(lambda x: x, memory=memory), real, fake, KEY, decay=0.9)
+    np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.2, -0.1], rtol=1e-6)
+    np.testing.assert_allclose(value, (1.1**2 + 3.1**2) / 2 + (2.2**2 + 0.2**2) / 2, rtol=1e-6)
+    # Once more: 0.18 + 0.2, -0.09 - 0.1. One-sided, the fake logit above 0.38 counts no more.
+    critic, above = Critic(lambda x: x, memory=memory), jnp.array([-3.0, 1.0])
+    value, memory = penalties.lecam(critic, real, above, KEY, decay=0.9, one_sided=True)
+    np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.38, -0.19], rtol=1e-6)
+    np.testing.assert_allclose(value, (1.19**2 + 3.19**2) / 2 + 3.38**2 / 2, rtol=1e-6)
+
+
+def test_lecam_counts_its_memory_as_constant():
+    """d/dc of E (c x + 0.1)^2 + E (0.2 - c y)^2 at c = 1, with the logits above."""
+    real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
+
+    def value(c):
+        return penalties.lecam(Critic(lambda x: c * x, memory=penalties.lecam.memory), real, fake, KEY, decay=0.9)[0]
+
+    np.testing.assert_allclose(jax.grad(value)(1.0), (1.1 * 1 + 3.1 * 3) + (2.2 * 2), rtol=1e-6)
+
+
+def test_orthogonal_is_of_filters_whatever_their_length():
+    """[[1, 2], [3, 4]] has W^T W = [[10, 14], [14, 20]]: 2 * 14^2. A convolution's window is part of a filter."""
+    square = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    orthogonal = jnp.array([[3.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
+    params = {"a": {"kernel": square, "bias": jnp.ones(2)}, "b": [square.reshape(2, 1, 1, 2)], "c": orthogonal}
+    value, gradient = jax.value_and_grad(lambda p: penalties.orthogonal(Critic(half_square, params=p), REAL, FAKE, KEY))(params)
+    np.testing.assert_allclose(value, 2 * 392, rtol=1e-6)
+    # d/dw_1 of 2 (w_1.w_2)^2 is 4 * 14 w_2.
+    np.testing.assert_allclose(gradient["a"]["kernel"], 56 * square[:, ::-1], rtol=1e-6)
+    np.testing.assert_array_equal(gradient["c"], jnp.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("critic", [half_square, Critic(half_square), Critic(half_square, params={"bias": jnp.ones(2)})])
+def test_orthogonal_needs_kernels(critic):
+    with pytest.raises(ValueError, match="orthogonal needs a network that tells its parameters"):
+        penalties.orthogonal(critic, REAL, FAKE, KEY)

@@ -218,12 +218,15 @@ def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--loss hing", "unknown loss 'hing': did you mean 'hinge'? known: hinge, least_squares"),
+        ("--loss hing", "unknown loss 'hing': did you mean 'hinge'? known: hinge, jensen_shannon"),
         ("--penalty r1r2", "unknown penalty 'r1r2': did you mean 'r1_r2'?"),
         ("--augment flap", "unknown augment 'flap'"),
         ("--model mpl", "unknown model 'mpl': did you mean 'mlp'? known: dcgan, mlp"),
         ("--data rign", "unknown data 'rign': did you mean 'ring'?"),
-        ("--model dcgan", "unknown option of dcgan's Generator 'g_depth': did you mean 'g_width'? known: g_norm, g_width"),
+        (
+            "--model dcgan",
+            "unknown option of dcgan's Generator 'g_depth': did you mean 'g_width'? known: g_condition, g_norm, g_width",
+        ),
         ("--augment translation", "translation needs images [B, H, W, C], got (16, 2)"),
         ("--loss nowhere.py:f", "no file nowhere.py"),
         ("--loss nowhere.such:f", "'nowhere.such' cannot be imported"),

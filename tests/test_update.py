@@ -14,6 +14,7 @@ from gan_jax.game import Game, cosine
 from gan_jax.state import init_state
 from gan_jax.types import Batch
 from gan_jax.update import update
+from gan_jax.variants import find_penalty
 
 
 class Shift(nn.Module):
@@ -38,14 +39,11 @@ GAME = Game(
     discriminator=Linear(),
     g_tx=optax.sgd(RATE),
     d_tx=optax.sgd(RATE),
-    loss=losses.wasserstein,
-    penalty=penalties.r1,
-    augment=None,
+    loss=lambda real_logits, fake_logits, label: losses.wasserstein(real_logits, fake_logits),
+    penalty=find_penalty("penalty", "r1", penalties),
     gamma=cosine(GAMMA, None, 1),
     augment_p=cosine(0.0, None, 1),
     ema_decay=lambda step: 0.75,
-    penalty_every=1,
-    d_steps=1,
     z_dim=1,
     sample_shape=(1,),
 )
@@ -97,7 +95,7 @@ def test_d_steps_use_fresh_batches_and_g_moves_once():
 
 def test_a_lazy_penalty_comes_every_kth_update_k_times_as_strong():
     """Three steps of two updates each, penalised at updates 0, 3: at the first of step 0 and the second of step 1."""
-    lazy = replace(GAME, penalty_every=3, d_steps=2, loss=lambda real, fake: (jnp.zeros(()), jnp.zeros(())))
+    lazy = replace(GAME, penalty_every=3, d_steps=2, loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())))
     state, history = play(lazy, 3)
     np.testing.assert_allclose(state.d.params["psi"], [-0.25 * (1 - RATE * 3 * GAMMA) ** 2], rtol=1e-6)
     # What is logged is the last update's.
@@ -106,7 +104,7 @@ def test_a_lazy_penalty_comes_every_kth_update_k_times_as_strong():
 
 def test_a_schedule_is_traced_from_the_step():
     """gamma falls to 0 along half a cosine over 4 steps: no recompilation, and the right weights."""
-    game = replace(GAME, gamma=cosine(GAMMA, 0.0, 4), loss=lambda real, fake: (jnp.zeros(()), jnp.zeros(())))
+    game = replace(GAME, gamma=cosine(GAMMA, 0.0, 4), loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())))
     state, _ = play(game, 3)
     psi = -0.25
     for t in range(3):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError, unknown
+from gan_jax.specification import bind, parse_call
 from gan_jax.types import Batch
 
 Show = Callable[[np.ndarray], dict[str, bytes]]  # float samples [N, S] -> {".png": content} for a person to look at
@@ -27,7 +28,8 @@ Evaluator = Callable[["Data"], Measure]  # what is slow (training a classifier, 
 
 
 class Split(NamedTuple):
-    """Samples as stored, [N, ...] uint8 or float32, and their labels [N] int32 (None where there are none)."""
+    """Samples as stored, [N, ...] uint8 or float32, and their labels (None where there are none): classes [N] int32, multi-hot
+    vectors [N, K] int32, or vectors of real numbers [N, K] float32."""
 
     samples: np.ndarray
     labels: np.ndarray | None
@@ -39,7 +41,7 @@ class Source:
 
     train: Split
     test: Split  # held out: no training step sees it
-    num_classes: int  # 0 where there are no labels
+    num_classes: int  # classes, or the length K of a label that is a vector; 0 where there are no labels
     to_float: Callable[[Any], Any]  # stored samples [..., S] -> float32 of the same shape; runs on NumPy and inside jit
     show: Show
     pack: Pack
@@ -74,17 +76,18 @@ class Data:
         return self.decode(self.train, self.feed_at(step))
 
 
-NAMES = ("digits", "ring", "grid", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
+BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
+NAMES = (*BUILTIN, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
 
 
 def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> Data:
     """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides.
 
-    Names are those of `NAMES`; class sub-folders of a folder of images become labels; `data_dir` is where `tfds:NAME`
-    looks (`gan_jax.data.tfds`). A batch may hold more rows than there are (then some come twice or more): every epoch is
-    covered exactly all the same.
+    Names are those of `NAMES`, the points in the plane with options: `ring(sigma=0.01)`. Class sub-folders of a folder of
+    images become labels; `data_dir` is where `tfds:NAME` looks (`gan_jax.data.tfds`). A batch may hold more rows than there
+    are (then some come twice or more): every epoch is covered exactly all the same.
 
-    Raises `InputError` for an unknown name, a path that is not there, unreadable data, an impossible seed or size.
+    Raises `InputError` for an unknown name or option, a path that is not there, unreadable data, an impossible seed or size.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -105,16 +108,19 @@ def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> 
         pack=source.pack,
         evaluator=source.evaluator,
         shown=source.shown,
-        feed_at=_feed(seed, len(train.samples), batch_size),
+        feed_at=feed(seed, len(train.samples), batch_size),
     )
 
 
 def _read(name: str, data_dir: str | None) -> Source:
-    from gan_jax.data import digits, images, mixture, tfds
+    from gan_jax.data import digits, images, plane, stacked, tfds
 
-    builtin = {"digits": digits.digits, "ring": mixture.ring, "grid": mixture.grid}
-    if name in builtin:
-        return builtin[name]()
+    head = name.partition("(")[0].strip()  # only of these may options follow: a path may have brackets of its own
+    if head in BUILTIN:
+        builtin, options = getattr(digits if head == "digits" else plane, head), parse_call(name)[1]
+        return bind("data", head, builtin, options)()
+    if name.startswith("stacked:"):
+        return stacked.stacked(name.removeprefix("stacked:"), data_dir)
     if name.startswith("tfds:"):
         return tfds.tfds(name.removeprefix("tfds:"), data_dir)
     path = Path(name).expanduser()
@@ -126,7 +132,7 @@ def _read(name: str, data_dir: str | None) -> Source:
         raise InputError(f"data {name!r} is neither a folder nor an .npz file; known: {', '.join(NAMES)}")
     if path.suffix == ".npz" or "/" in name:
         raise InputError(f"data {name!r}: no such file or folder; known: {', '.join(NAMES)}")
-    raise unknown("data", name, NAMES)
+    raise unknown("data", head, NAMES)
 
 
 def _shuffled(split: Split) -> Split:
@@ -143,7 +149,7 @@ def _checksum(*arrays: np.ndarray | None) -> str:
     return digest.hexdigest()
 
 
-def _feed(seed: int, rows: int, batch_size: int) -> Callable[[int], np.ndarray]:
+def feed(seed: int, rows: int, batch_size: int) -> Callable[[int], np.ndarray]:
     """Batches cut from an endless row of epochs, each a permutation of 0..rows-1 that (seed, epoch) alone decides.
 
     `RandomState`, not `default_rng`: NEP 19 freezes its stream on every platform for ever, while a `Generator`'s may

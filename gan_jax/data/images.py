@@ -21,8 +21,8 @@ LAYOUTS = (
 
 
 def source(name: str, train: Split, test: Split | None) -> Source:
-    """The source of uint8 images [N, H, W, C] with labels 0..K-1. Without a test split, every tenth image is held out:
-    rows 0, 10, 20, ... (of images sorted by class, a tenth of each class).
+    """The source of uint8 images [N, H, W, C] with labels 0..K-1 or vectors [N, K] as labels. Without a test split, every tenth
+    image is held out: rows 0, 10, 20, ... (of images sorted by class, a tenth of each class).
 
     Raises `InputError` where the splits do not go together or a label is out of range.
     """
@@ -36,13 +36,21 @@ def source(name: str, train: Split, test: Split | None) -> Source:
         raise InputError(f"{name}: train and test images differ in shape: {shapes}")
     if (train.labels is None) != (test.labels is None):
         raise InputError(f"{name}: labels are needed for both of train and test, or for neither")
-    num_classes = 0
-    if train.labels is not None:
-        low, high = (int(pick([pick(train.labels), pick(test.labels)])) for pick in (np.min, np.max))
-        if low < 0 or high >= len(train.labels) + len(test.labels):
-            raise InputError(f"{name}: labels must be 0..K-1 for K classes, found {low}..{high}")
-        num_classes = high + 1
+    num_classes = 0 if train.labels is None else _num_classes(name, train.labels, test.labels)
     return Source(train, test, num_classes, to_float, show, pack, evaluator)
+
+
+def _num_classes(name: str, train: np.ndarray, test: np.ndarray) -> int:
+    """K of the labels of both splits: classes 0..K-1, or vectors [N, K]."""
+    if (train.dtype, train.shape[1:]) != (test.dtype, test.shape[1:]):
+        kinds = " and ".join(f"{labels.dtype} {labels.shape}" for labels in (train, test))
+        raise InputError(f"{name}: train and test labels differ in kind: {kinds}")
+    if train.ndim == 2:
+        return train.shape[1]
+    low, high = min(train.min(), test.min()), max(train.max(), test.max())
+    if low < 0 or high >= len(train) + len(test):
+        raise InputError(f"{name}: labels must be 0..K-1 for K classes, found {low}..{high}")
+    return int(high) + 1
 
 
 def to_float(stored, top: int = 255):
@@ -89,8 +97,9 @@ def show(samples: np.ndarray) -> dict[str, bytes]:
 
 
 def npz(path: Path) -> Source:
-    """Images from an .npz: uint8 [N, H, W] or [N, H, W, C], labels [N] of whole numbers, named as in `LAYOUTS`; the labels
-    and the test split may be missing. Only uint8: of floats nobody can tell the range, and they cost four times as much.
+    """Images from an .npz: uint8 [N, H, W] or [N, H, W, C], and their labels, named as in `LAYOUTS`; the labels and the test
+    split may be missing. Only uint8: of floats nobody can tell the range, and they cost four times as much. Labels are
+    whole numbers [N] (classes), multi-hot vectors [N, K] of whole numbers 0 and 1, or vectors [N, K] of real numbers.
 
     Raises `InputError` naming the file and the key.
     """
@@ -140,11 +149,29 @@ def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
     if labels_key is None:
         return Split(stored, None)
     labels = _member(file, path, labels_key)
-    if labels.dtype.kind not in "iu":
-        raise InputError(f"{path}: {labels_key} is {labels.dtype}, must be whole numbers 0..K-1")
-    if labels.shape not in ((len(stored),), (len(stored), 1)):
+    if labels.shape[:1] != stored.shape[:1]:
         raise InputError(f"{path}: {labels_key} is {labels.shape}, must be one label for each of {len(stored)} images")
-    return Split(stored, labels.reshape(-1).astype(np.int64).clip(-1, 2**31 - 1).astype(np.int32))
+    return Split(stored, _labels(f"{path}: {labels_key}", labels))
+
+
+def _labels(what: str, labels: np.ndarray) -> np.ndarray:
+    """Labels as they are kept: classes int32 [N], multi-hot vectors int32 [N, K] or vectors float32 [N, K]."""
+    kind = labels.dtype.kind
+    if kind in "iu" and (labels.ndim == 1 or labels.shape[1:] == (1,)):
+        return labels.reshape(-1).astype(np.int64).clip(-1, 2**31 - 1).astype(np.int32)
+    if kind not in "iubf" or labels.ndim != 2 or not labels.size:
+        allowed = "whole numbers 0..K-1 [N], or vectors [N, K] of 0 and 1 or of real numbers"
+        raise InputError(f"{what} is {labels.dtype} {labels.shape}, must be {allowed}")
+    if kind == "f":
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told
+            labels = labels.astype(np.float32)
+        if not np.isfinite(labels).all():
+            raise InputError(f"{what} {labels.shape} must be finite in float32")
+        return labels
+    if labels.min() < 0 or labels.max() > 1:
+        found = f"{labels.min()}..{labels.max()}"
+        raise InputError(f"{what} {labels.shape}: vectors of whole numbers must be of 0 and 1, found {found}")
+    return labels.astype(np.int32)
 
 
 def _member(file, path: Path, key: str) -> np.ndarray:

@@ -22,7 +22,7 @@ _SEED = 0
 def evaluator(data: Data) -> Measure:
     """`measure(samples float32 [N, H, W, C] in [-1, 1], label [N] or None) -> metrics`; what is slow is done here, once.
 
-    Features are the classifier's (`features/classifier.py`), or random ones where there are no labels: then `is`, `is_real`,
+    Features are the classifier's (`features/classifier.py`), or random ones where labels are no classes: then `is`, `is_real`,
     `class_*` and `accuracy` are absent. n = min(N, 10,000, train split) samples are compared with up to 10,000 held-out
     ones; kd and precision to coverage, which look at all pairs, with at most 5,000 of each.
 
@@ -41,7 +41,8 @@ def evaluator(data: Data) -> Measure:
     """
     if min(len(data.train.samples), len(data.test.samples)) <= _NEIGHBOURS:
         raise InputError(f"{data.name} is too small to measure: a split has no more than {_NEIGHBOURS} images")
-    extractor = classifier.load(data) if data.num_classes else random.load(data)
+    classes = data.train.labels is not None and data.train.labels.ndim == 1
+    extractor = classifier.load(data) if classes else random.load(data)
     held_features, held_logits = extractor.features(data.to_float(data.test.samples[:_CAP]))  # `Data` comes shuffled
     train_features, _ = extractor.features(data.to_float(data.train.samples[:_CAP]))
     held_nearest = _nearest_train(data, data.to_float(data.test.samples[:_QUERIES]))

@@ -10,16 +10,19 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
+from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
 INIT = nn.initializers.normal(0.02)
+PLANES = 16  # channels of the label beside an image
 
 
 class Generator(nn.Module):
     """z [B, Z] -> a small grid of features -> k doublings by transposed convolutions -> images [B, H, W, C] in [-1, 1].
 
     `width` is the number of channels before the last doubling; each earlier grid has twice as many.
+    `condition`: "concat" puts the label, embedded as Z numbers, beside z; "norm" has it set each norm's gain and bias.
     """
 
     sample_shape: tuple[int, ...]
@@ -27,27 +30,33 @@ class Generator(nn.Module):
     width: int = 64
     window: int = 4
     norm: str = "batch"
+    condition: str = "none"
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
-        check_norm(self.norm, ("none", "batch", "layer"))
+        check_norm(self.norm, ("none", "batch", "layer", "instance"))
+        check_condition(self.condition, ("none", "concat", "norm"), label, self.num_classes)
+        style = label_vector(label, self.num_classes) if self.condition == "norm" else None
+        if self.condition == "concat":
+            z = with_label(z, label, self.num_classes, z.shape[-1])
         padding = overlap(self.window)
         height, width, channels = self.sample_shape
         stages = halvings(self.sample_shape)
         small = (height >> stages, width >> stages, self.width << (stages - 1))
         x = Dense(math.prod(small), use_bias=self.norm == "none", kernel_init=INIT)(z).reshape(-1, *small)
-        x = nn.relu(normalise(self.norm, x, train))
+        x = nn.relu(normalise(self.norm, x, train, style=style))
         for stage in reversed(range(1, stages)):
             features = self.width << (stage - 1)
             x = Conv(features, self.window, 2, padding, transpose=True, use_bias=self.norm == "none", kernel_init=INIT)(x)
-            x = nn.relu(normalise(self.norm, x, train))
+            x = nn.relu(normalise(self.norm, x, train, style=style))
         return jnp.tanh(Conv(channels, self.window, 2, padding, transpose=True, kernel_init=INIT)(x))
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits [B].
+    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by `verdict`.
 
-    `width` is the number of channels after the first halving; each later grid has twice as many.
+    `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last.
+    `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `verdict`'s.
     """
 
     sample_shape: tuple[int, ...]
@@ -55,18 +64,25 @@ class Discriminator(nn.Module):
     width: int = 64
     window: int = 4
     norm: str = "batch"
+    condition: str = "none"
+    outputs: int = 1
+    minibatch: str = "none"
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None, train: bool) -> Array:
+    def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         check_norm(self.norm)
+        check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
+        if self.condition == "concat":
+            x = with_label(x, label, self.num_classes, PLANES)
         spectral, padding = self.norm == "spectral", overlap(self.window)
         for stage in range(halvings(self.sample_shape)):
-            # No norm before the first activation: D must see the samples' own scale. A bias before batch norm is dead.
+            # No norm before the first activation: D must see the samples' own scale.
             norm = self.norm if stage else "none"
-            use_bias = norm != "batch"
+            use_bias = norm not in ("batch", "instance")  # which take each channel's mean away
             x = Conv(self.width << stage, self.window, 2, padding, spectral=spectral, use_bias=use_bias, kernel_init=INIT)(x)
             x = nn.leaky_relu(normalise(norm, x, train), 0.2)
-        return Dense(1, spectral=spectral, kernel_init=INIT)(x.reshape(x.shape[0], -1))[:, 0]
+        end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return verdict(x, label, self.num_classes, kernel_init=INIT, **end)
 
 
 def halvings(sample_shape: tuple[int, ...]) -> int:

@@ -9,22 +9,55 @@ import jax.numpy as jnp
 from gan_jax.models.conv import convolve, convolve_transpose
 from gan_jax.types import Array
 
-NORMS = ("none", "batch", "layer", "spectral")
+NORMS = ("none", "batch", "layer", "instance", "spectral")
 
 
 def check_norm(norm: str, allowed: Sequence[str] = NORMS) -> None:
     """Raises ValueError for a norm that a network does not have."""
-    if norm not in allowed:
-        raise ValueError(f"norm must be one of {', '.join(allowed)}, got {norm!r}")
+    check_choice("norm", norm, allowed)
 
 
-def normalise(norm: str, x: Array, train: bool, name: str | None = None) -> Array:
-    """Batch or layer norm of the activations x [B, ..., C]; "none" and "spectral" leave them as they are."""
+def check_choice(what: str, choice: str, allowed: Sequence[str]) -> None:
+    """Raises ValueError, in one line that lists what is allowed."""
+    if choice not in allowed:
+        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}")
+
+
+def normalise(norm: str, x: Array, train: bool, name: str | None = None, style: Array | None = None) -> Array:
+    """Batch, layer or instance norm of the activations x [B, ..., C]; "none" and "spectral" leave them as they are. Instance
+    norm takes its statistics over the positions of one channel of one sample.
+
+    Gain and bias are parameters of their own, or come from `style`, label vectors [B, K]: `Affine`. Raises ValueError for a
+    style where there is no norm, and for an instance norm of vectors [B, C], which have no positions.
+    """
+    if style is not None and norm in ("none", "spectral"):
+        raise ValueError(f"condition 'norm' needs a norm whose gain and bias the label can set, got norm {norm!r}")
+    if norm == "instance" and x.ndim < 3:
+        raise ValueError(f"norm 'instance' needs images [B, H, W, C], got activations of shape {x.shape}")
+    own = {"use_scale": style is None, "use_bias": style is None, "name": name}
     if norm == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)(x)
-    if norm == "layer":
-        return nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), feature_axes=-1, name=name)(x)
-    return x
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **own)(x)
+    elif norm == "layer":
+        x = nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), feature_axes=-1, **own)(x)
+    elif norm == "instance":
+        x = nn.InstanceNorm(epsilon=1e-5, **own)(x)
+    return x if style is None else Affine()(x, style)
+
+
+class Affine(nn.Module):
+    """x [B, ..., C] -> (1 + gain) x + bias, both [B, C] and linear in the label vectors `style` [B, K]; the identity at first.
+
+    After batch norm, with classes: a gain and a bias for each class. After instance norm: what a style sets.
+
+    Source: de Vries et al. 2017, arXiv:1707.00683, section 3; Huang and Belongie 2017 (AdaIN), arXiv:1703.06868, eq. 8, with a
+    linear map of the label in place of a style image's statistics.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array, style: Array) -> Array:
+        change = Dense(2 * x.shape[-1], kernel_init=nn.initializers.zeros, name="label")(style).astype(x.dtype)
+        gain, bias = jnp.split(change.reshape(x.shape[0], *(1,) * (x.ndim - 2), -1), 2, axis=-1)
+        return x * (1 + gain) + bias
 
 
 class Dense(nn.Module):

@@ -40,10 +40,14 @@ def load(data: Data) -> Classifier:
 
     Cached in $GAN_JAX_CACHE (~/.cache/gan_jax) under the data's checksum, which covers how it is split. A cache file that
     does not verify is trained anew; a directory that cannot be written to means only that the next run trains again.
-    Raises ValueError where the data has no labels or is not images.
+    Raises ValueError where the data's labels are not classes, or it is not images.
     """
-    if not data.num_classes or data.train.labels is None or len(data.sample_shape) != 3:
-        raise ValueError(f"a classifier needs labelled images: {data.name} has {data.num_classes} classes, {data.sample_shape}")
+    labels = data.train.labels
+    if not data.num_classes or labels is None or labels.ndim != 1 or len(data.sample_shape) != 3:
+        found = "" if labels is None else f" (labels {labels.shape})"
+        raise ValueError(
+            f"a classifier needs images with classes: {data.name} has {data.num_classes} classes{found}, {data.sample_shape}"
+        )
     network = Network(data.num_classes)
     path = cache_path(f"classifier-v{_VERSION}-{data.checksum[:32]}.npz")
     images = jax.ShapeDtypeStruct((1, *data.sample_shape), jnp.float32)

@@ -1,4 +1,4 @@
-"""Random features: for images without labels, the same small network, never trained."""
+"""Random features: for images without classes, the same small network, never trained."""
 
 from collections.abc import Callable
 from typing import NamedTuple

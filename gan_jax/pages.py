@@ -1,0 +1,170 @@
+"""Other pages: orders of play beside the alternating steps of `update.py`, each with its signature,
+
+    page(game, state, batch, key) -> (state, metrics)
+
+made of the same two objectives. Each public function here is a value of `--update`. `batch` has a leading axis of
+`game.d_steps`; a page that moves both players at once plays one step of each and takes the last.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax.state import Player, TrainState
+from gan_jax.types import Array, Batch, Critic, Synthesis
+from gan_jax.update import Metrics, Outcome, d_objective, d_step, descend, finish, g_objective, norms, pack, update
+
+if TYPE_CHECKING:
+    from gan_jax.game import Game
+
+
+def simultaneous(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
+    """Both players step at once, each against the other as it was.
+
+    Source: Nowozin et al. 2016, arXiv:1606.00709, algorithm 1; Mescheder et al. 2017, arXiv:1705.10461, algorithm 1.
+    """
+    d_gradients, d_outcome, g_gradients, g_outcome = _field(game, state, *_now(game, state, batch, key))
+    return _move(game, state, d_gradients, d_outcome, g_gradients, g_outcome)
+
+
+def extragradient(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
+    """Both players look one step ahead, and from where they are take the step that is right there.
+
+    The look uses the optimisers as they stand; only the real step moves their moments. Source: Korpelevich 1976; Gidel et
+    al. 2019, arXiv:1802.10551, section 3.2 and algorithm 3 (theirs moves Adam's moments in both).
+    """
+    now = _now(game, state, batch, key)
+    d_gradients, d_outcome, g_gradients, g_outcome = _field(game, state, *now)
+    ahead = state.replace(
+        d=state.d.replace(params=descend(game.d_tx, state.d, d_gradients, d_outcome).params),
+        g=state.g.replace(params=descend(game.g_tx, state.g, g_gradients, g_outcome).params),
+    )
+    return _move(game, state, *_field(game, ahead, *now))
+
+
+def consensus(game: "Game", state: TrainState, batch: Batch, key: Array, *, weight: float = 10.0) -> tuple[TrainState, Metrics]:
+    """Simultaneous steps along v - weight * grad(|v|^2 / 2), v the field of both players' gradients: both also want it small.
+
+    Source: Mescheder et al. 2017, arXiv:1705.10461, algorithm 2 (gamma there).
+    """
+    now = _now(game, state, batch, key)
+
+    def half_square(both):
+        d_params, g_params = both
+        at = state.replace(d=state.d.replace(params=d_params), g=state.g.replace(params=g_params))
+        d_gradients, d_outcome, g_gradients, g_outcome = _field(game, at, *now)
+        value = 0.5 * (optax.tree.norm(d_gradients, squared=True) + optax.tree.norm(g_gradients, squared=True))
+        return value, (d_gradients, d_outcome, g_gradients, g_outcome)
+
+    (d_pull, g_pull), field = jax.grad(half_square, has_aux=True)((state.d.params, state.g.params))
+    d_gradients, d_outcome, g_gradients, g_outcome = field
+    d_gradients, g_gradients = (
+        jax.tree.map(lambda v, pull: v + weight * pull, gradients, pulls)
+        for gradients, pulls in ((d_gradients, d_pull), (g_gradients, g_pull))
+    )
+    return _move(game, state, d_gradients, d_outcome, g_gradients, g_outcome)
+
+
+def unrolled(
+    game: "Game", state: TrainState, batch: Batch, key: Array, *, steps: int = 5, lr: float = 0.02
+) -> tuple[TrainState, Metrics]:
+    """G answers the discriminator that would come of `steps` more gradient steps of size `lr`, and sees how those depend on G.
+    D itself moves as in `update`. The look ahead replays this step's batch.
+
+    Plain gradient steps as in the paper's equations, whatever D's own optimiser: Adam has no derivative where a gradient is 0.
+    Source: Metz et al. 2017, arXiv:1611.02163, eqs. 7 to 10.
+    """
+    if steps < 1:
+        raise ValueError(f"unrolled needs steps of at least 1, got {steps}")
+    batches = [jax.tree.map(lambda x, i=i: x[i], batch) for i in range(game.d_steps)]
+    for i, d_batch in enumerate(batches):
+        state, d_metrics = d_step(game, state, d_batch, state.step * game.d_steps + i, jax.random.fold_in(key, i))
+    last, g_key = batches[-1], jax.random.fold_in(key, game.d_steps)
+
+    def objective(params) -> tuple[Array, Outcome]:
+        ahead = state.replace(g=state.g.replace(params=params))
+        for i in range(steps):
+            play = partial(d_objective, game, ahead, last, state.step * game.d_steps, jax.random.fold_in(g_key, i))
+            gradients, _ = jax.grad(play, has_aux=True)(ahead.d.params)
+            d_params = jax.tree.map(lambda w, gradient: w - lr * gradient, ahead.d.params, gradients)
+            ahead = ahead.replace(d=ahead.d.replace(params=d_params))
+        return g_objective(game, state.replace(d=ahead.d), last, g_key, params)
+
+    gradients, outcome = jax.grad(objective, has_aux=True)(state.g.params)
+    g = descend(game.g_tx, state.g, gradients, outcome)
+    return finish(game, state.replace(g=g)), d_metrics | outcome.metrics | norms("g", g, gradients)
+
+
+def top_k(
+    game: "Game", state: TrainState, batch: Batch, key: Array, *, share: float = 0.5, decay: float = 0.999
+) -> tuple[TrainState, Metrics]:
+    """G learns only from those of its samples that D finds most real: all at first, `decay` times as many with each step, down
+    to `share` of them.
+
+    The others' logits stay in the loss as constants, so that any loss can be taken. Source: Sinha et al. 2020,
+    arXiv:2002.06224, algorithm 1 and section 4 (theirs decays by .99 an epoch).
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"top_k needs a share above 0 and at most 1, got {share}")
+    if not 0 <= decay <= 1:
+        raise ValueError(f"top_k needs a decay between 0 and 1, got {decay}")
+
+    def loss(real_logits: Array, fake_logits: Array, label: Array | None) -> tuple[Array, Array]:
+        if fake_logits.ndim != 1:
+            raise ValueError(f"top_k ranks one logit a sample, D gives {fake_logits.shape}: set d_outputs to 1")
+        d_loss, _ = game.loss(real_logits, fake_logits, label)
+        size = fake_logits.shape[0]
+        count = jnp.maximum(jnp.round(size * jnp.maximum(share, decay**state.step)), 1)
+        rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake_logits)))
+        chosen = jnp.where(rank < count, fake_logits, jax.lax.stop_gradient(fake_logits))
+        _, g_loss = game.loss(real_logits, chosen, label)
+        value = jax.lax.stop_gradient(g_loss)
+        return d_loss, value + (g_loss - value) * (size / count)  # the gradient of a mean over those chosen
+
+    return update(replace(game, loss=loss), state, batch, key)
+
+
+def logan(
+    game: "Game", state: TrainState, batch: Batch, key: Array, *, alpha: float = 0.9, beta: float = 5.0
+) -> tuple[TrainState, Metrics]:
+    """Latent optimisation: before it is used, z moves along the natural gradient of D(G(z)), dz = alpha g / (beta + |g|^2) with
+    g the gradient; both players are trained through that move. Evaluation samples plain z.
+
+    Source: Wu et al. 2019 (LOGAN), arXiv:1912.00953, section 4 (natural gradient descent), alpha and beta theirs.
+    They also move only some of the latents and penalise |dz|^2; here neither.
+    """
+
+    def move(synthesis: Synthesis, critic: Critic, z: Array) -> Array:
+        def score(z: Array) -> Array:
+            return critic(pack(synthesis(z), game.pack)).astype(jnp.float32).sum()
+
+        gradient = jax.grad(score)(z)
+        return alpha * gradient / (beta + jnp.square(gradient).sum(axis=1, keepdims=True))
+
+    def latent(key: Array, synthesis: Synthesis, critic: Critic, shape: tuple[int, int]) -> Array:
+        z = game.latent(key, synthesis, critic, shape)
+        return z + move(synthesis, critic, z)
+
+    return update(replace(game, latent=latent), state, batch, key)
+
+
+def _now(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[Batch, Array, Array]:
+    return jax.tree.map(lambda x: x[-1], batch), jax.random.fold_in(key, 0), jax.random.fold_in(key, game.d_steps)
+
+
+def _field(game: "Game", state: TrainState, batch: Batch, d_key: Array, g_key: Array):
+    """Both players' gradients and outcomes at one state. D has made as many updates as G, whatever `d_steps` is."""
+    d_play = partial(d_objective, game, state, batch, state.step, d_key)
+    g_play = partial(g_objective, game, state, batch, g_key)
+    return *jax.grad(d_play, has_aux=True)(state.d.params), *jax.grad(g_play, has_aux=True)(state.g.params)
+
+
+def _move(game: "Game", state: TrainState, d_gradients, d_outcome: Outcome, g_gradients, g_outcome: Outcome):
+    d: Player = descend(game.d_tx, state.d, d_gradients, d_outcome)
+    g: Player = descend(game.g_tx, state.g, g_gradients, g_outcome)
+    metrics = d_outcome.metrics | g_outcome.metrics | norms("d", d, d_gradients) | norms("g", g, g_gradients)
+    return finish(game, state.replace(d=d, g=g, running=d_outcome.running)), metrics

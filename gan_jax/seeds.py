@@ -1,0 +1,173 @@
+"""One seed or many: what differs between a run of one seed and one that trains many in a single compiled program.
+
+Both have the same methods, which are all that `train.play` knows of them.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import parallel
+from gan_jax.config import Config
+from gan_jax.data import Data, feed
+from gan_jax.errors import RunError
+from gan_jax.game import Game
+from gan_jax.run_dir import RunDir, read_log
+from gan_jax.sample import sampler
+from gan_jax.spectator import Spectator, prepare
+from gan_jax.state import TrainState, init_state
+
+Lines = list[dict[str, Any]]  # of metrics.jsonl
+
+
+def keys(seed: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The keys of a run: (weights, training, samples). A step's key is folded from the second by its number."""
+    init_key, train_key, sample_key = jax.random.split(jax.random.key(seed), 3)
+    return init_key, train_key, sample_key
+
+
+def feed_of_step(game: Game, feed_at: Callable[[int], np.ndarray], step: int) -> np.ndarray:
+    """Row numbers of the batches of a step's discriminator updates, [d_steps, B]."""
+    return np.stack([feed_at(step * game.d_steps + i) for i in range(game.d_steps)])
+
+
+def is_due(config: Config, step: int) -> bool:
+    """Whether metrics.jsonl has a line for this step: it logs each such step's own values, not a mean, which would depend on
+    where a run was resumed."""
+    due = (config.log_every, config.eval_every, config.save_every)
+    return step == config.steps or any(step % every == 0 for every in due)
+
+
+def not_finite(values: dict[str, float]) -> str:
+    """`d/loss is nan, ...`: what broke; empty where nothing did."""
+    return ", ".join(f"{name} is {value}" for name, value in values.items() if not math.isfinite(value))
+
+
+def unread(pending: deque, until: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Waits for the dispatches that end at `until` or before -> (step, its metrics on the host)."""
+    while pending and pending[0][0] + pending[0][1] <= until:
+        first, count, metrics = pending.popleft()
+        metrics = jax.device_get(metrics)
+        for i in range(count):
+            yield first + i + 1, {name: value[i] for name, value in metrics.items()}
+
+
+def mean_lines(lines: Lines) -> Lines:
+    """A line a step: the means over the seeds' lines, for the terminal."""
+    by_step: dict[int, Lines] = {}
+    for line in lines:
+        if "broken" not in line:
+            by_step.setdefault(line["step"], []).append(line)
+    means = []
+    for step, group in by_step.items():
+        common = [name for name in group[0] if all(name in line for line in group)]
+        means.append({name: sum(line[name] for line in group) / len(group) for name in common} | {"step": step})
+    return means
+
+
+class OneSeed:
+    """A run of one seed, as `play` sees it."""
+
+    def __init__(self, config: Config, game: Game, data: Data, run: RunDir):
+        self.config, self.game, self.data, self._run = config, game, data, run
+        self._init_key, self._train_key, sample_key = keys(config.seed)
+        self._spectator = Spectator(config, game, data, run, sample_key, sampler(game))
+        self._measure = None
+
+    def initial(self) -> TrainState:
+        return init_state(self.game, self._init_key)
+
+    def compile(self, dispatch: str) -> tuple[Callable[..., Any], int]:
+        advance, most = parallel.compile_update(self.game, self.data, dispatch)
+        store = jax.device_put(self.data.train)
+        return lambda state, feeds, count: advance(state, store, feeds, count, self._train_key), most
+
+    def feed_of_step(self, step: int) -> np.ndarray:
+        """Row numbers of the batches of a step's discriminator updates, [d_steps, B]."""
+        return feed_of_step(self.game, self.data.feed_at, step)
+
+    def read(self, pending: deque, until: int) -> Lines:
+        """The lines of the steps up to `until`. Raises RunError at the first value not finite."""
+        lines = []
+        for step, metrics in unread(pending, until):
+            values = {name: float(value) for name, value in metrics.items()}
+            if broken := not_finite(values):
+                raise RunError(
+                    f"training broke at step {step}: {broken}. The last good checkpoint stays as it is; "
+                    "lower g_lr or d_lr, or add a penalty, in a new --run_dir"
+                )
+            if is_due(self.config, step):
+                lines.append({"step": step, **values})
+        return lines
+
+    def draw(self, state: TrainState, final: bool) -> None:
+        self._spectator.draw(state, final)
+
+    def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
+        """Adds the metrics of now to the last line."""
+        self._measure = self._measure or prepare(self.data, self._run, say)
+        lines[-1] |= self._spectator.evaluate(state, self._measure)
+
+
+class ManySeeds:
+    """A run of each of several seeds in one compiled program, as `play` sees them. A seed that breaks is logged as broken and
+    counts for nothing from there on; the others go on."""
+
+    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, seeds: Sequence[int]):
+        self.config, self.game, self.data, self._run, self._seeds = config, game, data, run, seeds
+        self._init_keys, self._train_keys, sample_keys = (jnp.stack(role) for role in zip(*map(keys, seeds), strict=True))
+        self._feeds = [feed(seed, len(data.train.samples), config.batch) for seed in seeds]
+        sample = sampler(game)
+        self._spectators = [
+            Spectator(config, game, data, run, key, sample, f"-seed{seed}")
+            for seed, key in zip(seeds, sample_keys, strict=True)
+        ]
+        self._measure = None
+        self._broken: set[int] = set()
+
+    def initial(self) -> TrainState:
+        """The states of all seeds, a leading axis in each leaf."""
+        return jax.vmap(lambda key: init_state(self.game, key))(self._init_keys)
+
+    def compile(self, dispatch: str) -> tuple[Callable[..., Any], int]:
+        self._broken = {line["seed"] for line in read_log(self._run.path / "metrics.jsonl") if "broken" in line}
+        advance, most = parallel.compile_update(self.game, self.data, dispatch, many=True)
+        store = jax.device_put(self.data.train)
+        return lambda state, feeds, count: advance(state, store, feeds, count, self._train_keys), most
+
+    def feed_of_step(self, step: int) -> np.ndarray:
+        """[S, d_steps, B]: each seed its own order of the data."""
+        return np.stack([feed_of_step(self.game, feed_at, step) for feed_at in self._feeds])
+
+    def read(self, pending: deque, until: int) -> Lines:
+        """The lines of the steps up to `until`, a line a seed."""
+        lines = []
+        for step, metrics in unread(pending, until):
+            for i, seed in enumerate(self._seeds):
+                values = {name: float(value[i]) for name, value in metrics.items()}
+                if seed in self._broken:
+                    continue
+                if broken := not_finite(values):
+                    self._broken.add(seed)
+                    lines.append({"step": step, "seed": seed, "broken": broken})
+                elif is_due(self.config, step):
+                    lines.append({"step": step, "seed": seed, **values})
+        return lines
+
+    def draw(self, state: TrainState, final: bool) -> None:
+        for i, seed in enumerate(self._seeds):
+            if seed not in self._broken:
+                self._spectators[i].draw(jax.tree.map(lambda x, i=i: x[i], state), final)
+
+    def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
+        """Adds the metrics of now to each living seed's last line."""
+        self._measure = self._measure or prepare(self.data, self._run, say)
+        last = {line["seed"]: line for line in lines}
+        for i, seed in enumerate(self._seeds):
+            if seed not in self._broken:
+                last[seed] |= self._spectators[i].evaluate(jax.tree.map(lambda x, i=i: x[i], state), self._measure)

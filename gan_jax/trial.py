@@ -1,0 +1,119 @@
+"""Trial: each function that the configuration names is traced on abstract arrays, then the whole step, so that a mistake is
+found before anything is written, and named: the function, its file and line, the shapes that came in, what was expected."""
+
+import re
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.config import Config
+from gan_jax.errors import InputError
+from gan_jax.state import Player, apply, init_state
+from gan_jax.types import Array, Batch, Critic
+
+if TYPE_CHECKING:
+    from gan_jax.game import Game
+
+
+def try_pieces(config: Config, game: "Game") -> None:
+    """Each function by itself. Raises InputError that names the first at fault."""
+    shape = jax.ShapeDtypeStruct
+    judged = config.batch // config.pack
+    samples = shape((config.batch, *game.sample_shape), jnp.float32)
+    packs = shape((judged, *game.packed_shape), jnp.float32)
+    logits = shape((judged,) if (config.d_outputs or 1) == 1 else (judged, config.d_outputs), jnp.float32)
+    z = shape((config.batch, game.z_dim), jnp.float32)
+    label = None if game.label is None else shape((config.batch, *game.label.shape), game.label.dtype)
+    seen_label = label if game.real_labelled and game.pack == 1 else None
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    scalar = shape((), jnp.float32)
+
+    def check(what: str, function: Callable[..., Any], arguments: tuple, expected: Any, words: str, given: Any = ()) -> None:
+        arrays = [x for x in jax.tree.leaves(arguments) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
+        shapes = ", ".join(str(x.shape) for x in arrays)
+        try:
+            got = jax.eval_shape(function, *given, *arguments)
+        except Exception as error:
+            message = str(error).strip().split("\n")[0]
+            called = f"called with {shapes}, it must return {words}"
+            where = _user_frame(error, config)
+            raise InputError(f"{what} fails{where}: {type(error).__name__}: {message} ({called})") from error
+        if jax.tree.map(jnp.shape, got) != jax.tree.map(jnp.shape, expected):
+            got = jax.tree.map(jnp.shape, got)
+            raise InputError(f"{what} must return {words}; called with {shapes} it returned shapes {got}")
+
+    def critic(x: Array) -> Array:
+        return sum(leaf.reshape(leaf.shape[0], -1).sum(axis=1) for leaf in jax.tree.leaves(x))
+
+    check(f"loss {config.loss}", game.loss, (logits, logits, seen_label), (scalar, scalar), "two scalars (d_loss, g_loss)")
+    if game.augment is not None:
+        check(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {samples.shape}")
+    if game.deceive is not None:
+        pair = (samples, samples)
+        check(f"deceive {config.deceive}", game.deceive, (key, *pair, scalar), pair, f"two of the shape {samples.shape}")
+    try:
+        state = jax.eval_shape(lambda key: init_state(game, key), key)
+    except Exception as error:
+        message = str(error).strip().split("\n")[0]
+        raise InputError(f"model {config.model} fails{_user_frame(error, config)}: {message}") from error
+
+    def play(network: nn.Module, player: Player, x: Array, label: Array | None) -> Any:
+        return apply(network, {"params": player.params, **player.stats}, x, label, train=True)[0]
+
+    name, (g, d) = f"model {config.model}'s", (partial(play, game.generator), partial(play, game.discriminator))
+    check(f"{name} Generator", g, (z, label), samples, f"samples {samples.shape}", given=(state.g,))
+    output = jax.eval_shape(d, state.d, packs, seen_label)
+    features = output[1] if isinstance(output, tuple) and len(output) == 2 else None
+    judge = logits if features is None else (logits, jax.ShapeDtypeStruct((judged, *features.shape[-1:]), jnp.float32))
+    words = f"logits {logits.shape}, or (logits, features [{judged}, F])"
+    check(f"{name} Discriminator", d, (packs, seen_label), judge, words, given=(state.d,))
+    if features is None and game.auxiliary is not None:
+        raise InputError(f"auxiliary {config.auxiliary} needs a Discriminator that returns (logits, features); {name} does not")
+
+    # Regularisers may look at more than a toy has: what only calls its critic is tried by itself, the others in the whole step.
+    if game.penalty is not None and config.penalty and ":" in config.penalty and not game.penalty.memory:
+        subject = Critic(critic)
+
+        def penalty(real: Array, fake: Array, key: Array) -> Array:
+            return game.penalty(subject, real, fake, key)[0]
+
+        check(f"penalty {config.penalty}", penalty, (packs, packs, key), scalar, "a scalar")
+
+
+def try_step(config: Config, game: "Game") -> None:
+    """The whole step. Raises InputError with the words of whoever refuses."""
+    shape = jax.ShapeDtypeStruct
+    rows = (game.d_steps, config.batch)
+    real = shape((*rows, *game.sample_shape), jnp.float32)
+    labelled = game.real_labelled and game.label is not None
+    batch = Batch(real, shape((*rows, *game.label.shape), game.label.dtype) if labelled else None)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(lambda key: init_state(game, key), key)
+    try:
+        after, _ = jax.eval_shape(lambda *arguments: game.update(game, *arguments), state, batch, key)
+    except Exception as error:
+        message = str(error).strip().split("\n")[0]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise InputError(f"this game cannot be played{_user_frame(error, config)}: {kind}{message}") from error
+    before, after = (jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (state, after))
+    if before != after:
+        raise InputError("this game cannot be played: a step returns a state of other shapes than it was given")
+
+
+def _user_frame(error: Exception, config: Config) -> str:
+    """` at file:line` of the innermost frame that lies in one of the user's own files, or nothing."""
+    texts = [value for value in vars(config).values() if isinstance(value, str) and ".py" in value]
+    files = {str(Path(part.strip()).resolve()) for text in texts for part in _paths(text)}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if str(Path(f.filename).resolve()) in files]
+    return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _paths(text: str) -> list[str]:
+    """The Python files that a specification names: `0.3 * a.py:f(x=1) + b.py:g` -> a.py, b.py."""
+    return re.findall(r"[^\s*+()]+\.py", text)

@@ -1,0 +1,276 @@
+"""Every auxiliary loss against NumPy in float64, written from the papers' formulas one sample at a time; their optima, what
+they do not depend on, and which way they push."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import auxiliary
+from gan_jax.auxiliary import ac_gan, adc_gan, contra_gan, d2d_ce, info_gan, tac_gan
+
+B, F, K = 6, 5, 3
+RNG = np.random.default_rng(0)
+REAL, FAKE = RNG.normal(size=(2, B, F)).astype(np.float32)
+CLASSES = np.array([2, 0, 1, 2, 2, 0], np.int32)
+MULTI_HOT = RNG.integers(0, 2, (B, K)).astype(np.int32)
+NUMBERS = RNG.uniform(-1, 1, (B, K)).astype(np.float32)
+CODE = np.concatenate([np.eye(2)[[0, 1, 1, 0, 1, 0]], NUMBERS[:, :1]], axis=1).astype(np.float32)  # two classes, one number
+
+
+class Head(nn.Module):
+    """The module that an auxiliary loss runs in."""
+
+    loss: Any
+
+    @nn.compact
+    def __call__(self, real, fake, label):
+        return self.loss(real, fake, label, K)
+
+
+def play(loss, label, real=REAL, fake=FAKE, params=None):
+    """(d_loss, g_loss) with random parameters, and these in float64."""
+    head = Head(loss)
+    if params is None:
+        shapes = jax.eval_shape(partial(head.init, jax.random.key(0)), real, fake, label)["params"]
+        rng = np.random.default_rng(1)
+        params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
+    single = jax.tree.map(jnp.float32, params)
+    return head.apply({"params": single}, real, fake, label), params
+
+
+# The papers' formulas, in float64.
+
+
+def linear(layer, x):
+    return np.float64(x) @ layer["kernel"] + layer["bias"]
+
+
+def surprise(output, label):
+    """-log Q(label | x), the mean over samples."""
+    total = 0.0
+    for o, y in zip(output, label, strict=True):
+        if np.ndim(y) == 0:
+            total -= np.log(np.exp(o[y]) / np.exp(o).sum())
+        elif y.dtype == np.int32:
+            p = 1 / (1 + np.exp(-o))
+            total -= sum(np.log(p[k]) if y[k] else np.log(1 - p[k]) for k in range(K))
+        else:
+            total += 0.5 * sum((o - y) ** 2)
+    return total / len(label)
+
+
+def units(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def two_c(params, x, t):
+    h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
+    total = 0.0
+    for i, y in enumerate(CLASSES):
+        above = below = np.exp(h[i] @ e[y] / t)
+        for j in range(B):
+            if j != i:
+                below += np.exp(h[i] @ h[j] / t)
+                above += np.exp(h[i] @ h[j] / t) if CLASSES[j] == y else 0
+        total -= np.log(above / below)
+    return total / B
+
+
+def data_to_data(params, x, t, m_p, m_n):
+    h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
+    total = 0.0
+    for i, y in enumerate(CLASSES):
+        own = np.exp(min(h[i] @ e[y] - m_p, 0) / t)
+        others = sum(np.exp(max(h[i] @ h[j] - m_n, 0) / t) for j in range(B) if CLASSES[j] != y)
+        total -= np.log(own / (own + others))
+    return total / B
+
+
+@pytest.mark.parametrize("label", [CLASSES, MULTI_HOT, NUMBERS], ids=["classes", "multi-hot", "numbers"])
+@pytest.mark.parametrize("on_fake", [True, False])
+def test_ac_gan_and_tac_gan(label, on_fake):
+    (d_loss, g_loss), params = play(partial(ac_gan, on_fake=on_fake), label)
+    real, fake = (surprise(linear(params["classes"], x), label) for x in (REAL, FAKE))
+    np.testing.assert_allclose((d_loss, g_loss), (real + fake if on_fake else real, fake), rtol=1e-5)
+
+    (d_loss, g_loss), params = play(partial(tac_gan, on_fake=on_fake), label)
+    real, fake = (surprise(linear(params["classes"], x), label) for x in (REAL, FAKE))
+    twin = surprise(linear(params["twin"], FAKE), label)
+    np.testing.assert_allclose((d_loss, g_loss), (real + twin + (fake if on_fake else 0), fake - twin), rtol=1e-5)
+
+
+def test_adc_gan():
+    (d_loss, g_loss), params = play(adc_gan, CLASSES)
+    assert params["classes"]["kernel"].shape == (F, 2 * K)
+    real, fake = (linear(params["classes"], x) for x in (REAL, FAKE))
+    as_real, as_fake = surprise(fake, CLASSES), surprise(fake, CLASSES + K)
+    np.testing.assert_allclose((d_loss, g_loss), (surprise(real, CLASSES) + as_fake, as_real - as_fake), rtol=1e-5)
+
+
+def test_contra_gan():
+    losses, params = play(partial(contra_gan, dim=4, temperature=0.7), CLASSES)
+    np.testing.assert_allclose(losses, [two_c(params, x, 0.7) for x in (REAL, FAKE)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("margins", [(0.98, 0.02), (0.3, -0.2)])
+def test_d2d_ce(margins):
+    m_p, m_n = margins
+    losses, params = play(partial(d2d_ce, dim=4, temperature=0.4, m_p=m_p, m_n=m_n), CLASSES)
+    np.testing.assert_allclose(losses, [data_to_data(params, x, 0.4, m_p, m_n) for x in (REAL, FAKE)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("label", "classes"), [(CLASSES, 0), (MULTI_HOT, 0), (NUMBERS, 0), (CODE, 2), (np.eye(K, dtype=np.float32)[CLASSES], K)]
+)
+def test_info_gan(label, classes):
+    (d_loss, g_loss), params = play(partial(info_gan, classes=classes), label)
+    code = linear(params["code"], FAKE)
+    expected = surprise(code[:, classes:], label[:, classes:] if classes else label)
+    if classes:
+        expected += surprise(code[:, :classes], label[:, :classes].argmax(axis=1))
+    np.testing.assert_allclose((d_loss, g_loss), (expected, expected), rtol=1e-5)
+
+
+# Features that tell their class, and layers that read it.
+
+ONE_HOT = 50 * np.eye(F, dtype=np.float32)[CLASSES]
+READING = {"kernel": np.eye(F, K), "bias": np.zeros(K)}
+COUNTS = np.bincount(CLASSES)[CLASSES]  # samples of each sample's class
+
+
+def test_perfect_classifiers_have_nothing_to_learn():
+    losses, _ = play(ac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": READING})
+    np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
+    losses, _ = play(tac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": READING, "twin": READING})
+    np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
+    losses, _ = play(info_gan, CLASSES, ONE_HOT, ONE_HOT, {"code": READING})
+    np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
+    signs = {"kernel": 2 * np.eye(F, K) - 1, "bias": np.zeros(K)}
+    losses, _ = play(ac_gan, np.eye(K, dtype=np.int32)[CLASSES], ONE_HOT, ONE_HOT, {"classes": signs})
+    np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
+    losses, _ = play(info_gan, ONE_HOT[:, :K], ONE_HOT, ONE_HOT, {"code": READING})
+    np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
+
+
+def test_a_perfect_adc_classifier_pushes_g_by_its_margin():
+    """Real samples lie on the first axes, fake ones on their negatives: G's loss is the difference of two logits, 50."""
+    layer = {"kernel": np.concatenate([np.eye(F, K), -np.eye(F, K)], axis=1), "bias": np.zeros(2 * K)}
+    losses, _ = play(adc_gan, CLASSES, ONE_HOT, -ONE_HOT, {"classes": layer})
+    np.testing.assert_allclose(losses, (0, 100), atol=1e-5)
+    losses, _ = play(adc_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": layer})
+    np.testing.assert_allclose(losses, (100, -100), atol=1e-5)  # and where D takes them for real, G has won
+
+
+def test_contrastive_losses_where_classes_are_orthogonal():
+    """Each embedding is its class's proxy: 2C is log(1 + (B - n) / (n e)) for n samples of the class, D2D-CE log(1 + B - n)."""
+    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+    losses, _ = play(partial(contra_gan, dim=F), CLASSES, ONE_HOT, ONE_HOT, params)
+    np.testing.assert_allclose(losses, [np.log(1 + (B - COUNTS) / (COUNTS * np.e)).mean()] * 2, rtol=1e-5)
+    losses, _ = play(partial(d2d_ce, dim=F), CLASSES, ONE_HOT, ONE_HOT, params)
+    np.testing.assert_allclose(losses, [np.log(1 + B - COUNTS).mean()] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [contra_gan, d2d_ce])
+def test_contrastive_losses_know_directions_only(loss):
+    """The length of features, and of proxies, does not matter."""
+    loss = partial(loss, dim=4)
+    losses, params = play(loss, CLASSES)
+    lengths = np.linspace(0.1, 10, B, dtype=np.float32)[:, None]
+    longer = params | {"proxies": {"kernel": params["proxies"]["kernel"] * np.array([[2.0], [0.5], [9.0]])}}
+    scaled, _ = play(loss, CLASSES, REAL * lengths, FAKE * lengths, longer)
+    np.testing.assert_allclose(scaled, losses, rtol=1e-5)
+
+
+def test_margins_of_d2d_ce_end_the_pull_and_the_push():
+    """Within both margins no feature has a gradient; a little outside of either it has."""
+    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+
+    @jax.jit
+    def size(features, m_p, m_n):
+        head = Head(partial(d2d_ce, dim=F, m_p=m_p, m_n=m_n))
+        gradient = jax.grad(lambda x: head.apply({"params": jax.tree.map(jnp.float32, params)}, x, x, CLASSES)[0])
+        return jnp.abs(gradient(features)).max()
+
+    features = ONE_HOT + 0.1 * RNG.normal(size=ONE_HOT.shape).astype(np.float32)
+    assert size(features, 0.9, 0.1) == 0
+    assert size(features, 1.1, 0.1) > 0
+    assert size(features, 0.9, -0.1) > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "d_signs", "g_signs"),
+    [
+        # what descent does to the biases of the label's own output (in adc_gan: as real, and as fake): 1 raises them
+        (ac_gan, {"classes": [1]}, {"classes": [1]}),
+        (partial(ac_gan, on_fake=False), {"classes": [1]}, {"classes": [1]}),
+        (tac_gan, {"classes": [1], "twin": [1]}, {"classes": [1], "twin": [-1]}),
+        (adc_gan, {"classes": [1, 1]}, {"classes": [1, -1]}),
+        (info_gan, {"code": [1]}, {"code": [1]}),
+    ],
+)
+def test_which_way_the_players_push(loss, d_signs, g_signs):
+    """All samples are alike, of class 1, and D knows nothing yet: it raises what is true of real and of fake ones."""
+    label, same = np.ones(B, np.int32), np.ones((B, F), np.float32)
+    head = Head(loss)
+    shapes = jax.eval_shape(partial(head.init, jax.random.key(0)), same, same, label)["params"]
+    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    push = jax.jit(jax.jacobian(lambda params: head.apply({"params": params}, same, same, label)))(params)
+    for gradient, signs in zip(push, (d_signs, g_signs), strict=True):
+        for layer, rows in signs.items():
+            np.testing.assert_array_equal(np.sign(-gradient[layer]["bias"].reshape(-1, K)[:, 1]), rows)
+
+
+@pytest.mark.parametrize("loss", [contra_gan, d2d_ce])
+@pytest.mark.parametrize("player", [0, 1])
+def test_contrastive_losses_pull_samples_to_their_proxies(loss, player):
+    """A step of each player's features towards the proxies of their classes lowers that player's loss."""
+    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+    losses, _ = play(partial(loss, dim=F), CLASSES, params=params)
+    features = [REAL, FAKE]
+    features[player] = features[player] + 0.2 * np.eye(K, F, dtype=np.float32)[CLASSES]
+    nearer, _ = play(partial(loss, dim=F), CLASSES, *features, params=params)
+    assert nearer[player] < losses[player] - 0.01
+    assert nearer[1 - player] == losses[1 - player]
+
+
+def test_zero_features_have_finite_gradients():
+    """A dead layer of D: unit vectors have no direction there."""
+    zero = jnp.zeros((B, F))
+    for loss in (contra_gan, d2d_ce):
+        head = Head(partial(loss, dim=4))
+        gradient = jax.jit(jax.grad(lambda params, x, head=head: sum(head.apply({"params": params}, x, x, CLASSES)), (0, 1)))
+        _, params = play(partial(loss, dim=4), CLASSES)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient(jax.tree.map(jnp.float32, params), zero)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "real", "label", "message"),
+    [
+        (ac_gan, REAL, None, "ac_gan needs labels, the data has none"),
+        (tac_gan, REAL, None, "tac_gan needs labels, the data has none"),
+        (info_gan, REAL[:2], CLASSES, r"info_gan needs features \[B, F\] .* got \(2, 5\) and \(6, 5\)"),
+        (ac_gan, REAL[:, None], CLASSES, r"ac_gan needs features \[B, F\] .* got \(6, 1, 5\) and \(6, 5\)"),
+        (ac_gan, REAL, MULTI_HOT[:, :2], r"ac_gan needs a label .* int \[6\] or \[6, 3\], got int32 \(6, 2\)"),
+        (tac_gan, REAL, NUMBERS[:, 0], r"tac_gan needs a label .* int \[6\] or \[6, 3\], got float32 \(6,\)"),
+        (adc_gan, REAL, MULTI_HOT, r"adc_gan needs classes, int \[6\], got labels int32 \(6, 3\)"),
+        (contra_gan, REAL, NUMBERS, r"contra_gan needs classes, int \[6\], got labels float32 \(6, 3\)"),
+        (d2d_ce, REAL, CLASSES[:2], r"d2d_ce needs classes, int \[6\], got labels int32 \(2,\)"),
+        (partial(info_gan, classes=2), REAL, CLASSES, r"info_gan needs classes from 0 to 3, .* got 2 and int32 \(6,\)"),
+        (partial(info_gan, classes=4), REAL, NUMBERS, r"info_gan needs classes from 0 to 3, .* got 4 and float32 \(6, 3\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(loss, real, label, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Head(loss).init(jax.random.key(0), real, FAKE, label)
+    assert "\n" not in str(error.value)
+
+
+def test_no_auxiliary_loss_goes_untested():
+    """This file knows every one of the module."""
+    public = {n for n, f in vars(auxiliary).items() if getattr(f, "__module__", "") == auxiliary.__name__ and n[0] != "_"}
+    assert public == {"ac_gan", "tac_gan", "adc_gan", "contra_gan", "d2d_ce", "info_gan"}
