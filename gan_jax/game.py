@@ -17,6 +17,7 @@ from gan_jax import ada, augment, auxiliary, deceive, g_penalties, losses, optim
 from gan_jax.config import Config
 from gan_jax.data import Data
 from gan_jax.errors import InputError
+from gan_jax.specification import parse_call
 from gan_jax.trial import try_pieces, try_step
 from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory
 from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty
@@ -188,9 +189,19 @@ def _refuse(config: Config, game: Game) -> None:
         raise InputError(f"auxiliary {config.auxiliary} needs labels: {config.data} has none; code_classes makes a latent code")
     if config.loss == "multi_hinge" and config.d_outputs != game.discriminator.num_classes + 1:
         raise InputError(f"multi_hinge needs K + 1 logits a sample: set d_outputs to {game.discriminator.num_classes + 1}")
+    if config.deceive and parse_call(config.deceive) == ("apa", {}) and _sees_labels(config, game):
+        raise InputError(
+            f"deceive {config.deceive}: D sees labels, and a replaced sample must have its own: write apa(shift=0)"
+        )
     if config.pack > 1 and config.g_penalty and "feature_matching" in config.g_penalty:
         raise InputError(f"feature_matching compares features of single samples: set pack to 1, not {config.pack}")
     if config.pack > 1 and (config.auxiliary or config.d_condition not in (None, "none")):
         raise InputError(f"pack {config.pack}: samples judged at once have no label in common; no auxiliary, no d_condition")
     if (config.augment_target is not None or config.augment_p_final is not None) and not (config.augment or config.deceive):
         raise InputError("augment_target and augment_p_final are for an augment or a deceive: there is none")
+
+
+def _sees_labels(config: Config, game: Game) -> bool:
+    """Whether anything tells D's samples of one label from those of another."""
+    conditional = config.d_condition not in (None, "none")
+    return game.real_labelled and bool(conditional or config.auxiliary or config.loss.startswith("multi_hinge"))

@@ -3,7 +3,7 @@
     page(game, state, batch, key) -> (state, metrics)
 
 made of the same two objectives. Each public function here is a value of `--update`. `batch` has a leading axis of
-`game.d_steps`; a page that moves both players at once plays one step of each and takes the last.
+`game.d_steps`; a page that moves both players at once plays one step of each, and raises ValueError where `d_steps` is not 1.
 """
 
 from dataclasses import replace
@@ -153,11 +153,14 @@ def logan(
 
 
 def _now(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[Batch, Array, Array]:
-    return jax.tree.map(lambda x: x[-1], batch), jax.random.fold_in(key, 0), jax.random.fold_in(key, game.d_steps)
+    """The batch and both players' keys, as `update` has them."""
+    if game.d_steps != 1:
+        raise ValueError(f"a page that moves both players at once plays one step of each: set d_steps to 1, not {game.d_steps}")
+    return jax.tree.map(lambda x: x[0], batch), jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
 
 
 def _field(game: "Game", state: TrainState, batch: Batch, d_key: Array, g_key: Array):
-    """Both players' gradients and outcomes at one state. D has made as many updates as G, whatever `d_steps` is."""
+    """Both players' gradients and outcomes at one state."""
     d_play = partial(d_objective, game, state, batch, state.step, d_key)
     g_play = partial(g_objective, game, state, batch, g_key)
     return *jax.grad(d_play, has_aux=True)(state.d.params), *jax.grad(g_play, has_aux=True)(state.g.params)

@@ -79,6 +79,11 @@ class OneSeed:
         self._spectator = Spectator(config, game, data, run, sample_key, sampler(game))
         self._measure = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is anything left to train; a broken run of one seed has ended with a RunError."""
+        return True
+
     def initial(self) -> TrainState:
         return init_state(self.game, self._init_key)
 
@@ -129,6 +134,11 @@ class ManySeeds:
         ]
         self._measure = None
         self._broken: set[int] = set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a seed is left that has not broken."""
+        return len(self._broken) < len(self._seeds)
 
     def initial(self) -> TrainState:
         """The states of all seeds, a leading axis in each leaf."""

@@ -33,6 +33,8 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Seq
     Given `seeds`, trains a run of each in one compiled program; the report then compares them.
 
     Raises InputError before anything is written where the run cannot start, RunError where it broke or was stopped."""
+    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds)):
+        raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
     if seeds is not None and config.posthoc_ema:
         raise InputError("posthoc_ema keeps the averages of one seed: leave it off, or train seeds one by one")
     data = load(config.data, config.seed, config.batch, data_dir)
@@ -84,7 +86,7 @@ def play(
     pending: deque[tuple[int, int, dict[str, Any]]] = deque()  # dispatched, not read yet: (first step, steps, metrics)
     step = start
     progress.begin(step)
-    while step < config.steps:
+    while step < config.steps and side.alive:
         ahead = [every - step % every for every in (config.log_every, config.eval_every, config.save_every)]
         count = min(most, config.steps - step, *ahead)
         feeds = np.stack([side.feed_of_step(step + min(i, count - 1)) for i in range(most)])
@@ -106,7 +108,7 @@ def play(
             run.log(line)
         for line in mean_lines(lines):
             progress.show(line)
-        if saves:
+        if saves or not side.alive:
             run.keep_averages(state)
             checkpoints.save(state)
         if stopped_by is not None and not last:

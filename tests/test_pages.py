@@ -175,10 +175,10 @@ def test_averages_of_a_run_that_circles_converge(float64):
         assert abs(average["params"]["w"][n - 1]) < 0.3
 
 
-def test_a_page_that_moves_both_at_once_counts_its_own_updates():
-    """With a lazy penalty and d_steps of 2, of which it plays one: penalised at steps 0 and 2, twice as strong."""
+def test_a_page_that_moves_both_at_once_counts_its_updates():
+    """A lazy penalty: at steps 0 and 2, twice as strong."""
     game = replace(
-        DIRAC, update=pages.simultaneous, penalty=find_penalty("penalty", "r1", penalties), penalty_every=2, d_steps=2,
+        DIRAC, update=pages.simultaneous, penalty=find_penalty("penalty", "r1", penalties), penalty_every=2,
         loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())),
     )  # fmt: skip
     _, y = run(game, 4)

@@ -135,6 +135,8 @@ CANNOT = [
     ({"augment": "0.5 * flip"}, "no weight"),
     ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\]"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
+    ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
+    ({"update": "simultaneous", "d_steps": 2}, "set d_steps to 1"),
     ({"penalty": "lecam(decoy=1)"}, "decay"),
     ({"update": "unrolled(steps=0)"}, "at least 1"),
 ]

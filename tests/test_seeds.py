@@ -119,6 +119,24 @@ def test_what_a_run_of_seeds_draws(fragile, together):
     assert {path.name for path in (together / "samples").iterdir()} == shown
 
 
+def test_when_every_seed_has_broken_nothing_is_left_to_train(config, tmp_path):
+    """It ends there, once more too, and says for each seed what broke; a comparison goes on to the next method."""
+    (tmp_path / "mine.py").write_text("def nan(real, fake):\n    return float('nan') * real.mean(), fake.mean()\n")
+    config = replace(config, loss=f"{tmp_path}/mine.py:nan", steps=1_000_000)
+    for _ in range(2):
+        train(config, tmp_path / "run", seeds=SEEDS)
+        assert [(line["step"], line["seed"], "broken" in line) for line in log_of(tmp_path / "run")] == [
+            (1, seed, True) for seed in SEEDS
+        ]
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [2**32]])
+def test_seeds_that_cannot_be(config, tmp_path, seeds):
+    with pytest.raises(InputError, match=r"^seeds must be different whole numbers from 0 to 2\*\*32 - 1, got \["):
+        train(config, tmp_path / "run", seeds=seeds)
+    assert not (tmp_path / "run").exists()
+
+
 class Killed(BaseException):
     pass
 
