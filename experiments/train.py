@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gan_jax.command import command
-from gan_jax.config import parse
+from gan_jax.flags import parse
 
 DEFAULT = Path(__file__).parent / "images" / "digits.py"
 

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,15 @@ import numpy as np
 def cache_path(name: str) -> Path:
     """Where the file `name` is cached: in $GAN_JAX_CACHE, or ~/.cache/gan_jax."""
     return Path(os.environ.get("GAN_JAX_CACHE") or "~/.cache/gan_jax").expanduser() / name
+
+
+def read_cache(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a cached .npz; None where there is none, or it is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -73,11 +73,15 @@ class Checkpoints:
             shutil.rmtree(half, ignore_errors=True)
         return RunError(f"cannot save a checkpoint in {self.directory}: {error}; the older ones are as they were")
 
-    def restore(self, abstract: TrainState, say: Callable[[str], None]) -> TrainState | None:
-        """The newest checkpoint that verifies, or None where there is none at all. Says which newer ones did not, and moves
-        them aside. Raises InputError where there are some but none verifies; nothing is touched then."""
+    def restore(self, abstract: TrainState, say: Callable[[str], None], only: int | None = None) -> TrainState | None:
+        """The newest checkpoint that verifies, or None where there is none at all; of the step `only`, where that is given.
+        Says which newer ones did not, and moves them aside. Raises InputError where there are some but none verifies, nothing
+        being touched then, or none of that step."""
         bad: list[tuple[int, str]] = []
-        for step in self.steps():
+        if only is not None and only not in self.steps():
+            known = ", ".join(map(str, reversed(self.steps()))) or "none"
+            raise InputError(f"no checkpoint of step {only} in {self.directory}; there are: {known}")
+        for step in self.steps() if only is None else [only]:
             try:
                 state = self._verified(step, abstract)
             except Exception as error:  # Orbax and its storage raise a dozen kinds for a damaged file

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.config import Config, parse
+from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
+from gan_jax.flags import parse
 
 OWN = {"seeds", "out", "data_dir", "debug", "help"}  # flags of compare.py that are no fields of Config
 
@@ -80,7 +81,7 @@ def train_methods(found: dict[str, Config], seeds: Sequence[int], out: Path, dat
 
     for name, config in found.items():
         try:
-            data = load(config.data, config.seed, config.batch, data_dir)
+            data = load(config.data, config.seed, config.batch, data_dir, config.validation)
             build(config, data)
             check_run_dir(out / name, config, data, seeds)
         except InputError as error:

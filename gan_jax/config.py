@@ -1,4 +1,4 @@
-"""Config: everything that decides a run's numbers, in one flat frozen dataclass; and how command lines become one.
+"""Config: everything that decides a run's numbers, in one flat frozen dataclass; how it is read and written.
 
 Imports neither JAX nor any data library, so that `--help` and a mistyped flag answer at once.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from gan_jax.errors import InputError, unknown
+from gan_jax.stop import parse_stop
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,16 @@ class Config:
     """steps between checkpoints"""
     eval_samples: int = 10_000
     """generated samples in an evaluation"""
+    extractor: str | None = None
+    """what images are measured in: classifier, random, inception, dinov2, path.py:function; null is what the data calls for"""
+    metrics: str = ""
+    """names of gan_jax/metrics/suite.py between commas, or all; empty is those that take seconds"""
+    validation: float = 0.0
+    """share of the training samples set aside: evaluations during training use them in place of the held-out ones"""
+    duality_gap: int = 0
+    """steps of training a worst case of either player at each evaluation; 0 measures no duality gap"""
+    stop: str | None = None
+    """ends the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
     dispatch: Literal["auto", "scan", "loop"] = "auto"
     """how steps are sent to the device: many in one compiled loop, or one by one; auto is what is fast"""
 
@@ -167,6 +178,10 @@ class Config:
         self._check("batch", self.batch % self.pack == 0, f"a multiple of pack, which is {self.pack}")
         self._check("code_classes", self.code_classes != 1, "0, or at least 2: one class tells nothing")
         self._check("eval_samples", self.eval_samples >= 2, "at least 2")
+        self._check("validation", 0 <= self.validation < 1, "at least 0 and below 1")
+        self._check("duality_gap", self.duality_gap >= 0 and self.duality_gap % 5 == 0, "a multiple of 5, or 0")
+        if self.stop is not None:
+            parse_stop(self.stop)
         self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")
         self._check("name", re.fullmatch(r"[\w.-]*", self.name) is not None, "letters, digits, '.', '_' and '-'")
 
@@ -241,59 +256,15 @@ def differences(old: Config, new: Config) -> list[str]:
     return [f"{field}: {old[field]!r} -> {new[field]!r}" for field in old if old[field] != new[field]]
 
 
-def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
-    """A command line `[RECIPE] [--field value ...]` -> (Config, the command's other options).
-
-    `add_options(parser)` adds the flags of the command itself. Raises InputError for what cannot be understood."""
-    parser = _parser(description)
-    parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
-    add_options(parser)
-    # Once to learn which recipe, once more with that recipe's values as the defaults.
-    recipe = _parse(parser, argv).recipe
-    config = load_recipe(recipe or default_recipe)
-    parser.set_defaults(asdict(config))
-    options = _parse(parser, argv)
-    return Config(**{field.name: options[field.name] for field in fields(Config)}), options
-
-
-def _parser(description: str | None) -> Any:
-    from jsonargparse import ArgumentParser, set_parsing_settings
-
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(description=description, exit_on_error=False, default_env=False, allow_abbrev=False)
-    parser.add_class_arguments(Config, None)
-    return parser
-
-
-def _parse(parser: Any, argv: list[str]) -> Any:
-    try:
-        return parser.parse_args(argv)
-    except Exception as error:
-        unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)", str(error))
-        if unrecognised:
-            known = {action.dest for action in parser._actions} - {"help", "print_shtab", "recipe"}
-            raise unknown("field", unrecognised[1], known) from error
-        raise InputError(_one_line(error)) from error
-
-
-def _one_line(error: Exception) -> str:
-    """The parser's words about a value, in ours: `steps: expected int, got x`."""
-    text = " ".join(str(error).split())
-    match = re.search(r"""[Kk]ey "(\w+)".*(?:Got|Given) value: (.*)""", text)
-    types = {field.name: field.type for field in fields(Config)}
-    if match is None or match[1] not in types:
-        return text
-    return f"{match[1]}: expected {_type_name(types[match[1]])}, got {match[2]}"
-
-
 def _check_type(name: str, annotation: Any, value: Any) -> None:
     allowed = get_args(annotation) or (annotation,)
     fits = value in allowed if get_origin(annotation) is Literal else type(value) in allowed
     fits = fits or (value is None and type(None) in allowed) or (type(value) is int and float in allowed)
     if not fits:
-        raise InputError(f"{name}: expected {_type_name(annotation)}, got {value!r}")
+        raise InputError(f"{name}: expected {type_name(annotation)}, got {value!r}")
 
 
-def _type_name(annotation: Any) -> str:
+def type_name(annotation: Any) -> str:
+    """A field's type as users read it."""
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return name.replace("typing.", "").replace("None", "null")

@@ -1,64 +1,95 @@
 """What the metrics say of a run, or of two sets of samples, and on what they were measured."""
 
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from gan_jax.data import load
+from gan_jax.data import Data, Measure, Protocol, load
 from gan_jax.errors import InputError
 from gan_jax.run_dir import load_run, posthoc_average
 from gan_jax.sample import conditional, labels, latents, sampler
 
+GENERATORS = ("average", "raw")
+
 
 def evaluate_run(
-    path: Path, count: int | None, seed: int, data_dir: str | None = None, ema: float | None = None
+    path: Path,
+    protocol: Protocol,
+    count: int | None = None,
+    seed: int = 0,
+    data_dir: str | None = None,
+    step: int | None = None,
+    generator: str = "average",
+    ema: float | None = None,
 ) -> dict[str, Any]:
-    """The metrics of the averaged generator in a run's newest good checkpoint, on `count` samples whose latents `seed` decides;
-    of the average of relative width `ema`, made of the run's power-function averages, where that is given.
+    """The metrics of the generator in a run's newest good checkpoint, or in that of `step`, on `count` samples whose latents
+    `seed` decides: of the average or of the raw generator, or of the average of relative width `ema`, made of the run's
+    power-function averages, where that is given.
 
-    Raises InputError where there is no such run or average."""
-    config, data, game, state = load_run(path, lambda text: print(text, file=sys.stderr), data_dir)
+    Raises InputError where there is no such run, checkpoint or average."""
+    config, data, game, state = load_run(path, _say, data_dir, step)
     count = count or config.eval_samples
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
-    measure = data.evaluator(data)
-    variables = state.ema if ema is None else posthoc_average(path, state, ema)
+    measure = _prepare(data, replace(protocol, cap=max(protocol.cap, count)))
+    raw = {"params": state.g.params, **state.g.stats}
+    variables = posthoc_average(path, state, ema) if ema is not None else state.ema if generator == "average" else raw
+    which = f"{generator} generator" if ema is None else f"average of relative width {ema:g}"
     key = jax.random.key(seed)
     label = labels(game, data, jax.random.fold_in(key, count), count)
+    _say(f"drawing {count:,} samples")
     samples = sampler(game)(variables, latents(game, key, count), label)
     told = label if conditional(game) and game.real_labelled else None
-    return {
-        "fake": f"{path}, step {int(state.step)}, {count} samples, seed {seed}",
-        "measured on": measure.description,
-        "metrics": measure(samples, told),
-    }
+    fake = f"{path}, step {int(state.step)}, {which}, {count} samples, seed {seed}"
+    return _result(fake, measure, samples, told, count=count, seed=seed, step=int(state.step), generator=which)
 
 
-def evaluate_samples(fake: str, real: str, data_dir: str | None = None) -> dict[str, Any]:
+def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:
     """The metrics of all the samples of `fake` against those of `real`, both names that `data.load` takes.
 
     Raises InputError where one cannot be read or their shapes differ."""
     fakes, reals = (load(name, 0, 1, data_dir) for name in (fake, real))
     if fakes.sample_shape != reals.sample_shape:
         raise InputError(f"samples of {fake} are {fakes.sample_shape}, those of {real} {reals.sample_shape}: they must agree")
-    measure = reals.evaluator(reals)
     samples = fakes.to_float(np.concatenate([fakes.train.samples, fakes.test.samples]))
-    return {
-        "fake": f"{fake}, {len(samples)} samples",
-        "measured on": measure.description,
-        "metrics": measure(samples, None),
-    }
+    label = None
+    if fakes.train.labels is not None and fakes.train.labels.ndim == 1 and fakes.num_classes == reals.num_classes:
+        label = np.concatenate([fakes.train.labels, fakes.test.labels])
+    measure = _prepare(reals, replace(protocol, cap=max(protocol.cap, len(samples))))
+    return _result(f"{fake}, {len(samples)} samples", measure, samples, label, count=len(samples))
 
 
 def table(result: dict[str, Any]) -> str:
-    """The metrics as text, each with its floor (or its value on real samples) beside it."""
+    """The metrics as text, each with its standard error, and its floor (or its value on real samples) beside it."""
     metrics = result["metrics"]
-    lines = [f"{result['fake']}, measured on {result['measured on']}", f"{'':16s} {'fake':>10s} {'real':>10s}"]
+    lines = [f"{result['fake']}, measured on {result['measured on']}", f"{'':16s} {'fake':>10s} {'±':>8s} {'real':>10s}"]
     for name, value in metrics.items():
-        if not name.endswith(("_floor", "_real")):
+        if not name.endswith(("_floor", "_real", "_error")):
             beside = metrics.get(f"{name}_floor", metrics.get(f"{name}_real"))
-            lines.append(f"{name:16s} {value:10.4f} {'' if beside is None else f'{beside:10.4f}'}")
+            cells = [_cell(value, 10), _cell(metrics.get(f"{name}_error"), 8), _cell(beside, 10)]
+            lines.append(f"{name:16s} {' '.join(cells)}".rstrip())
     return "\n".join(lines)
+
+
+def _cell(value: float | None, width: int) -> str:
+    return " " * width if value is None else f"{value:{width}.4f}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _prepare(data: Data, protocol: Protocol) -> Measure:
+    _say("preparing the metrics")
+    return data.evaluator(data, protocol)
+
+
+def _result(fake: str, measure: Measure, samples: Any, label: np.ndarray | None, **facts: Any) -> dict[str, Any]:
+    _say("measuring")
+    metrics = {name: value if math.isfinite(value) else None for name, value in measure(samples, label).items()}
+    return {"fake": fake, "measured on": measure.description, "facts": measure.facts | facts, "metrics": metrics}

@@ -85,7 +85,8 @@ class Method:
     @cached_property
     def unfinished(self) -> list[Seed]:
         steps = self.config.get("steps")
-        return [seed for seed in self.lived if isinstance(steps, int) and seed.step < steps]
+        finished = {run.path for run in self.runs if str(run.environment.get("status", "")).startswith("finished")}
+        return [s for s in self.lived if isinstance(steps, int) and s.step < steps and s.run_dir not in finished]
 
     @cached_property
     def step(self) -> int:

@@ -190,20 +190,23 @@ def _describe(data: Data) -> dict[str, Any]:
     }
 
 
-def load_run(path: Path, say: Callable[[str], None], data_dir: str | None = None) -> tuple[Config, Data, Game, TrainState]:
-    """A run as it was saved last: its config, data, game and the state of its newest good checkpoint; nothing is written.
+def load_run(
+    path: Path, say: Callable[[str], None], data_dir: str | None = None, step: int | None = None
+) -> tuple[Config, Data, Game, TrainState]:
+    """A run as it was saved last, or at `step`: its config, data, game and the state of its newest good checkpoint, or of that
+    step's; nothing is written.
 
     Raises InputError where there is no run, or no checkpoint that verifies."""
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
     config = load_config(path / "config.json")
-    data = load(config.data, config.seed, config.batch, data_dir)
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
     game = build(config, data)
     environment = path / "environment.json"
     if environment.is_file() and json.loads(environment.read_text()).get("seeds"):
         raise InputError(f"{path} holds several seeds: compare.py shows them; train one seed to sample or evaluate it")
     with Checkpoints(path, read_only=True) as checkpoints:
-        state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say)
+        state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)
     if state is None:
         raise InputError(f"{path} has no checkpoint yet")
     return config, data, game, state

@@ -77,7 +77,7 @@ class OneSeed:
         self.config, self.game, self.data, self._run = config, game, data, run
         self._init_key, self._train_key, sample_key = keys(config.seed)
         self._spectator = Spectator(config, game, data, run, sample_key, sampler(game))
-        self._measure = None
+        self._judges = None
 
     @property
     def alive(self) -> bool:
@@ -115,8 +115,8 @@ class OneSeed:
 
     def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
         """Adds the metrics of now to the last line."""
-        self._measure = self._measure or prepare(self.data, self._run, say)
-        lines[-1] |= self._spectator.evaluate(state, self._measure)
+        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, say)
+        lines[-1] |= self._spectator.evaluate(state, self._judges)
 
 
 class ManySeeds:
@@ -132,7 +132,7 @@ class ManySeeds:
             Spectator(config, game, data, run, key, sample, f"-seed{seed}")
             for seed, key in zip(seeds, sample_keys, strict=True)
         ]
-        self._measure = None
+        self._judges = None
         self._broken: set[int] = set()
 
     @property
@@ -176,8 +176,8 @@ class ManySeeds:
 
     def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
         """Adds the metrics of now to each living seed's last line."""
-        self._measure = self._measure or prepare(self.data, self._run, say)
+        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, say)
         last = {line["seed"]: line for line in lines}
         for i, seed in enumerate(self._seeds):
             if seed not in self._broken:
-                last[seed] |= self._spectators[i].evaluate(jax.tree.map(lambda x, i=i: x[i], state), self._measure)
+                last[seed] |= self._spectators[i].evaluate(jax.tree.map(lambda x, i=i: x[i], state), self._judges)

@@ -1,15 +1,25 @@
 """Spectator: watches the averaged generator of one seed, with the same latents at every step."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 
 from gan_jax.config import Config
-from gan_jax.data import Data, Measure
+from gan_jax.data import Data, Measure, Protocol
 from gan_jax.game import Game
+from gan_jax.metrics.duality_gap import game_duality_gap
 from gan_jax.run_dir import RunDir
 from gan_jax.sample import Sampler, conditional, interpolation, interpolation_labels, labels, latents, shown_labels
+from gan_jax.stop import needs_gap, parse_stop
+
+
+class Judges(NamedTuple):
+    """What evaluates a state; shared by all seeds."""
+
+    measure: Measure
+    gap: Callable[[Any], dict[str, float]] | None  # state -> `metrics.duality_gap`
 
 
 class Spectator:
@@ -35,17 +45,27 @@ class Spectator:
             path = self._sample(state.ema, interpolation(self._z, shown), self._path_label)
             self._run.show(f"interpolation{self._suffix}", self._data.show(path))
 
-    def evaluate(self, state: Any, measure: Measure) -> dict[str, float]:
-        """The data's own metrics of samples of the averaged generator, as `eval/NAME`."""
+    def evaluate(self, state: Any, judges: Judges) -> dict[str, float]:
+        """The data's own metrics of samples of the averaged generator, and how far the players are from an equilibrium, as
+        `eval/NAME`."""
         samples = self._sample(state.ema, self._z[: self._eval_samples], self._label)
-        measured = measure(samples, self._label if self._conditional else None)
+        measured = judges.measure(samples, self._label if self._conditional else None)
+        if judges.gap is not None:
+            measured |= judges.gap(state)
         return {f"eval/{name}": float(value) for name, value in measured.items()}
 
 
-def prepare(data: Data, run: RunDir, say: Callable[[str], None]) -> Measure:
-    """The data's metrics, ready to measure: what is slow about them happens here, once."""
+def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[str], None]) -> Judges:
+    """The data's metrics, ready to measure, on the validation split where there is one; and the duality gap, where it is asked
+    for. What is slow happens here, once."""
     say("preparing the metrics")
-    measure = data.evaluator(data)
-    say(f"measured on {measure.description}")
-    run.note(evaluation=measure.description)
-    return measure
+    chosen = tuple(name.strip() for name in config.metrics.split(",") if name.strip())
+    # By another checksum: what is cached of the held-out split is not of this one.
+    aside = {"test": data.validation, "checksum": f"{data.checksum} validation"}
+    seen = data if data.validation is None else replace(data, **aside)
+    measure = data.evaluator(seen, Protocol(config.extractor, chosen))
+    split = "" if data.validation is None else " (here: the validation split, cut from the training samples)"
+    say(f"measured on {measure.description}{split}")
+    run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
+    steps = config.duality_gap or (200 if config.stop and needs_gap(parse_stop(config.stop)) else 0)
+    return Judges(measure, game_duality_gap(game, data, jax.random.key(0), steps=steps) if steps else None)

@@ -22,9 +22,10 @@ from gan_jax.data import load
 from gan_jax.errors import InputError, RunError
 from gan_jax.game import Game, build
 from gan_jax.report import write_report
-from gan_jax.run_dir import RunDir, check_run_dir
+from gan_jax.run_dir import RunDir, check_run_dir, read_log
 from gan_jax.seeds import ManySeeds, OneSeed, mean_lines
 from gan_jax.state import init_state, step_of
+from gan_jax.stop import Rule, parse_stop, selects, stop_reason
 from gan_jax.terminal import Interrupt, Progress
 
 
@@ -35,17 +36,21 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Seq
     Raises InputError before anything is written where the run cannot start, RunError where it broke or was stopped."""
     if seeds is not None and (not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds)):
         raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
-    if seeds is not None and config.posthoc_ema:
-        raise InputError("posthoc_ema keeps the averages of one seed: leave it off, or train seeds one by one")
-    data = load(config.data, config.seed, config.batch, data_dir)
+    for field in ("posthoc_ema", "stop"):
+        if seeds is not None and getattr(config, field):
+            raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
+    rules = parse_stop(config.stop) if config.stop else ()
+    if len(data.sample_shape) == 3 and data.validation is None and selects(rules):
+        raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
     game = build(config, data)
     run = RunDir(run_dir, config, data, seeds)
     run.note(parameters=count_parameters(game))
     try:
         with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, Progress(config.steps) as progress:
             side = OneSeed(config, game, data, run) if seeds is None else ManySeeds(config, game, data, run, seeds)
-            play(config, side, run, checkpoints, interrupt, progress)
-        run.note(status="finished")
+            stopped = play(config, side, run, checkpoints, interrupt, progress, rules)
+        run.note(status="finished" if stopped is None else f"finished: {stopped}")
     except RunError as error:
         with suppress(OSError):  # a full disk must not hide what happened
             run.note(status=str(error))
@@ -67,8 +72,9 @@ def play(
     checkpoints: Checkpoints,
     interrupt: Interrupt,
     progress: Progress,
-) -> None:
-    """From the newest checkpoint, or from the start, to `config.steps`."""
+    rules: Sequence[Rule],
+) -> str | None:
+    """From the newest checkpoint, or from the start, to `config.steps`, or until one of the rules is met: says by which."""
     state = checkpoints.restore(jax.eval_shape(side.initial), progress.say)
     start = 0 if state is None else step_of(state)
     run.rewind(start)
@@ -84,9 +90,10 @@ def play(
         progress.say(f"going on from step {start} of {config.steps} in {run.path}")
     advance, most = side.compile(run.environment["dispatch"])
     pending: deque[tuple[int, int, dict[str, Any]]] = deque()  # dispatched, not read yet: (first step, steps, metrics)
-    step = start
+    step, history = start, read_log(run.path / "metrics.jsonl")
+    met = stop_reason(rules, history)
     progress.begin(step)
-    while step < config.steps and side.alive:
+    while step < config.steps and side.alive and met is None:
         ahead = [every - step % every for every in (config.log_every, config.eval_every, config.save_every)]
         count = min(most, config.steps - step, *ahead)
         feeds = np.stack([side.feed_of_step(step + min(i, count - 1)) for i in range(most)])
@@ -103,23 +110,27 @@ def play(
         lines = side.read(pending, step if evaluates or saves else step - config.log_every)
         if evaluates:
             side.evaluate(state, lines, progress.say)
-            side.draw(state, final=last)
+            met = stop_reason(rules, history := history + lines)
+            side.draw(state, final=last or met is not None)
         for line in lines:
             run.log(line)
         for line in mean_lines(lines):
             progress.show(line)
-        if saves or not side.alive:
+        if saves or met is not None or not side.alive:
             run.keep_averages(state)
             checkpoints.save(state)
         if stopped_by is not None and not last:
             checkpoints.wait()
             raise RunError(f"stopped by {stopped_by} at step {step}, which is saved; the same command goes on from there")
     checkpoints.wait()
+    if met is not None:
+        progress.say(f"stopped at step {step}: {met}")
+    return met
 
 
 def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:
     """What `train` would do, having checked all that it checks; nothing is written."""
-    data = load(config.data, config.seed, config.batch, data_dir)
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
     game = build(config, data)
     check_run_dir(run_dir, config, data)
     parameters = count_parameters(game)

@@ -15,11 +15,15 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 import optax
 
 from gan_jax import models, optimizers
 from gan_jax.config import Config, load_file
+from gan_jax.data import Data
 from gan_jax.errors import InputError, unknown
+from gan_jax.metrics import extractors
+from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.specification import bind, parse_call, parse_sum
 from gan_jax.types import Array
 
@@ -34,7 +38,10 @@ def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
     return {
         name: value
         for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+        if callable(value)
+        and not inspect.isclass(value)
+        and getattr(value, "__module__", None) == module.__name__
+        and not name.startswith("_")
     }
 
 
@@ -67,6 +74,20 @@ def find_penalty(what: str, text: str, module: ModuleType) -> Callable[..., tupl
 
     penalty.memory = {f"{i}.{name}": value for i, (_, _, initial) in enumerate(terms) for name, value in initial.items()}
     return penalty
+
+
+def find_extractor(text: str, data: Data) -> Extractor:
+    """The extractor that `text` names; a function of one's own is any `f(samples [N, ...]) -> features [N, D]`. What it depends
+    on cannot be known, so its features are never cached."""
+    found = find("extractor", text, extractors)
+    name, _ = parse_call(text)
+    if name in public_functions(extractors):
+        return found(data)
+
+    def features(samples: np.ndarray) -> tuple[np.ndarray, None]:
+        return np.asarray(found(samples), np.float32), None
+
+    return Extractor(features, text, "", "its own")
 
 
 def find_augment(text: str, module: ModuleType) -> Callable[[Array, Array, Array], Array]:

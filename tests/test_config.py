@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gan_jax.config import Config, config_json, differences, load_config, load_recipe, parse
+from gan_jax.config import Config, config_json, differences, load_config, load_recipe
 from gan_jax.errors import InputError
+from gan_jax.flags import parse
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "experiments" / "images" / "digits.py"

@@ -22,9 +22,26 @@ from gan_jax.types import Batch
 
 Show = Callable[[np.ndarray], dict[str, bytes]]  # float samples [N, S] -> {".png": content} for a person to look at
 Pack = Callable[[np.ndarray], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
-# (float samples [N, S], labels [N] or None) -> metrics; its attribute `description` says what they were measured on
+# (float samples [N, S], labels [N] or None) -> metrics; its attribute `description` says what they were measured on, and
+# `facts` the same one by one, as {name: JSON value}
 Measure = Callable[[np.ndarray, np.ndarray | None], dict[str, float]]
-Evaluator = Callable[["Data"], Measure]  # what is slow (training a classifier, features of real samples) happens once, here
+# What is slow (training a classifier, features of real samples) happens once, here.
+Evaluator = Callable[["Data", "Protocol"], Measure]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How samples are measured, beyond what their kind of data says."""
+
+    extractor: str | None = None  # of metrics/extractors.py, or path/file.py:function; None is what the data calls for
+    metrics: tuple[str, ...] = ()  # of metrics/suite.py; () is those that take seconds, ("all",) all that can be
+    cap: int = 10_000  # images looked at, of each side
+    errors: bool = False  # whether each value comes with its standard error, at ten times the cost
+
+    def modes_only(self, name: str) -> None:
+        """Raises InputError where it asks for what only images have."""
+        if self.extractor or self.metrics:
+            raise InputError(f"{name} is judged by its modes: no --extractor and no --metrics")
 
 
 class Split(NamedTuple):
@@ -59,6 +76,7 @@ class Data:
     num_classes: int
     train: Split  # both splits are shuffled once and for all: the first n rows are a fair sample
     test: Split
+    validation: Split | None  # a part of the train split that was set aside, for choices to be made by; None where nothing was
     to_float: Callable[[Any], Any]
     show: Show
     pack: Pack
@@ -80,8 +98,9 @@ BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
 NAMES = (*BUILTIN, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
 
 
-def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> Data:
-    """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides.
+def load(name: str, seed: int, batch_size: int, data_dir: str | None = None, validation: float = 0.0) -> Data:
+    """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides; the share `validation` of
+    the train split is set aside.
 
     Names are those of `NAMES`, the points in the plane with options: `ring(sigma=0.01)`. Class sub-folders of a folder of
     images become labels; `data_dir` is where `tfds:NAME` looks (`gan_jax.data.tfds`). A batch may hold more rows than there
@@ -95,6 +114,14 @@ def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> 
         raise InputError(f"seed must be in 0..{2**32 - 1}, got {seed}")
     source = _read(name, data_dir)
     train, test = _shuffled(source.train), _shuffled(source.test)
+    aside = None
+    if validation:
+        count = round(validation * len(train.samples))
+        if not 1 <= count < len(train.samples):
+            raise InputError(
+                f"validation {validation} of {len(train.samples)} training samples of {name} leaves one side empty"
+            )
+        train, aside = (Split(*(x if x is None else x[rows] for x in train)) for rows in (slice(count, None), slice(count)))
     return Data(
         name=name,
         # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
@@ -103,6 +130,7 @@ def load(name: str, seed: int, batch_size: int, data_dir: str | None = None) -> 
         num_classes=source.num_classes,
         train=train,
         test=test,
+        validation=aside,
         to_float=source.to_float,
         show=source.show,
         pack=source.pack,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data import Data, Measure, Source, Split
+from gan_jax.data import Data, Measure, Protocol, Source, Split
 from gan_jax.errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -58,10 +58,10 @@ def to_float(stored, top: int = 255):
     return stored.astype(np.float32) / (top / 2) - 1
 
 
-def evaluator(data: Data) -> Measure:
+def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     from gan_jax.metrics.images import evaluator
 
-    return evaluator(data)
+    return evaluator(data, protocol)
 
 
 def pack(samples: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan_jax.data import Data, Measure, Source, Split
+from gan_jax.data import Data, Measure, Protocol, Source, Split
 from gan_jax.errors import InputError
 
 TRAIN, TEST = 100_000, 10_000
@@ -87,14 +87,21 @@ def _source(
 ) -> Source:
     """Points that `draw` makes, with noise, and how they are judged (`metrics.modes`). The game is unconditional: no labels."""
 
-    def evaluator(data: Data) -> Measure:
+    def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
+        from gan_jax.metrics.jackknife import with_errors
         from gan_jax.metrics.modes import modes
 
-        def measure(samples: np.ndarray, labels: np.ndarray | None) -> dict[str, float]:
+        protocol.modes_only(data.name)
+
+        def statistic(samples: np.ndarray) -> dict[str, float]:
             return modes(samples, centers, sigma, mode)
+
+        def measure(samples: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
+            return with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
 
         kind = f"{len(centers)} modes" if mode is None else f"{PIECES} pieces of equal length"
         measure.description = f"the {kind} of {data.name}, standard deviation {sigma}"
+        measure.facts = {"data": data.name, "checksum": data.checksum}
         return measure
 
     # The data's own seed: runs of every seed see the same points. RandomState's stream never changes (NEP 19).

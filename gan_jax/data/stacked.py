@@ -7,7 +7,7 @@ arXiv:1705.07761, section 5.2.
 
 import numpy as np
 
-from gan_jax.data import Data, Measure, Source, Split, images, load
+from gan_jax.data import Data, Measure, Protocol, Source, Split, images, load
 from gan_jax.errors import InputError
 
 TRAIN, TEST = 128_000, 26_000
@@ -35,7 +35,7 @@ def stacked(name: str, data_dir: str | None = None) -> Source:
         to_float=single.to_float,
         show=images.show,
         pack=images.pack,
-        evaluator=lambda data: _evaluator(data, single, test_rows),
+        evaluator=lambda data, protocol=Protocol(): _evaluator(data, protocol, single, test_rows),
     )
 
 
@@ -47,7 +47,7 @@ def _stack(samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return stack
 
 
-def _evaluator(data: Data, single: Data, test_rows: np.ndarray) -> Measure:
+def _evaluator(data: Data, protocol: Protocol, single: Data, test_rows: np.ndarray) -> Measure:
     """`measure(samples float32 [N, H, W, 3]) -> metrics`, by a classifier of single images that looks at each channel.
 
     modes, reverse_kl: `metrics.modes.class_modes` of up to 26,000 samples; confidence: the mean probability that the classifier
@@ -56,8 +56,10 @@ def _evaluator(data: Data, single: Data, test_rows: np.ndarray) -> Measure:
     samples that are not finite.
     """
     from gan_jax.metrics.features import classifier
+    from gan_jax.metrics.jackknife import with_errors
     from gan_jax.metrics.modes import class_modes
 
+    protocol.modes_only(data.name)
     judge = classifier.load(single)
 
     def classify(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,10 +82,12 @@ def _evaluator(data: Data, single: Data, test_rows: np.ndarray) -> Measure:
             raise ValueError(f"samples {samples.shape} must be finite")
         found = [np.stack(x, axis=1) for x in zip(*(classify(samples[..., c : c + 1]) for c in range(3)), strict=True)]
         real = numbers(real_class[: len(samples)], real_confidence[: len(samples)])
-        return numbers(*found) | {f"{name}_real": value for name, value in real.items()}
+        own = with_errors(numbers, tuple(found)) if protocol.errors else numbers(*found)
+        return own | {f"{name}_real": value for name, value in real.items()}
 
     measure.description = (
         f"the {single.num_classes**3:,} combinations of classes, by a {judge.name} that looks at each channel: up to "
         f"{len(test_rows):,} samples, and as many held-out real triples; reverse KL to uniform"
     )
+    measure.facts = {"extractor": judge.name, "weights": judge.hash, "data": data.name, "checksum": data.checksum}
     return measure

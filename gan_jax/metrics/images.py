@@ -1,118 +1,172 @@
 """Image metrics: all that is said of a set of generated images, each number beside its value for real ones."""
 
-from functools import lru_cache
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
+import jax
 import numpy as np
+from tqdm import tqdm
 
-from gan_jax.data import Data, Measure
-from gan_jax.errors import InputError
-from gan_jax.metrics.features import classifier, random
+from gan_jax.cache import cache_path, read_cache, write_cache
+from gan_jax.data import Data, Measure, Protocol, Split
+from gan_jax.errors import InputError, unknown
+from gan_jax.metrics import suite
+from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.weights import INCEPTION
 from gan_jax.metrics.frechet import frechet_distance
-from gan_jax.metrics.inception import inception_score
-from gan_jax.metrics.kernel import squared_mmd
-from gan_jax.metrics.prdc import prdc, squared_distances
+from gan_jax.metrics.jackknife import with_errors
+from gan_jax.metrics.suite import NEIGHBOURS, PAIRS, Real, Side
+from gan_jax.variants import find_extractor, public_functions
 
-_CAP = 10_000  # samples of each side
-_PAIRS_CAP = 5_000  # samples of each side of kd and prdc, which look at all pairs
-_NEIGHBOURS = 5  # of prdc
-_QUERIES = 1_000  # samples whose nearest train image is sought, in all of the train split
 _SEED = 0
+_QUICK = ("frechet", "kernel", "prdc", "inception_score", "classes", "nearest_train")
+# Of these the real images beside the fakes are held out: they compare with the train split, or with none.
+_HELD = ("inception_score", "memory", "frechet_infinity", "intra_class", "vendi", "ms_ssim")
+_FID = {"fd": "fid", "kd": "kid"}  # what a distance is called in the features that the papers use
 
 
-def evaluator(data: Data) -> Measure:
+def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     """`measure(samples float32 [N, H, W, C] in [-1, 1], label [N] or None) -> metrics`; what is slow is done here, once.
 
-    Features are the classifier's (`features/classifier.py`), or random ones where labels are no classes: then `is`, `is_real`,
-    `class_*` and `accuracy` are absent. n = min(N, 10,000, train split) samples are compared with up to 10,000 held-out
-    ones; kd and precision to coverage, which look at all pairs, with at most 5,000 of each.
+    Up to `protocol.cap` samples are compared with as many images of the held-out and of the train split. Beside each metric
+    NAME (`suite.py`) there are
+    NAME_floor or NAME_real: the same of n real images, n = min(N, train split). Those of the train split, for what compares
+    with the held-out split, and the reverse. For fd it is the mean over as many sets of n as there are among the samples,
+    drawn with replacement: what a generator would get that had the train split to draw from;
+    NAME_error: the standard error, where asked for: by the jackknife over the samples, unless the metric knows its own.
+    Distances in the original Inception network's features are called fid and kid.
 
-    fd, kd: Frechet and kernel distance to the held-out split; fd_train: to n train samples (below fd: memorising); fd and
-    fd_train are means over the disjoint sets of n among the samples;
-    fd_floor: the same of sets of n drawn with replacement from the train split, which is what a generator would get that
-    had the train split to draw from; kd_floor: of n train samples to the held-out split.
-    is, is_real: inception score under this classifier, of the samples and of the held-out split.
-    precision, recall, density, coverage: against the held-out split; *_real: of n train samples.
-    class_min, class_max: smallest and largest share of a class among up to 10,000 of the samples, as classified;
-    accuracy: share classified as their `label`, where given.
-    nearest_train: median pixel distance of samples to their nearest train image over that of held-out images: below 1,
-    they lie nearer to the train split than images it does not contain (copies: 0).
-    `measure.description` names the extractor and the sizes. Raises InputError for a split too small, for samples of another
-    shape or too few, and ValueError for samples that are not finite.
+    `measure.description` names the extractor and the sizes, `measure.facts` too, one by one. Raises InputError for a split too
+    small, for an unknown extractor or metric, for samples of another shape or too few; ValueError where not finite.
     """
-    if min(len(data.train.samples), len(data.test.samples)) <= _NEIGHBOURS:
-        raise InputError(f"{data.name} is too small to measure: a split has no more than {_NEIGHBOURS} images")
-    classes = data.train.labels is not None and data.train.labels.ndim == 1
-    extractor = classifier.load(data) if classes else random.load(data)
-    held_features, held_logits = extractor.features(data.to_float(data.test.samples[:_CAP]))  # `Data` comes shuffled
-    train_features, _ = extractor.features(data.to_float(data.train.samples[:_CAP]))
-    held_nearest = _nearest_train(data, data.to_float(data.test.samples[:_QUERIES]))
+    if min(len(data.train.samples), len(data.test.samples)) <= NEIGHBOURS:
+        raise InputError(f"{data.name} is too small to measure: a split has no more than {NEIGHBOURS} images")
+    extractor = _extractor(data, protocol.extractor)
+    real = Real(data, *(_side(data, name, extractor, protocol.cap) for name in ("test", "train")))
+    chosen = _chosen(protocol.metrics)
+    each = partial(_each, chosen, bool(protocol.metrics) and "all" not in protocol.metrics)
+    is_fid = extractor.hash == INCEPTION.sha256 and real.held.features.shape[1] == 2048
 
     @lru_cache(maxsize=8)
-    def floor(n: int, sets: int) -> dict[str, float]:
-        # Drawn one by one as a generator draws them: chosen without replacement, a whole train split would have exactly its
-        # own class counts, and no set of independent samples could come near its distance.
-        draws = np.random.RandomState(_SEED).randint(len(train_features), size=(sets, n))
-        real = _compare(held_features, train_features[:n])
-        return {
-            "fd_floor": float(np.mean([frechet_distance(held_features, train_features[rows]) for rows in draws])),
-            "kd_floor": real["kd"],
-            **{f"{name}_real": real[name] for name in ("precision", "recall", "density", "coverage")},
-        }
+    def beside(n: int, sets: int) -> dict[str, float]:
+        return _named_beside(each(lambda metric: _of_real(metric, real, n, sets)))
 
     def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
         samples = np.asarray(samples, np.float32)
-        if samples.shape[1:] != data.sample_shape or len(samples) <= _NEIGHBOURS:
+        if samples.shape[1:] != data.sample_shape or len(samples) <= NEIGHBOURS:
             raise InputError(
-                f"samples of {data.name} must be {data.sample_shape} each and more than {_NEIGHBOURS}: {samples.shape}"
+                f"samples of {data.name} must be {data.sample_shape} each and more than {NEIGHBOURS}: {samples.shape}"
             )
         if not np.isfinite(samples).all():
             raise ValueError(f"samples {samples.shape} must be finite")
-        samples = _choose(samples, _CAP)
-        features, logits = extractor.features(samples)
-        n = min(len(samples), len(train_features))
-        # A Frechet distance is biased by the number of samples: sets of one size, and the mean over several for its noise.
-        sets = [features[i : i + n] for i in range(0, len(features) - n + 1, n)]
-        result = _compare(held_features, features[:n]) | floor(n, len(sets))
-        result["fd"] = float(np.mean([frechet_distance(held_features, part) for part in sets]))
-        result["fd_train"] = float(np.mean([frechet_distance(train_features[:n], part) for part in sets]))
-        result["nearest_train"] = _nearest_train(data, samples[:_QUERIES]) / max(held_nearest, 1e-12)
-        if logits is not None:
-            result |= {"is": inception_score(logits[:n]), "is_real": inception_score(held_logits)}
-            result |= _classes(logits, None if label is None else _choose(np.asarray(label), _CAP))
-        return result
+        fake = _seen(extractor, _choose(samples, protocol.cap), None if label is None else _choose(label, protocol.cap))
+        n = min(len(fake.samples), len(real.train.samples))
+        result = each(lambda metric: _measured(metric, real, fake, protocol.errors)) | beside(n, len(fake.samples) // n)
+        return {re.sub("^[fk]d", lambda found: _FID[found[0]], name): x for name, x in result.items()} if is_fid else result
 
-    n = len(train_features)
+    held, train = len(real.held.samples), len(real.train.samples)
     measure.description = (
-        f"{extractor.name}: sets of up to {n:,} samples against {len(held_features):,} held-out images (kd and precision to "
-        f"coverage: {min(n, _PAIRS_CAP):,} of each), fd the mean over all such sets; beside them as many train images, for "
-        f"fd drawn with replacement; nearest_train: {_QUERIES:,} samples against {len(data.train.samples):,} train images"
+        f"{extractor.name}: up to {train:,} samples against {held:,} held-out images (kd and precision to coverage: "
+        f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; beside them as many train images, for "
+        f"fd drawn with replacement; nearest_train: against {len(data.train.samples):,} train images"
     )
+    measure.facts = {
+        "extractor": extractor.name,
+        "weights": extractor.hash,
+        "resize": extractor.resize,
+        "data": data.name,
+        "checksum": data.checksum,
+        "held_out": held,
+        "train": train,
+    }
     return measure
 
 
-def _compare(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    fd = frechet_distance(real, fake)
-    real, fake = real[:_PAIRS_CAP], fake[:_PAIRS_CAP]
-    return {"fd": fd, "kd": squared_mmd(real, fake)} | prdc(real, fake, _NEIGHBOURS)
+def _extractor(data: Data, text: str | None) -> Extractor:
+    classes = data.train.labels is not None and data.train.labels.ndim == 1
+    return find_extractor(text or ("classifier" if classes else "random"), data)
 
 
-def _classes(logits: np.ndarray, label: np.ndarray | None) -> dict[str, float]:
-    predicted = logits.argmax(axis=1)
-    shares = np.bincount(predicted, minlength=logits.shape[1]) / len(predicted)
-    accuracy = {} if label is None else {"accuracy": float((predicted == label).mean())}
-    return {"class_min": float(shares.min()), "class_max": float(shares.max())} | accuracy
+def _chosen(names: Sequence[str]) -> list[str]:
+    """The functions of the suite to be called."""
+    known = list(public_functions(suite))
+    for name in names:
+        if name not in (*known, "all"):
+            raise unknown("metric", name, [*known, "all"])
+    return known if "all" in names else list(dict.fromkeys(names or _QUICK))
+
+
+def _each(metrics: list[str], strict: bool, value_of: Callable[[str], dict[str, float]]) -> dict[str, float]:
+    """The values of all metrics; without those that cannot be had of such samples, where nobody asked for them by name."""
+    result = {}
+    for metric in tqdm(metrics, desc="measuring", leave=False, disable=None):
+        try:
+            result |= value_of(metric)
+        except InputError:
+            if strict:
+                raise
+    return result
+
+
+def _measured(metric: str, real: Real, fake: Side, errors: bool) -> dict[str, float]:
+    function = public_functions(suite)[metric]
+    if metric in ("kernel", "prdc"):  # cut here, for the jackknife to delete from what is looked at
+        fake = jax.tree.map(lambda x: x[:PAIRS], fake)
+    result = function(real, fake)
+    if not errors or any(name.endswith("_error") for name in result):
+        return result
+    given = [x for x in fake if x is not None]  # what is None is no array to delete rows from
+
+    def statistic(*rows: np.ndarray) -> dict[str, float]:
+        left = iter(rows)
+        return function(real, Side(*(None if x is None else next(left) for x in fake)))
+
+    return with_errors(statistic, tuple(given))
+
+
+def _of_real(metric: str, real: Real, n: int, sets: int) -> dict[str, float]:
+    """The same metric of n real images."""
+    if metric in ("nearest_train", "classes"):  # which say nothing of them
+        return {}
+    if metric == "frechet":
+        # Drawn one by one as a generator draws them: chosen without replacement, a whole train split would have exactly its
+        # own class counts, and no set of independent samples could come near its distance.
+        draws = np.random.RandomState(_SEED).randint(len(real.train.features), size=(sets, n))
+        return {"fd": float(np.mean([frechet_distance(real.held.features, real.train.features[rows]) for rows in draws]))}
+    side = real.held if metric in _HELD else real.train
+    values = public_functions(suite)[metric](real, jax.tree.map(lambda x: x[:n], side))
+    return {name: value for name, value in values.items() if not name.endswith("_error")}
+
+
+def _named_beside(values: dict[str, float]) -> dict[str, float]:
+    return {f"{name}_floor" if name in ("fd", "kd") else f"{name}_real": value for name, value in values.items()}
+
+
+def _side(data: Data, split: str, extractor: Extractor, cap: int) -> Side:
+    """The first images of a split (`Data` comes shuffled), their features from the cache where they are known."""
+    stored: Split = getattr(data, split)
+    samples = data.to_float(stored.samples[:cap])
+    label = None if stored.labels is None else stored.labels[:cap]
+    told = f"{data.checksum} {split} {len(samples)} {extractor.hash} {extractor.name} {extractor.resize}"
+    path = cache_path(f"features-{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz")
+    known = read_cache(path) if extractor.hash else None
+    if known is not None and len(known.get("features", ())) == len(samples):
+        return Side(samples, known["features"], known.get("logits"), label)
+    side = _seen(extractor, samples, label)
+    if extractor.hash:
+        write_cache(path, {name: x for name, x in (("features", side.features), ("logits", side.logits)) if x is not None})
+    return side
+
+
+def _seen(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> Side:
+    features, logits = extractor.features(samples)
+    if features.ndim != 2 or len(features) != len(samples):
+        raise InputError(f"extractor {extractor.name} must return features [{len(samples)}, D], got {features.shape}")
+    return Side(samples, features, logits, None if label is None else np.asarray(label))
 
 
 def _choose(x: np.ndarray, n: int) -> np.ndarray:
     """At most `n` rows, at random but always the same: samples may come sorted by class."""
     return x[np.random.default_rng(_SEED).permutation(len(x))[:n]]
-
-
-def _nearest_train(data: Data, samples: np.ndarray) -> float:
-    """Median over samples [N, H, W, C] of the pixel distance to the nearest image of the whole train split."""
-    flat = samples.reshape(len(samples), -1)
-    nearest = np.full(len(flat), np.inf, np.float32)
-    for start in range(0, len(data.train.samples), 4096):
-        block = data.to_float(data.train.samples[start : start + 4096])
-        nearest = np.minimum(nearest, squared_distances(flat, block.reshape(len(block), -1)).min(axis=1))
-    return float(np.sqrt(np.median(nearest)))

@@ -1,0 +1,18 @@
+"""The ring by the founding game (Goodfellow et al. 2014, arXiv:1406.2661): minimax loss, no penalty, constant rates, no mean.
+
+    python experiments/train.py experiments/toy/ring_founding.py
+
+It collapses: the samples are one lump that moves from mode to mode. A slow D as in Metz et al. 2017, arXiv:1611.02163, whose
+`--update "unrolled(steps=5)"` is made for it. By compare.py, seeds 0:3, two CPU cores, jax 0.10.2, at step 5,000: 1, 2 and 6 of
+8 modes with any sample; unrolled 8, 8 and 7. High quality 0.6% and 0.9%: neither settles, as nothing decays.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gan_jax.config import load_recipe
+
+RING = load_recipe(Path(__file__).with_name("ring.py"))
+FOUNDING = {"loss": "minimax", "penalty": None, "g_lr_final": None, "d_lr_final": None, "ema": 0.0, "b1": 0.5, "b2": 0.999}
+NETWORKS = {"z_dim": 256, "g_depth": 2, "d_depth": 2}
+CONFIG = replace(RING, name="ring_founding", g_lr=1e-3, d_lr=1e-4, steps=5_000, eval_every=1_000, **FOUNDING, **NETWORKS)

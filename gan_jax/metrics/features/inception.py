@@ -1,0 +1,209 @@
+"""The Inception network of the FID and the Inception score: the TensorFlow graph of 2015-12-05, in Flax."""
+
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.errors import InputError
+from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.weights import load_tensors, sha256
+from gan_jax.types import Array
+
+TAPS = (64, 192, 768, 2048)  # each the only one of its width
+CLASSES = 1008
+_SIDE = 299
+_BLOCK = 32  # images at once: bounds memory, and pads to one shape so that nothing compiles twice
+_EPSILON = 1e-3  # of the batch normalisation
+
+
+def load(path: Path, *, tap: int = 2048, bias: bool = False) -> Extractor:
+    """The extractor of the weights in `path`, in any format of `weights.load_tensors` and under the names that
+    torch-fidelity and pytorch-fid give them; `experiments/weights.py inception` fetches the published ones.
+
+    Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to the 8 bits that an image file would hold, grey ones
+    repeated to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the
+    auxiliary head (Mixed_6e), 2048 before the classifier; maps are averaged over their pixels. The logits lack the
+    classifier's bias unless `bias` is set: so the score's first code (openai/improved-gan) has them, and torch-fidelity.
+
+    Raises InputError where the file is not the network's, ValueError for a tap that is not there or for other samples.
+    Source: Heusel et al. 2017, arXiv:1706.08500 (FID); Salimans et al. 2016, arXiv:1606.03498 (the score); Szegedy et al.
+    2015, arXiv:1512.00567 (the network, from which the graph differs: see `Inception`).
+    """
+    if tap not in TAPS:
+        raise ValueError(f"tap must be one of {', '.join(map(str, TAPS))}, got {tap!r}")
+    path = Path(path)
+    params, digest = _params(path, load_tensors(path), bias), sha256(path)
+
+    def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim != 4 or samples.shape[3] not in (1, 3) or 0 in samples.shape:
+            raise ValueError(f"Inception needs images [N, H, W, 1 or 3], got {samples.shape}")
+        parts = []
+        for start in range(0, len(samples), _BLOCK):
+            taps, logits = _network(params, resize(_eight_bits(samples[start : start + _BLOCK])))
+            parts.append((np.asarray(taps[tap]), np.asarray(logits)))
+        found, logits = (np.concatenate(part)[: len(samples)] for part in zip(*parts, strict=True))
+        return found, logits
+
+    resized = f"TF1 bilinear to {_SIDE}"
+    return Extractor(features, f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})", digest, resized)
+
+
+class Inception(nn.Module):
+    """Images [B, 299, 299, 3] in [-1, 1] -> ({64: [B, 64], ..., 2048: [B, 2048]}, logits [B, 1008]).
+
+    Batch normalisation is part of each convolution. The graph differs from the paper's network, and from torchvision's: the
+    average pools inside the blocks leave the padding out of the mean, the last block pools by maximum, and there are 1,008
+    classes. Layers bear the names of their PyTorch weights.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> tuple[dict[int, Array], Array]:
+        taps = {}
+        x = _conv(x, "Conv2d_1a_3x3", 32, 3, 2, "VALID")
+        x = _conv(x, "Conv2d_2a_3x3", 32, 3, 1, "VALID")
+        x = _maximum(_conv(x, "Conv2d_2b_3x3", 64, 3))
+        taps[64] = x.mean(axis=(1, 2))
+        x = _conv(x, "Conv2d_3b_1x1", 80, 1)
+        x = _maximum(_conv(x, "Conv2d_4a_3x3", 192, 3, 1, "VALID"))
+        taps[192] = x.mean(axis=(1, 2))
+        for block, pooled in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
+            x = _grid_35(x, block, pooled)
+        x = _concatenate(
+            _chain(x, "Mixed_6a", ("branch3x3", 384, 3, 2, "VALID")),
+            _chain(x, "Mixed_6a", ("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3, 2, "VALID")),
+            _maximum(x),
+        )
+        for block, width in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
+            x = _grid_17(x, block, width)
+        taps[768] = x.mean(axis=(1, 2))
+        long = (("branch7x7x3_1", 192, 1), ("branch7x7x3_2", 192, (1, 7)), ("branch7x7x3_3", 192, (7, 1)))
+        x = _concatenate(
+            _chain(x, "Mixed_7a", ("branch3x3_1", 192, 1), ("branch3x3_2", 320, 3, 2, "VALID")),
+            _chain(x, "Mixed_7a", *long, ("branch7x7x3_4", 192, 3, 2, "VALID")),
+            _maximum(x),
+        )
+        x = _grid_8(x, "Mixed_7b", _average(x))
+        x = _grid_8(x, "Mixed_7c", nn.max_pool(x, (3, 3), (1, 1), "SAME"))
+        taps[2048] = x.mean(axis=(1, 2))
+        return taps, nn.Dense(CLASSES, precision=jax.lax.Precision.HIGHEST, name="fc")(taps[2048])
+
+
+def _grid_35(x: Array, block: str, pooled: int) -> Array:
+    return _concatenate(
+        _chain(x, block, ("branch1x1", 64, 1)),
+        _chain(x, block, ("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)),
+        _chain(x, block, ("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)),
+        _chain(_average(x), block, ("branch_pool", pooled, 1)),
+    )
+
+
+def _grid_17(x: Array, block: str, width: int) -> Array:
+    """7x7 as a row of seven and a column of seven, once and twice."""
+    row, column = (1, 7), (7, 1)
+    twice = [("branch7x7dbl_2", width, column), ("branch7x7dbl_3", width, row), ("branch7x7dbl_4", width, column)]
+    return _concatenate(
+        _chain(x, block, ("branch1x1", 192, 1)),
+        _chain(x, block, ("branch7x7_1", width, 1), ("branch7x7_2", width, row), ("branch7x7_3", 192, column)),
+        _chain(x, block, ("branch7x7dbl_1", width, 1), *twice, ("branch7x7dbl_5", 192, row)),
+        _chain(_average(x), block, ("branch_pool", 192, 1)),
+    )
+
+
+def _grid_8(x: Array, block: str, pooled: Array) -> Array:
+    """3x3 as a row of three beside a column of three."""
+    row, column = (1, 3), (3, 1)
+    short = _chain(x, block, ("branch3x3_1", 384, 1))
+    long = _chain(x, block, ("branch3x3dbl_1", 448, 1), ("branch3x3dbl_2", 384, 3))
+    return _concatenate(
+        _chain(x, block, ("branch1x1", 320, 1)),
+        _chain(short, block, ("branch3x3_2a", 384, row)),
+        _chain(short, block, ("branch3x3_2b", 384, column)),
+        _chain(long, block, ("branch3x3dbl_3a", 384, row)),
+        _chain(long, block, ("branch3x3dbl_3b", 384, column)),
+        _chain(pooled, block, ("branch_pool", 192, 1)),
+    )
+
+
+def _chain(x: Array, block: str, *layers: tuple) -> Array:
+    for name, *shape in layers:
+        x = _conv(x, f"{block}.{name}", *shape)
+    return x
+
+
+def _conv(x: Array, name: str, width: int, kernel: int | tuple[int, int], stride: int = 1, padding: str = "SAME") -> Array:
+    size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    # The highest precision: by default a GPU would round float32 to TF32, and features to three digits.
+    return nn.relu(nn.Conv(width, size, stride, padding, precision=jax.lax.Precision.HIGHEST, name=name)(x))
+
+
+def _average(x: Array) -> Array:
+    return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
+
+
+def _maximum(x: Array) -> Array:
+    return nn.max_pool(x, (3, 3), (2, 2))
+
+
+def _concatenate(*branches: Array) -> Array:
+    return jnp.concatenate(branches, axis=-1)
+
+
+def _eight_bits(block: np.ndarray) -> np.ndarray:
+    """[-1, 1] -> 0 to 255, padded to the block's one shape."""
+    images = np.clip(np.rint(127.5 * block + 127.5), 0, 255).astype(np.uint8)
+    return np.pad(images, ((0, _BLOCK - len(block)), (0, 0), (0, 0), (0, 0)))
+
+
+@jax.jit
+def resize(images: Array) -> Array:
+    """Images [B, H, W, 1 or 3], 0 to 255 -> [B, 299, 299, 3] in [-1, 1), bilinear as TensorFlow 1 has it.
+
+    Output pixel i is read at i H / 299: corners are not aligned, pixels have no centres, and nothing is smoothed before
+    shrinking. The difference from any later resize moves the FID (Parmar et al. 2022, arXiv:2104.11222).
+    """
+    x = images.astype(jnp.float32)
+    for axis in (2, 1):
+        size = x.shape[axis]
+        at = np.arange(_SIDE, dtype=np.float32) * np.float32(size / _SIDE)
+        low = at.astype(np.int32)
+        share = (at - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
+        first, second = jnp.take(x, low, axis), jnp.take(x, np.minimum(low + 1, size - 1), axis)
+        x = first + (second - first) * share
+    return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
+
+
+@jax.jit
+def _network(params: dict, images: Array) -> tuple[dict[int, Array], Array]:
+    return Inception().apply({"params": params}, images)
+
+
+def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
+    """The network's parameters, each batch normalisation folded into its convolution, in float64."""
+
+    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        found = tensors.get(name)
+        if found is None or found.shape != shape:
+            has = "no such tensor" if found is None else f"one of shape {found.shape}"
+            raise InputError(f"{path} is not the Inception network of the FID: it needs {name} of shape {shape}, and has {has}")
+        if not np.isfinite(found).all():
+            raise InputError(f"{path}: {name} is not finite")
+        return found.astype(np.float64)
+
+    images = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
+    abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]
+    classifier = abstract.pop("fc")["kernel"].shape
+    offset = tensor("fc.bias", classifier[1:])
+    params = {"fc": {"kernel": tensor("fc.weight", classifier[::-1]).T, "bias": offset if bias else np.zeros_like(offset)}}
+    for name, layer in abstract.items():
+        height, width, inputs, outputs = layer["kernel"].shape
+        kernel = tensor(f"{name}.conv.weight", (outputs, inputs, height, width))
+        scale, shift, mean, variance = (
+            tensor(f"{name}.bn.{part}", (outputs,)) for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = scale / np.sqrt(variance + _EPSILON)
+        params[name] = {"kernel": kernel.transpose(2, 3, 1, 0) * scale, "bias": shift - mean * scale}
+    return jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), params)
