@@ -2,8 +2,9 @@
 
     python experiments/train.py experiments/toy/spiral.py
 
-`python experiments/compare.py experiments/toy/spiral.py --seeds 0:5`, two busy CPU cores, jax 0.10.2, 390 s for all (179 of CPU time): 20 of 20
-pieces on each, 99.8% high quality (99.6 to 100.0), reverse KL .0064, distance to the curve .43 of the noise.
+`python experiments/compare.py experiments/toy/spiral.py --seeds 0:5`, two busy CPU cores, jax 0.10.2, 390 s for all (179 of
+CPU time): 20 of 20 pieces on each, 99.8% high quality (99.6 to 100.0), reverse KL .0064, distance to the curve .43 of the
+noise.
 """
 
 from dataclasses import replace
