@@ -49,6 +49,14 @@ def test_halves_and_integers_are_welcome():
     assert frechet_distance(x.tolist(), jax.numpy.asarray(x[::2] + 1)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_higher_precision_of_two_is_kept():
+    real, fake = np.random.RandomState(1).normal(size=(2, 50, 4))
+    real = real.astype(np.float32)
+    expected = squared_mmd(real.astype(np.float64), fake)
+    assert squared_mmd(real, fake) == pytest.approx(expected, rel=1e-12)
+    assert squared_mmd(fake, real) == pytest.approx(expected, rel=1e-12)
+
+
 def test_several_devices_find_the_same(numbers):
     """Three of them: no power of two."""
     script = "import json, jax, test_metrics; print(json.dumps([jax.device_count(), *test_metrics.every_metric()]))"

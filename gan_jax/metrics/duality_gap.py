@@ -229,4 +229,4 @@ def _gain(history: Array) -> Array:
     if gains.shape[1] == 1:
         return gains[best(gains), 0]
     even, odd = gains[:, 0::2], gains[:, 1::2]
-    return (even[best(even)].sum() + odd[best(odd)].sum()) / gains.shape[1]
+    return (even[best(odd)].sum() + odd[best(even)].sum()) / gains.shape[1]
