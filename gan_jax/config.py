@@ -179,7 +179,7 @@ class Config:
         self._check("code_classes", self.code_classes != 1, "0, or at least 2: one class tells nothing")
         self._check("eval_samples", self.eval_samples >= 2, "at least 2")
         self._check("validation", 0 <= self.validation < 1, "at least 0 and below 1")
-        self._check("duality_gap", self.duality_gap >= 0 and self.duality_gap % 5 == 0, "a multiple of 5, or 0")
+        self._check("duality_gap", self.duality_gap == 0 or self.duality_gap >= 5, "at least 5, or 0")
         if self.stop is not None:
             parse_stop(self.stop)
         self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")

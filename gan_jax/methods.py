@@ -85,8 +85,9 @@ class Method:
     @cached_property
     def unfinished(self) -> list[Seed]:
         steps = self.config.get("steps")
-        finished = {run.path for run in self.runs if str(run.environment.get("status", "")).startswith("finished")}
-        return [s for s in self.lived if isinstance(steps, int) and s.step < steps and s.run_dir not in finished]
+        # A rule that ended a run is named in its status: "finished: eval/fd has not improved ...".
+        ended = {run.path for run in self.runs if str(run.environment.get("status", "")).startswith("finished:")}
+        return [s for s in self.lived if isinstance(steps, int) and s.step < steps and s.run_dir not in ended]
 
     @cached_property
     def step(self) -> int:

@@ -68,4 +68,4 @@ def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[
     say(f"measured on {measure.description}{split}")
     run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
     steps = config.duality_gap or (200 if config.stop and needs_gap(parse_stop(config.stop)) else 0)
-    return Judges(measure, game_duality_gap(game, data, jax.random.key(0), steps=steps) if steps else None)
+    return Judges(measure, game_duality_gap(game, seen, jax.random.key(0), batch=config.batch, steps=steps) if steps else None)

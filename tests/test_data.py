@@ -582,7 +582,7 @@ def test_stacked_digits_are_measured_by_what_their_channels_are(small, monkeypat
 
     def oracle(data):
         loaded.append((data.name, data.checksum))
-        return SimpleNamespace(features=features, accuracy=1.0, name="classifier of digits (test accuracy 100.0%)")
+        return SimpleNamespace(features=features, hash="a" * 64, name="classifier of digits (test accuracy 100.0%)")
 
     monkeypatch.setattr(classifier, "load", oracle)
     data = load("stacked:digits", 0, 8)

@@ -58,7 +58,7 @@ def assert_finite_play(games: dict, data):
 
 
 # All of them take minutes to compile; one of each kind stays among the quick ones.
-QUICK = {"non_saturating", "relativistic", "mmd"}
+QUICK = {"relativistic", "mmd"}
 LOSSES = [
     pytest.param(loss, marks=[] if loss in QUICK else pytest.mark.slow)
     for loss in sorted(public_functions(losses).keys() - SEVERAL)
