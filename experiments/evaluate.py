@@ -24,16 +24,20 @@ def main() -> None:
     parser.add_argument("--step", type=int, help="which checkpoint (default: the newest)")
     parser.add_argument("--generator", default="average", help="average or raw (default: %(default)s)")
     parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
+    parser.add_argument("--doctor", action="store_true", help="only say what ails the run, from its log, with a remedy to try")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--out", type=Path, help="the JSON file (default: RUN_DIR/evaluation.json, or evaluation.json)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     # Not earlier: --help need not wait for JAX.
     from gan_jax.data import Protocol
-    from gan_jax.evaluate import GENERATORS, evaluate_run, evaluate_samples, table
+    from gan_jax.evaluate import GENERATORS, consult, evaluate_run, evaluate_samples, table
 
     if options.generator not in GENERATORS:
         raise unknown("generator", options.generator, GENERATORS)
+    if options.doctor:
+        print(consult(Path(options.fake)))
+        return
     metrics = tuple(name.strip() for name in options.metrics.split(",") if name.strip())
     protocol = Protocol(options.extractor, metrics, errors=options.errors == "yes")
     if options.real:

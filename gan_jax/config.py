@@ -145,6 +145,8 @@ class Config:
     """share of the training samples set aside: evaluations during training use them in place of the held-out ones"""
     duality_gap: int = 0
     """steps of training a worst case of either player at each evaluation; 0 measures no duality gap"""
+    doctor: bool = False
+    """looks at both players at each evaluation too (gan_jax/doctor.py), not only at what is logged anyway"""
     stop: str | None = None
     """ends the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
     dispatch: Literal["auto", "scan", "loop"] = "auto"

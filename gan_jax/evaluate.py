@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from gan_jax.data import Data, Measure, Protocol, load
+from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError
-from gan_jax.run_dir import load_run, posthoc_average
+from gan_jax.run_dir import load_run, posthoc_average, read_log
 from gan_jax.sample import conditional, labels, latents, sampler
 
 GENERATORS = ("average", "raw")
@@ -62,6 +63,19 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
         label = np.concatenate([fakes.train.labels, fakes.test.labels])
     measure = _prepare(reals, replace(protocol, cap=max(protocol.cap, len(samples))))
     return _result(f"{fake}, {len(samples)} samples", measure, samples, label, count=len(samples))
+
+
+def consult(path: Path) -> str:
+    """What the doctor finds in a run's log, a line an alarm. Raises InputError where there is no log of a single run."""
+    log = path / "metrics.jsonl"
+    lines = read_log(log) if log.is_file() else []
+    if not lines:
+        raise InputError(f"{path} has no metrics.jsonl with anything in it: not a run directory, or nothing is logged yet")
+    if "seed" in lines[-1]:
+        raise InputError(f"{path} holds several seeds: the doctor looks at one, train that alone")
+    found = diagnose(lines)
+    looked = "" if any(name.startswith("doctor/") for line in lines for name in line) else "; --doctor true looks at more"
+    return "\n".join(map(str, found)) or f"no alarm rings at step {lines[-1]['step']:,}{looked}"
 
 
 def table(result: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from gan_jax.curves import Curve
+from gan_jax.doctor import Diagnosis, diagnose
 from gan_jax.errors import InputError
 from gan_jax.page import (
     BESIDE,
@@ -91,6 +92,7 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
     command = escape(f"python experiments/train.py {shlex.quote(str(run_dir / 'config.json'))}")
     sections = [
         _results(rows, environment),
+        _doctor(rows),
         _samples(run_dir, config),
         *_curves(rows),
         section("Config", pairs(config)),
@@ -119,6 +121,19 @@ def _results(rows: Rows, environment: dict) -> str:
     head = "<tr><th>Metric</th><th>This run</th><th>Real data</th><th>↑ more is better, ↓ less</th></tr>"
     note = f"<p class='note'>At step {step:,}.{on} “Real data”: the same measurement of real samples.</p>"
     return section("Results", f"<table class=results><thead>{head}</thead><tbody>{lines}</tbody></table>{note}")
+
+
+def _doctor(rows: Rows) -> str:
+    """The alarms that ring at the end."""
+    found = diagnose([{"step": step, **row} for step, row in sorted(rows.items())])
+    if not found:
+        return ""
+    items = "".join(f"<li><b>{escape(d.name)}</b>: {escape(d.sentence)}; {escape(d.remedy)}. {_since(d)}</li>" for d in found)
+    return section("Doctor", f"<ul>{items}</ul>")
+
+
+def _since(found: Diagnosis) -> str:
+    return f"<span class='note'>Since step {found.step:,}: {number(float(found.value))}, limit {found.threshold:g}.</span>"
 
 
 def _samples(run_dir: Path, config: dict) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from gan_jax.config import Config
 from gan_jax.data import Data, Measure, Protocol
+from gan_jax.doctor import vitals
 from gan_jax.game import Game
 from gan_jax.metrics.duality_gap import game_duality_gap
 from gan_jax.run_dir import RunDir
@@ -20,6 +23,7 @@ class Judges(NamedTuple):
 
     measure: Measure
     gap: Callable[[Any], dict[str, float]] | None  # state -> `metrics.duality_gap`
+    vitals: Callable[[Any], dict[str, jax.Array]] | None  # state -> `doctor.vitals`
 
 
 class Spectator:
@@ -47,12 +51,13 @@ class Spectator:
 
     def evaluate(self, state: Any, judges: Judges) -> dict[str, float]:
         """The data's own metrics of samples of the averaged generator, and how far the players are from an equilibrium, as
-        `eval/NAME`."""
+        `eval/NAME`; and what the doctor sees of them, as `doctor/NAME`."""
         samples = self._sample(state.ema, self._z[: self._eval_samples], self._label)
         measured = judges.measure(samples, self._label if self._conditional else None)
         if judges.gap is not None:
             measured |= judges.gap(state)
-        return {f"eval/{name}": float(value) for name, value in measured.items()}
+        vitals = {} if judges.vitals is None else judges.vitals(state)
+        return {f"eval/{name}": float(value) for name, value in measured.items()} | {k: float(v) for k, v in vitals.items()}
 
 
 def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[str], None]) -> Judges:
@@ -68,4 +73,12 @@ def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[
     say(f"measured on {measure.description}{split}")
     run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
     steps = config.duality_gap or (200 if config.stop and needs_gap(parse_stop(config.stop)) else 0)
-    return Judges(measure, game_duality_gap(game, seen, jax.random.key(0), batch=config.batch, steps=steps) if steps else None)
+    gap = game_duality_gap(game, seen, jax.random.key(0), batch=config.batch, steps=steps) if steps else None
+    return Judges(measure, gap, _vitals(game, data) if config.doctor else None)
+
+
+def _vitals(game: Game, data: Data) -> Callable[[Any], dict[str, jax.Array]]:
+    """`doctor.vitals` on the first two batches of the run, always with the same noise: what changes is the players."""
+    batches = jax.tree.map(lambda *x: np.stack(x), data.batch_at(0), data.batch_at(1))
+    look = jax.jit(partial(vitals, game))
+    return lambda state: look(state, batches, jax.random.key(0))

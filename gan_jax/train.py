@@ -5,7 +5,7 @@ With run_dir, checkpoint, spectator, report and data this is the only code that 
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.comparison import write_comparison
 from gan_jax.config import Config
 from gan_jax.data import load
+from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
 from gan_jax.game import Game, build
 from gan_jax.report import write_report
@@ -91,7 +92,7 @@ def play(
     advance, most = side.compile(run.environment["dispatch"])
     pending: deque[tuple[int, int, dict[str, Any]]] = deque()  # dispatched, not read yet: (first step, steps, metrics)
     step, history = start, read_log(run.path / "metrics.jsonl")
-    met = stop_reason(rules, history)
+    met, told = stop_reason(rules, history), set()
     progress.begin(step)
     while step < config.steps and side.alive and met is None:
         ahead = [every - step % every for every in (config.log_every, config.eval_every, config.save_every)]
@@ -110,8 +111,11 @@ def play(
         lines = side.read(pending, step if evaluates or saves else step - config.log_every)
         if evaluates:
             side.evaluate(state, lines, progress.say)
-            met = stop_reason(rules, history := history + lines)
+        history += lines
+        if evaluates:
+            met = stop_reason(rules, history)
             side.draw(state, final=last or met is not None)
+            _consult(history, told, progress.say)
         for line in lines:
             run.log(line)
         for line in mean_lines(lines):
@@ -126,6 +130,14 @@ def play(
     if met is not None:
         progress.say(f"stopped at step {step}: {met}")
     return met
+
+
+def _consult(history: list[dict[str, Any]], told: set[str], say: Callable[[str], None]) -> None:
+    """Says which of the doctor's alarms ring now, each once; those of several seeds are for `compare.py` to tell apart."""
+    for found in diagnose(history) if "seed" not in history[-1] else ():
+        if found.name not in told:
+            say(f"doctor: {found}")
+            told.add(found.name)
 
 
 def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:

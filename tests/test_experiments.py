@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 
 from gan_jax.config import load_recipe
+from gan_jax.metrics.features import classifier
 from gan_jax.train import train
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_classifier(tmp_path_factory):
+    """A classifier of a few steps, in a cache that no other test sees."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(classifier, "_STEPS", 5)
+        yield
 
 
 @pytest.fixture(scope="module")

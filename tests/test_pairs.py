@@ -58,7 +58,7 @@ def assert_finite_play(games: dict, data):
 
 
 # All of them take minutes to compile; one of each kind stays among the quick ones.
-QUICK = {"relativistic", "mmd"}
+QUICK = {"relativistic"}
 LOSSES = [
     pytest.param(loss, marks=[] if loss in QUICK else pytest.mark.slow)
     for loss in sorted(public_functions(losses).keys() - SEVERAL)
@@ -79,7 +79,8 @@ def test_model_with_every_loss(model, digits):
     assert_finite_play(games, digits)
 
 
-@pytest.mark.parametrize("model", MODELS)
+# With the MLP, every penalty is among the quick ones above.
+@pytest.mark.parametrize("model", [pytest.param(m, marks=[pytest.mark.slow] if m == "mlp" else []) for m in MODELS])
 def test_model_with_every_penalty_and_g_penalty(model, digits):
     games = {name: game(digits, model, penalty=name) for name in PENALTIES}
     games |= {f"g_{name}": game(digits, model, g_penalty=name) for name in public_functions(g_penalties)}

@@ -36,7 +36,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "cas": ("Classification accuracy score", "↑", "Accuracy on real images of a classifier trained on samples."),
     "cas_reverse": ("… the reverse", "↑", "Accuracy on samples of a classifier trained on real images."),
     "duality_gap": ("Duality gap", "↓", "What both players together could still gain against the other; 0 at an equilibrium."),
-    "d_exploitability": ("… of it D’s", "↓", "What a better discriminator could gain against this generator."),
-    "g_exploitability": ("… of it G’s", "↓", "What a better generator could gain against this discriminator."),
+    "d_exploitability": ("D could gain", "↓", "What a better discriminator could gain against this generator."),
+    "g_exploitability": ("G could gain", "↓", "What a better generator could gain against this discriminator."),
     "accuracy": ("Label accuracy", "↑", "Share of samples classified as the class they were asked for."),
 }
