@@ -22,3 +22,12 @@ def tiny() -> Config:
         name="tiny", data="ring", z_dim=2, g_width=8, g_depth=1, d_width=8, d_depth=1, batch=16, steps=24, log_every=4,
         eval_every=12, save_every=6, eval_samples=500, loss="relativistic", penalty="r1_r2", gamma=0.1, g_lr=1e-3, d_lr=1e-3,
     )  # fmt: skip
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A folder to prepare data sets in, and an empty cache."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GAN_JAX_DATA", raising=False)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+    return tmp_path / "data" / "tfds"

@@ -1,7 +1,8 @@
 """Data: a name and a seed in, real samples out. `load` is the door; one domain per file behind it.
 
 What fits in memory lives on the device as it was stored (uint8 images, float32 points) and is decoded there. For step t
-the host sends only `feed_at(t)`, the row numbers; the compiled step gathers and decodes them (`decode`).
+the host sends only `feed_at(t)`, the row numbers; the compiled step gathers and decodes them (`decode`). What does not fit is
+streamed (`stream.py`): then `feed_at(t)` are the stored samples of the same rows, read ahead of the step.
 
 A reader lives in its domain's file and returns a `Source`; it imports what it needs (scikit-learn, Pillow, matplotlib,
 tensorflow-datasets) when it is called, so that importing `gan_jax` stays cheap.
@@ -52,18 +53,28 @@ class Split(NamedTuple):
     labels: np.ndarray | None
 
 
+class Stored(NamedTuple):
+    """A split where it lies on disk."""
+
+    count: int  # of samples
+    shape: tuple[int, ...]  # of one
+    # row numbers [n] -> their samples, in their order. Threads call it at once; RunError naming the file that is damaged.
+    read: Callable[[np.ndarray], Split]
+
+
 @dataclass(frozen=True)
 class Source:
     """What a domain's reader returns: the real samples and what a person and a metric make of them."""
 
-    train: Split
-    test: Split  # held out: no training step sees it
+    train: Split | Stored
+    test: Split | Stored  # held out: no training step sees it
     num_classes: int  # classes, or the length K of a label that is a vector; 0 where there are no labels
     to_float: Callable[[Any], Any]  # stored samples [..., S] -> float32 of the same shape; runs on NumPy and inside jit
     show: Show
     pack: Pack
     evaluator: Evaluator
     shown: int = 100  # samples in a picture
+    files: str = ""  # sha256 of the files that splits are `Stored` in
 
 
 @dataclass(frozen=True)
@@ -71,40 +82,59 @@ class Data:
     """A source dealt out in batches: `batch_at(t)` is pure in (seed, t) and covers each epoch exactly."""
 
     name: str
-    checksum: str  # sha256 of all that was read: keys caches, recorded in the run
+    checksum: str  # sha256 of all that was read, or of the files that are streamed: keys caches, recorded in the run
     sample_shape: tuple[int, ...]
     num_classes: int
-    train: Split  # both splits are shuffled once and for all: the first n rows are a fair sample
+    # All splits are shuffled once and for all: the first n rows are a fair sample. Of data that is streamed these are the first
+    # `stream.KEPT` rows of each, for evaluation.
+    train: Split
     test: Split
     validation: Split | None  # a part of the train split that was set aside, for choices to be made by; None where nothing was
+    rows: int  # training samples, whether or not `train` holds them all
+    streamed: bool
     to_float: Callable[[Any], Any]
     show: Show
     pack: Pack
     evaluator: Evaluator
     shown: int
-    feed_at: Callable[[int], np.ndarray]  # step -> row numbers [B] int32, on the host
+    feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples where streamed
 
-    def decode(self, store: Split, feed: Any) -> Batch:
-        """The batch of row numbers `feed` [...]: traced, `store` being `train` on the device."""
-        label = None if store.labels is None else store.labels[feed]
-        return Batch(self.to_float(store.samples[feed]), label)
+    @property
+    def store(self) -> Split | None:
+        """What `decode` wants on the device."""
+        return None if self.streamed else self.train
+
+    def decode(self, store: Split | None, feed: Any) -> Batch:
+        """The batch of a feed: row numbers [...] of `store`, or the samples themselves, of which it makes floats. Traced."""
+        if not isinstance(feed, Split):
+            feed = Split(store.samples[feed], None if store.labels is None else store.labels[feed])
+        return Batch(self.to_float(feed.samples), feed.labels)
 
     def batch_at(self, step: int) -> Batch:
         """The batch of one step, [B, ...], as the compiled step sees it."""
-        return self.decode(self.train, self.feed_at(step))
+        return self.decode(self.store, self.feed_at(step))
 
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
 NAMES = (*BUILTIN, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
 
 
-def load(name: str, seed: int, batch_size: int, data_dir: str | None = None, validation: float = 0.0) -> Data:
+def load(
+    name: str,
+    seed: int,
+    batch_size: int,
+    data_dir: str | None = None,
+    validation: float = 0.0,
+    stream: str = "auto",
+    share: tuple[int, int] = (0, 1),
+) -> Data:
     """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides; the share `validation` of
     the train split is set aside.
 
     Names are those of `NAMES`, the points in the plane with options: `ring(sigma=0.01)`. Class sub-folders of a folder of
     images become labels; `data_dir` is where `tfds:NAME` looks (`gan_jax.data.tfds`). A batch may hold more rows than there
-    are (then some come twice or more): every epoch is covered exactly all the same.
+    are (then some come twice or more): every epoch is covered exactly all the same. `stream` is always, never or auto
+    (`stream.too_large`). Of a `share` (i, n), the feeds are process i's of n: rows i B / n to (i + 1) B / n of each batch.
 
     Raises `InputError` for an unknown name or option, a path that is not there, unreadable data, an impossible seed or size.
     """
@@ -112,36 +142,48 @@ def load(name: str, seed: int, batch_size: int, data_dir: str | None = None, val
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must be in 0..{2**32 - 1}, got {seed}")
-    source = _read(name, data_dir)
-    train, test = _shuffled(source.train), _shuffled(source.test)
+    source = _read(name, data_dir, stream)
+    streamed = isinstance(source.train, Stored)
+    if stream == "always" and not streamed:
+        raise InputError(f"data {name!r} cannot be streamed: tfds:NAME and folders of images can; leave off --stream always")
+    # A fixed random order: files are often sorted by class, and then their first rows show one class.
+    order, test_order = (np.random.RandomState(0).permutation(_count(split)) for split in (source.train, source.test))
     aside = None
     if validation:
-        count = round(validation * len(train.samples))
-        if not 1 <= count < len(train.samples):
-            raise InputError(
-                f"validation {validation} of {len(train.samples)} training samples of {name} leaves one side empty"
-            )
-        train, aside = (Split(*(x if x is None else x[rows] for x in train)) for rows in (slice(count, None), slice(count)))
+        count = round(validation * len(order))
+        if not 1 <= count < len(order):
+            raise InputError(f"validation {validation} of {len(order)} training samples of {name} leaves one side empty")
+        order, aside = order[count:], order[:count]
+    train, test = _taken(source.train, order), _taken(source.test, test_order)
+    # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
+    told = [*train, *test, np.asarray(source.to_float(train.samples[:1]))]
+    feed_at = feed(seed, len(order), batch_size, share)
+    if streamed:
+        from gan_jax.data.stream import feeds
+
+        told.append(np.frombuffer(bytes.fromhex(source.files), np.uint8))
+        feed_at = feeds(source.train, order, feed_at)
     return Data(
         name=name,
-        # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
-        checksum=_checksum(*train, *test, np.asarray(source.to_float(train.samples[:1]))),
+        checksum=_checksum(*told),
         sample_shape=train.samples.shape[1:],
         num_classes=source.num_classes,
         train=train,
         test=test,
-        validation=aside,
+        validation=None if aside is None else _taken(source.train, aside),
+        rows=len(order),
+        streamed=streamed,
         to_float=source.to_float,
         show=source.show,
         pack=source.pack,
         evaluator=source.evaluator,
         shown=source.shown,
-        feed_at=feed(seed, len(train.samples), batch_size),
+        feed_at=feed_at,
     )
 
 
-def _read(name: str, data_dir: str | None) -> Source:
-    from gan_jax.data import digits, images, plane, stacked, tfds
+def _read(name: str, data_dir: str | None, stream: str) -> Source:
+    from gan_jax.data import digits, folder, images, plane, stacked, tfds
 
     head = name.partition("(")[0].strip()  # only of these may options follow: a path may have brackets of its own
     if head in BUILTIN:
@@ -150,10 +192,10 @@ def _read(name: str, data_dir: str | None) -> Source:
     if name.startswith("stacked:"):
         return stacked.stacked(name.removeprefix("stacked:"), data_dir)
     if name.startswith("tfds:"):
-        return tfds.tfds(name.removeprefix("tfds:"), data_dir)
+        return tfds.tfds(name.removeprefix("tfds:"), data_dir, stream)
     path = Path(name).expanduser()
     if name and path.is_dir():  # "" is the working directory to pathlib
-        return images.folder(path)
+        return folder.folder(path, stream)
     if path.suffix == ".npz" and path.is_file():
         return images.npz(path)
     if name and path.exists():
@@ -163,10 +205,17 @@ def _read(name: str, data_dir: str | None) -> Source:
     raise unknown("data", head, NAMES)
 
 
-def _shuffled(split: Split) -> Split:
-    """The rows in a fixed random order: files are often sorted by class, and then their first rows show one class."""
-    order = np.random.RandomState(0).permutation(len(split.samples))
-    return Split(split.samples[order], None if split.labels is None else split.labels[order])
+def _count(split: Split | Stored) -> int:
+    return split.count if isinstance(split, Stored) else len(split.samples)
+
+
+def _taken(split: Split | Stored, rows: np.ndarray) -> Split:
+    """The samples of these rows; where they lie on disk, of as many as are kept in memory."""
+    if isinstance(split, Stored):
+        from gan_jax.data.stream import KEPT, gather
+
+        return gather(split, rows[:KEPT])
+    return Split(split.samples[rows], None if split.labels is None else split.labels[rows])
 
 
 def _checksum(*arrays: np.ndarray | None) -> str:
@@ -177,19 +226,27 @@ def _checksum(*arrays: np.ndarray | None) -> str:
     return digest.hexdigest()
 
 
-def feed(seed: int, rows: int, batch_size: int) -> Callable[[int], np.ndarray]:
-    """Batches cut from an endless row of epochs, each a permutation of 0..rows-1 that (seed, epoch) alone decides.
+def feed(seed: int, rows: int, batch_size: int, share: tuple[int, int] = (0, 1)) -> Callable[[int], np.ndarray]:
+    """Batches cut from an endless row of epochs, each a permutation of 0..rows-1 that (seed, epoch) alone decides; of each
+    batch the part of process i of n, `share` being (i, n). Raises InputError where a batch does not divide among them.
 
     `RandomState`, not `default_rng`: NEP 19 freezes its stream on every platform for ever, while a `Generator`'s may
     change with a NumPy release, and with it every bit of a run that is resumed after an upgrade.
     """
+
+    index, processes = share
+    if not 0 <= index < processes:
+        raise ValueError(f"share must be (i, n) with 0 <= i < n, got {share}")
+    if batch_size % processes:
+        raise InputError(f"batch {batch_size} does not divide among {processes} processes: take a multiple of {processes}")
+    own = np.arange(batch_size).reshape(processes, -1)[index]
 
     @lru_cache(maxsize=2)  # a batch that straddles two epochs needs both
     def order(epoch: int) -> np.ndarray:
         return np.random.RandomState([seed, epoch]).permutation(rows).astype(np.int32)
 
     def feed_at(step: int) -> np.ndarray:
-        epoch, row = np.divmod(int(step) * batch_size + np.arange(batch_size), rows)
+        epoch, row = np.divmod(int(step) * batch_size + own, rows)
         return np.concatenate([order(e)[row[epoch == e]] for e in range(int(epoch[0]), int(epoch[-1]) + 1)])
 
     return feed_at

@@ -1,4 +1,4 @@
-"""Images: what all image sources share, and the readers of `PATH.npz` and of a folder of image files."""
+"""Images: what all image sources share, and the reader of `PATH.npz`."""
 
 import io
 import math
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data import Data, Measure, Protocol, Source, Split
+from gan_jax.data import Data, Measure, Protocol, Source, Split, Stored
 from gan_jax.errors import InputError
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # What the arrays of an .npz may be called: samples and labels of the train split, then of the test split.
 LAYOUTS = (
     ("train_images", "train_labels", "test_images", "test_labels"),
@@ -27,9 +26,7 @@ def source(name: str, train: Split, test: Split | None) -> Source:
     Raises `InputError` where the splits do not go together or a label is out of range.
     """
     if test is None:
-        if len(train.samples) < 2:
-            raise InputError(f"{name}: at least 2 images are needed, one to train on and one to hold out")
-        held_out = np.arange(len(train.samples)) % 10 == 0
+        held_out = _held_out(name, len(train.samples))
         train, test = _rows(train, ~held_out), _rows(train, held_out)
     if train.samples.shape[1:] != test.samples.shape[1:]:
         shapes = f"{train.samples.shape[1:]} and {test.samples.shape[1:]}"
@@ -38,6 +35,24 @@ def source(name: str, train: Split, test: Split | None) -> Source:
         raise InputError(f"{name}: labels are needed for both of train and test, or for neither")
     num_classes = 0 if train.labels is None else _num_classes(name, train.labels, test.labels)
     return Source(train, test, num_classes, to_float, show, pack, evaluator)
+
+
+def streamed(name: str, train: Stored, test: Stored | None, num_classes: int, files: str) -> Source:
+    """The same of images that lie on disk, `files` being the sha256 of where."""
+    if test is None:
+        held_out = _held_out(name, train.count)
+        train, test = _stored_rows(train, np.flatnonzero(~held_out)), _stored_rows(train, np.flatnonzero(held_out))
+    return Source(train, test, num_classes, to_float, show, pack, evaluator, files=files)
+
+
+def _held_out(name: str, count: int) -> np.ndarray:
+    if count < 2:
+        raise InputError(f"{name}: at least 2 images are needed, one to train on and one to hold out")
+    return np.arange(count) % 10 == 0
+
+
+def _stored_rows(split: Stored, chosen: np.ndarray) -> Stored:
+    return Stored(len(chosen), split.shape, lambda rows: split.read(chosen[rows]))
 
 
 def _num_classes(name: str, train: np.ndarray, test: np.ndarray) -> int:
@@ -179,69 +194,6 @@ def _member(file, path: Path, key: str) -> np.ndarray:
         return file[key]
     except Exception as error:  # an array of objects, a wrong CRC, a cut-off stream: each its own kind
         raise InputError(f"{path}: {key} cannot be read ({error})") from error
-
-
-def folder(path: Path) -> Source:
-    """Images from the files under a folder, all of one size. Sub-folders are classes, numbered by sorted name; `train/`
-    and `test/`, where both are there, are the splits. Hidden files and other kinds of file are passed over.
-
-    Grey files stay one channel where all are grey; otherwise all become RGB, the first frame of an animation, without
-    alpha. Raises `InputError` naming the first file that is unreadable or of another size.
-    """
-    parts = [path / "train", path / "test"]
-    if not all(part.is_dir() for part in parts):
-        parts = [path]
-    files = [_by_class(part) for part in parts]
-    classes = sorted({name for split in files for name in split})
-    if "" in classes and len(classes) > 1:
-        raise InputError(f"{path}: images both beside and inside class folders ({', '.join(classes[1:4])}): labels unclear")
-    labels = None
-    if len(classes) > 1:  # a single class says nothing
-        labels = [np.repeat([classes.index(c) for c in split], [len(v) for v in split.values()]) for split in files]
-    listed = [[file for name in split.values() for file in name] for split in files]
-    images = _decode([file for split in listed for file in split])
-    cut = np.split(images, [len(listed[0])])
-    splits = [Split(cut[i], None if labels is None else labels[i].astype(np.int32)) for i in range(len(parts))]
-    return source(str(path), splits[0], splits[1] if len(splits) > 1 else None)
-
-
-def _by_class(path: Path) -> dict[str, list[Path]]:
-    """Class name ("" beside the class folders) -> its image files, both sorted."""
-    files: dict[str, list[Path]] = {}
-    for file in sorted(path.rglob("*")):
-        parts = file.relative_to(path).parts
-        if file.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__")) for part in parts) and file.is_file():
-            files.setdefault(parts[0] if len(parts) > 1 else "", []).append(file)
-    if not files:
-        raise InputError(f"{path}: no images here ({', '.join(SUFFIXES)})")
-    return files
-
-
-def _decode(files: list[Path]) -> np.ndarray:
-    """uint8 [N, H, W, 1 or 3]. Sizes and kinds are read from all headers first: the answer is allocated once."""
-    from PIL import Image
-
-    def read(file: Path, mode: str | None):
-        try:
-            with Image.open(file) as image:
-                return (image.size, image.mode) if mode is None else np.asarray(image.convert(mode))
-        except Exception as error:  # Pillow raises half a dozen kinds for a damaged file
-            raise InputError(f"{file}: not a readable image ({error})") from error
-
-    size, mode = read(files[0], None)
-    grey = True
-    for file in files:
-        other, mode = read(file, None)
-        if other != size:
-            pair = f"{other[0]}x{other[1]} pixels, {files[0]} is {size[0]}x{size[1]}"
-            raise InputError(f"{file} is {pair}: all images must be of one size")
-        if mode.startswith(("I", "F")):
-            raise InputError(f"{file}: more than 8 bits per channel (Pillow mode {mode}): convert it to 8 bits")
-        grey = grey and mode in ("1", "L", "LA")
-    images = np.empty((len(files), size[1], size[0], 1 if grey else 3), np.uint8)
-    for image, file in zip(images, files, strict=True):
-        image[:] = read(file, "L" if grey else "RGB").reshape(image.shape)
-    return images
 
 
 def _rows(split: Split, chosen: np.ndarray) -> Split:

@@ -19,7 +19,7 @@ def stacked(name: str, data_dir: str | None = None) -> Source:
 
     Raises `InputError` where `name` is not of grey images with classes.
     """
-    single = load(name, seed=0, batch_size=1, data_dir=data_dir)
+    single = load(name, seed=0, batch_size=1, data_dir=data_dir, stream="never")
     grey = len(single.sample_shape) == 3 and single.sample_shape[-1] == 1
     if not grey or single.train.labels is None or single.train.labels.ndim != 1:
         found = "no labels" if single.train.labels is None else f"labels {single.train.labels.shape}"

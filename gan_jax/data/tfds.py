@@ -5,28 +5,46 @@ folder or have it below it as `tfds/`), else TFDS's own `TFDS_DATA_DIR`, else `~
 
 We look before we call: TFDS with nothing prepared and no network tries to download for minutes, and told not to, it
 complains about a file format instead. What was decoded is cached as an .npz under `GAN_JAX_CACHE` (`~/.cache/gan_jax`).
+A set that is too large for memory is streamed: then its records are decoded as they are needed.
 """
 
 import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_jax.cache import cache_path, write_cache
-from gan_jax.data import Source, Split, images
-from gan_jax.errors import InputError
+from gan_jax.data import Source, Split, Stored, images
+from gan_jax.data.stream import remembered, too_large
+from gan_jax.errors import InputError, RunError
 
 
-def tfds(name: str, data_dir: str | None = None) -> Source:
+class _Records(NamedTuple):
+    """A split of a prepared set."""
+
+    source: Any  # of tensorflow-datasets: `__getitems__` of row numbers is their examples
+    files: list[str]
+    ends: list[int]  # the row after the last one of each file
+    shape: tuple[int, int, int]
+    labelled: bool
+    num_classes: int  # that the set knows; 0 where it knows of none
+
+
+def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source:
     """The prepared data set NAME or NAME/CONFIG: its newest version, the features `image` and, as classes, `label`.
 
-    Splits are `train` and `test`, or `validation`; where only one is there, part of it is held out (`images.source`).
+    Splits are `train` and `test`, or `validation`; where only one is there, part of it is held out (`images.source`). Classes
+    are those that there are images of, or where images are streamed, those that the set knows.
     Raises `InputError` within a second where nothing is prepared, and where the set is not one of 8-bit images.
     """
     if not re.fullmatch(r"\w+(/[\w.+-]+)?", name):
@@ -36,6 +54,15 @@ def tfds(name: str, data_dir: str | None = None) -> Source:
     files = sorted(prepared.glob("*.array_record*"))
     if not files:
         raise InputError(f"tfds:{name}: {prepared} is not in the array_record format; {_how_to(name, folder)}")
+    if too_large(_decoded_size(prepared), stream):
+        facts = remembered(prepared, [prepared / "features.json", *files], dict)
+        splits = _prepared(name, folder, prepared)
+        with _quiet(), contextlib.suppress(Exception):  # it gives its advice at the first image; what is wrong is said below
+            _read(splits[0], [0])
+        if splits[0].labelled and not splits[0].num_classes:
+            raise InputError(f"tfds:{name} does not say how many classes it has, to be streamed: set --stream never")
+        train, test = (split and Stored(split.ends[-1], split.shape, _reader(name, split)) for split in splits)
+        return images.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
     stamp = [name, prepared.name, *((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)]
     digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
     cache = cache_path(f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz")
@@ -76,8 +103,19 @@ def _how_to(name: str, folder: Path) -> str:
     )
 
 
-def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | None]:
-    """All images and labels in memory. Reads the folder itself: no look-up by name, which may go to the network."""
+def _decoded_size(prepared: Path) -> int:
+    """Bytes of all images in memory; 0 where that cannot be told, which is then said by what reads them."""
+    try:
+        feature = json.loads((prepared / "features.json").read_text())["featuresDict"]["features"]["image"]
+        splits = json.loads((prepared / "dataset_info.json").read_text())["splits"]
+        image = math.prod(int(side) for side in feature["image"]["shape"]["dimensions"])
+        return image * sum(int(rows) for split in splits for rows in split["shardLengths"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return 0
+
+
+def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Records | None]:
+    """Its train and test split. Reads the folder itself: no look-up by name, which may go to the network."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -89,29 +127,72 @@ def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | Non
         except Exception as error:  # whatever a damaged JSON file provokes in there
             raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
         features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
-        image = features.get("image")
+        image, label = features.get("image"), features.get("label")
         if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
             raise InputError(
                 f"tfds:{name}: a feature `image` of 8-bit images is needed, it has {', '.join(sorted(features)) or 'none'}"
             )
         if None in image.shape or image.shape[-1] not in (1, 3):
             raise InputError(f"tfds:{name}: images must be of one size with 1 or 3 channels, they are {image.shape}")
-        labelled = isinstance(features.get("label"), tfds.features.ClassLabel)
+        labelled = isinstance(label, tfds.features.ClassLabel)
+        num_classes = label.num_classes or 0 if labelled else 0
         train = "train" if "train" in splits else next(iter(splits), "train")
         test = next((split for split in ("test", "validation") if split in splits and split != train), None)
+
+        def records(split: str) -> _Records:
+            shards = builder.info.splits[split].file_instructions
+            ends = list(accumulate(shard.take for shard in shards))
+            source, files = builder.as_data_source(split), [shard.filename for shard in shards]
+            return _Records(source, files, ends, tuple(image.shape), labelled, num_classes)
+
         try:
-            read = [_read(builder.as_data_source(split), image.shape, labelled) for split in (train, test) if split]
-        except Exception as error:  # a cut-off or changed file: array_record, protobuf and Pillow each raise their own
+            return records(train), records(test) if test else None
+        except Exception as error:  # a missing split, or file
             raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
-    return read[0], read[1] if test else None
 
 
-def _read(records, shape: tuple[int, ...], labelled: bool) -> Split:
-    samples = np.empty((len(records), *shape), np.uint8)
-    labels = np.empty(len(records), np.int32) if labelled else None
-    for start in range(0, len(records), 1000):  # read in blocks: six times as fast as one by one
-        block = range(start, min(start + 1000, len(records)))
-        for row, record in zip(block, records.__getitems__(block), strict=True):
+def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | None]:
+    """All images and labels in memory."""
+    splits = _prepared(name, folder, prepared)
+    try:
+        with _quiet():
+            train, test = (split and _read(split, range(split.ends[-1])) for split in splits)
+    except Exception as error:  # a cut-off or changed file: array_record, protobuf and Pillow each raise their own
+        raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
+    return train, test
+
+
+def _reader(name: str, split: _Records) -> Callable[[np.ndarray], Split]:
+    def read(rows: np.ndarray) -> Split:
+        try:
+            found = _read(split, rows.tolist())
+        except Exception:
+            raise RunError(_damage(name, split, rows.tolist())) from None
+        if found.labels is not None and not (0 <= found.labels.min() and found.labels.max() < split.num_classes):
+            known = f"0..{split.num_classes - 1}"
+            raise RunError(f"tfds:{name}: labels must be {known}, found {found.labels.min()}..{found.labels.max()}")
+        return found
+
+    return read
+
+
+def _damage(name: str, split: _Records, rows: Sequence[int]) -> str:
+    """Which of the files that hold these rows cannot be read, and why."""
+    for row in rows:
+        try:
+            _read(split, [row])
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            return f"tfds:{name}: {split.files[bisect_right(split.ends, row)]} is damaged ({reason})"
+    return f"tfds:{name}: {split.files[bisect_right(split.ends, rows[0])]}, or another file of it, could not be read at once"
+
+
+def _read(split: _Records, rows: Sequence[int]) -> Split:
+    samples = np.empty((len(rows), *split.shape), np.uint8)
+    labels = np.empty(len(rows), np.int32) if split.labelled else None
+    for start in range(0, len(rows), 1000):  # read in blocks: six times as fast as one by one
+        block = rows[start : start + 1000]
+        for row, record in enumerate(split.source.__getitems__(block), start):
             samples[row] = record["image"]
             if labels is not None:
                 labels[row] = record["label"]

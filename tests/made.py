@@ -1,0 +1,74 @@
+"""Data made for tests, and pictures looked at."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (30, 6, 5), np.uint8)
+COLOUR = RANDOM.integers(0, 256, (30, 6, 5, 3), np.uint8)
+LABELS = np.arange(30) % 3
+HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # several classes each
+FEATURES = "tensorflow_datasets.core.features"
+
+
+def png(samples, show) -> np.ndarray:
+    (content,) = show(samples).values()
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "PNG"
+        return np.asarray(image)
+
+
+def write(path: Path, mode: str = "L", size=(5, 6), **options) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(RANDOM.integers(0, 256, (size[1], size[0], 3), np.uint8)).convert(mode)
+    image.save(path, **options)
+    return np.asarray(image)
+
+
+def prepare(
+    folder: Path, name: str, splits: dict[str, int], feature: str = "image", channels: int = 1, shards: int = 1
+) -> np.ndarray:
+    """A data set as tensorflow-datasets prepares one, written without TensorFlow: 6x5 images, labels 0, 1, 2, 0, ..., each
+    split in `shards` files of as many."""
+    pytest.importorskip("tensorflow_datasets")
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    where = folder / name / "1.0.0"
+    where.mkdir(parents=True)
+    shape = {"dimensions": ["6", "5", str(channels)]}
+    features = {
+        feature: {
+            "pythonClassName": f"{FEATURES}.image_feature.Image",
+            "image": {"dtype": "uint8", "shape": shape, "encodingFormat": "png"},
+        },
+        "label": {"pythonClassName": f"{FEATURES}.class_label_feature.ClassLabel", "classLabel": {"numClasses": "3"}},
+    }
+    info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "moduleName": "nowhere", "splits": []}
+    written = RANDOM.integers(0, 256, (sum(splits.values()), 6, 5, channels), np.uint8)
+    rest = iter(written)
+    for split, number in splits.items():
+        for i in range(number):
+            if i % (number // shards) == 0:
+                file = f"{name}-{split}.array_record-{i * shards // number:05d}-of-{shards:05d}"
+                writer = ArrayRecordWriter(str(where / file), "group_size:1")
+            content = io.BytesIO()
+            Image.fromarray(next(rest).squeeze()).save(content, "PNG")
+            example = tf_example_pb2.Example()
+            example.features.feature[feature].bytes_list.value.append(content.getvalue())
+            example.features.feature["label"].int64_list.value.append(i % 3)
+            writer.write(example.SerializeToString())
+            if (i + 1) % (number // shards) == 0:
+                writer.close()
+        template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+        lengths = [str(number // shards)] * shards
+        info["splits"].append({"name": split, "shardLengths": lengths, "numBytes": "1", "filepathTemplate": template})
+    (where / "dataset_info.json").write_text(json.dumps(info))
+    dictionary = {"pythonClassName": f"{FEATURES}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+    (where / "features.json").write_text(json.dumps(dictionary))
+    return written
