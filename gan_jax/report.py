@@ -57,6 +57,16 @@ PANELS: list[tuple[str, dict[str, tuple[str, str]], str]] = [
         {"d/param_norm": ("D", "d"), "g/param_norm": ("G", "g")},
         "Length of each player’s parameter vector. Steady growth means that the effective learning rate falls.",
     ),
+    (
+        "Separation",
+        {"doctor/separation": ("D", "d")},
+        "1 where D tells every real sample from every generated one, 0 where it guesses.",
+    ),
+    ("Overfitting", {"doctor/real_sign": ("D", "d")}, "Mean sign of D’s output for real samples, ADA’s r."),
+    ("Duplicates", {"doctor/duplicates": ("G", "g")}, "Share of samples with a near twin."),
+    ("Spread", {"doctor/spread": ("G", "g")}, "Width of the samples over that of the data: 1 is right."),
+    ("Rank", {"doctor/rank": ("G", "g")}, "In how many ways samples vary, over the same of the data: 1 is right."),
+    ("Rotation", {"doctor/rotation": ("game", "ink")}, "How far the players chase each other around: 1 is all, 0 none."),
 ]
 
 
