@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import hosts
 from gan_jax.errors import InputError, RunError
 from gan_jax.state import TrainState, step_of
 
@@ -38,19 +40,22 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None or hosts.alone():  # it waits for the other hosts
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps that have a finished checkpoint, newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
-    def save(self, state: TrainState) -> None:
-        """Begins to write `state`; returns when it may be donated. Raises RunError where nothing can be written."""
+    def save(self, state: TrainState, shards: TrainState | None = None) -> None:
+        """Begins to write `state`; returns when it may be donated. Of several hosts each writes what it has of `shards`, the
+        same state as it lies on the devices. Raises RunError where nothing can be written."""
         # A copy: on a CPU NumPy would look into the very buffer that the next step overwrites.
         host = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
+        written = host if hosts.alone() else jax.tree.map(jnp.copy, shards)
         arguments = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(host), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
+            state=self._ocp.args.StandardSave(written), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
         )
         step = step_of(host)
         try:
@@ -87,14 +92,16 @@ class Checkpoints:
             except Exception as error:  # Orbax and its storage raise a dozen kinds for a damaged file
                 bad.append((step, str(error).strip().split("\n")[0]))
                 continue
+            hosts.meet()  # before what others may be reading is moved
             for damaged, why in bad:
                 say(f"checkpoint {damaged} does not verify ({why}): using that of step {step}")
-                if self._read_only:
+                if self._read_only or not hosts.is_first():
                     continue
                 aside = self.directory.parent / f"damaged-checkpoint-{damaged}"
                 shutil.rmtree(aside, ignore_errors=True)
                 (self.directory / str(damaged)).rename(aside)
                 say(f"moved it to {aside}")
+            hosts.meet()
             if bad and not self._read_only:
                 self._manager.reload()
             return state
@@ -104,9 +111,9 @@ class Checkpoints:
         return None
 
     def _verified(self, step: int, abstract: TrainState) -> TrainState:
-        arguments = self._ocp.args.Composite(
-            state=self._ocp.args.StandardRestore(abstract), digest=self._ocp.args.JsonRestore()
-        )
+        # To the host, by each host all of it: on how many devices it was saved does not matter.
+        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), abstract)
+        arguments = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(target), digest=self._ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=arguments)
         # Orbax restores arrays of other shapes than asked for, too.
         for asked, got in zip(jax.tree.leaves(abstract), jax.tree.leaves(restored.state), strict=True):

@@ -28,6 +28,8 @@ class Config:
     """digits, ring, grid, spiral, two_moons, stacked:NAME, tfds:NAME, PATH.npz or a folder of images"""
     batch: int = 128
     """real samples in a discriminator step, and fake ones in every step"""
+    stream: Literal["auto", "always", "never"] = "auto"
+    """whether tfds:NAME and folders are read as they are needed; auto is where they would take a quarter of memory"""
 
     model: str = "mlp"
     """a file of gan_jax/models, or path/file.py, with a Generator and a Discriminator"""
@@ -151,15 +153,28 @@ class Config:
     """ends the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
     dispatch: Literal["auto", "scan", "loop"] = "auto"
     """how steps are sent to the device: many in one compiled loop, or one by one; auto is what is fast"""
+    devices: int | None = None
+    """how many devices play, the first ones; null for all"""
+    parallel: Literal["jit", "pmap"] = "jit"
+    """how they play: jit deals out the rows of each batch, pmap runs a replica on each device"""
+    fsdp: bool = False
+    """cuts up large parameters, averages and optimiser states among the devices"""
+    microbatches: int = 1
+    """takes each gradient in so many parts, one after the other, in the memory of one"""
+    remat: bool = False
+    """keeps only what layers put out for the gradient, and computes norms and activations again"""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """type in which networks compute in training; parameters, statistics and losses are float32"""
 
     def __post_init__(self) -> None:
         for field in fields(self):  # a dataclass checks no types by itself, and recipes and JSON may hold anything
             _check_type(field.name, field.type, getattr(self, field.name))
-        for field in ("batch", "z_dim", "pack", "penalty_every", "g_penalty_every", "steps", "d_steps"):
+        for field in ("batch", "z_dim", "pack", "penalty_every", "g_penalty_every", "steps", "d_steps", "microbatches"):
             self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
         for field in ("log_every", "eval_every", "save_every"):
             self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
-        for field in ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window", "d_outputs", "schedule_steps"):
+        sizes = ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window", "d_outputs")
+        for field in (*sizes, "schedule_steps", "devices"):
             self._check(field, getattr(self, field) is None or getattr(self, field) >= 1, "at least 1, or null")
         for field in ("code_classes", "code_dims"):
             self._check(field, getattr(self, field) >= 0, "a whole number of at least 0")
@@ -177,7 +192,9 @@ class Config:
             value = getattr(self, field)
             self._check(field, value is None or 0 <= value <= 1, "between 0 and 1")
         self._check("augment_target", self.augment_target is None or -1 < self.augment_target < 1, "between -1 and 1")
-        self._check("batch", self.batch % self.pack == 0, f"a multiple of pack, which is {self.pack}")
+        whole = self.pack * self.microbatches
+        self._check("batch", self.batch % whole == 0, f"a multiple of pack times microbatches, which is {whole}")
+        self._check("fsdp", not self.fsdp or self.parallel == "jit", "off with parallel pmap")
         self._check("code_classes", self.code_classes != 1, "0, or at least 2: one class tells nothing")
         self._check("eval_samples", self.eval_samples >= 2, "at least 2")
         self._check("validation", 0 <= self.validation < 1, "at least 0 and below 1")

@@ -2,7 +2,7 @@
 
 `vitals` looks at both players in the middle of the game and yields numbers, `doctor/...` in metrics.jsonl. `diagnose` reads the
 lines of a log, whether or not the run has ended or broken, and says which of the ALARMS ring. Thresholds are from planted
-illnesses and healthy runs (tests/test_doctor.py).
+illnesses and healthy runs (tests/test_doctor_cases.py).
 """
 
 import math
@@ -17,7 +17,7 @@ import optax
 
 from gan_jax.state import TrainState
 from gan_jax.types import Array, Batch, Sample
-from gan_jax.update import d_objective, g_objective, generator, pack, view
+from gan_jax.update import d_objective, g_objective, generator, gradient, pack, view
 
 if TYPE_CHECKING:
     from gan_jax.game import Game
@@ -201,9 +201,8 @@ def _field(game: "Game", state: TrainState, batch: Batch, key: Array, players: A
     d_params, g_params = players
     d_key, g_key = jax.random.split(key)
     state = state.replace(d=state.d.replace(params=d_params), g=state.g.replace(params=g_params))
-    d_play = partial(d_objective, game, state, batch, jnp.zeros((), jnp.int32), d_key)
-    g_play = partial(g_objective, game, state, batch, g_key)
-    return jax.grad(d_play, has_aux=True)(d_params)[0], jax.grad(g_play, has_aux=True)(g_params)[0]
+    d_play, g_play = partial(d_objective, count=jnp.zeros((), jnp.int32), key=d_key), partial(g_objective, key=g_key)
+    return gradient("d", d_play, game, state, batch)[0], gradient("g", g_play, game, state, batch)[0]
 
 
 def _rows(x: Sample) -> Array:

@@ -18,6 +18,7 @@ from gan_jax.config import Config
 from gan_jax.data import Data
 from gan_jax.errors import InputError
 from gan_jax.specification import parse_call
+from gan_jax.stop import needs_gap, parse_stop
 from gan_jax.trial import try_pieces, try_step
 from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory
 from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty
@@ -64,6 +65,10 @@ class Game:
     d_steps: int = 1
     pack: int = 1  # samples that D judges at once
     posthoc_ema: bool = False
+    microbatches: int = 1
+    remat: bool = False  # whether norms and activations are computed again where a gradient needs them, not kept
+    compute: str = "float32"  # of networks in training
+    mean: Callable[[Any], Any] = lambda gradients: gradients  # over replicas
     label: jax.ShapeDtypeStruct | None = None  # of one sample: what G is conditioned on
     real_labelled: bool = False  # whether D is told the labels of real samples
     # (key, synthesis, critic, [B, Z]) -> z
@@ -113,6 +118,9 @@ def build(config: Config, data: Data) -> Game:
         d_steps=config.d_steps,
         pack=config.pack,
         posthoc_ema=config.posthoc_ema,
+        microbatches=config.microbatches,
+        remat=config.remat,
+        compute=config.compute,
         z_dim=config.z_dim,
         sample_shape=data.sample_shape,
         label=_label(code, data),
@@ -189,6 +197,9 @@ def _refuse(config: Config, game: Game) -> None:
         raise InputError(f"auxiliary {config.auxiliary} needs labels: {config.data} has none; code_classes makes a latent code")
     if config.loss == "multi_hinge" and config.d_outputs != game.discriminator.num_classes + 1:
         raise InputError(f"multi_hinge needs K + 1 logits a sample: set d_outputs to {game.discriminator.num_classes + 1}")
+    gap = config.duality_gap or (config.stop and needs_gap(parse_stop(config.stop)))
+    if gap and (config.d_outputs or 1) > 1:
+        raise InputError(f"a duality gap needs one logit a sample: set d_outputs to 1, not {config.d_outputs}")
     if config.deceive and parse_call(config.deceive) == ("apa", {}) and _sees_labels(config, game):
         raise InputError(
             f"deceive {config.deceive}: D sees labels, and a replaced sample must have its own: write apa(shift=0)"

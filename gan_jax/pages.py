@@ -16,7 +16,7 @@ import optax
 
 from gan_jax.state import Player, TrainState
 from gan_jax.types import Array, Batch, Critic, Synthesis
-from gan_jax.update import Metrics, Outcome, d_objective, d_step, descend, finish, g_objective, norms, pack, update
+from gan_jax.update import Metrics, Outcome, d_objective, d_step, descend, finish, g_objective, gradient, norms, pack, update
 
 if TYPE_CHECKING:
     from gan_jax.game import Game
@@ -60,7 +60,8 @@ def consensus(game: "Game", state: TrainState, batch: Batch, key: Array, *, weig
         value = 0.5 * (optax.tree.norm(d_gradients, squared=True) + optax.tree.norm(g_gradients, squared=True))
         return value, (d_gradients, d_outcome, g_gradients, g_outcome)
 
-    (d_pull, g_pull), field = jax.grad(half_square, has_aux=True)((state.d.params, state.g.params))
+    pulls, field = jax.grad(half_square, has_aux=True)((state.d.params, state.g.params))
+    d_pull, g_pull = game.mean(pulls)
     d_gradients, d_outcome, g_gradients, g_outcome = field
     d_gradients, g_gradients = (
         jax.tree.map(lambda v, pull: v + weight * pull, gradients, pulls)
@@ -85,16 +86,16 @@ def unrolled(
         state, d_metrics = d_step(game, state, d_batch, state.step * game.d_steps + i, jax.random.fold_in(key, i))
     last, g_key = batches[-1], jax.random.fold_in(key, game.d_steps)
 
-    def objective(params) -> tuple[Array, Outcome]:
+    def objective(game: "Game", state: TrainState, batch: Batch, params) -> tuple[Array, Outcome]:
         ahead = state.replace(g=state.g.replace(params=params))
         for i in range(steps):
-            play = partial(d_objective, game, ahead, last, state.step * game.d_steps, jax.random.fold_in(g_key, i))
-            gradients, _ = jax.grad(play, has_aux=True)(ahead.d.params)
+            play = partial(d_objective, count=state.step * game.d_steps, key=jax.random.fold_in(g_key, i))
+            gradients, _ = gradient("d", play, game, ahead, batch)
             d_params = jax.tree.map(lambda w, gradient: w - lr * gradient, ahead.d.params, gradients)
             ahead = ahead.replace(d=ahead.d.replace(params=d_params))
-        return g_objective(game, state.replace(d=ahead.d), last, g_key, params)
+        return g_objective(game, state.replace(d=ahead.d), batch, params, g_key)
 
-    gradients, outcome = jax.grad(objective, has_aux=True)(state.g.params)
+    gradients, outcome = gradient("g", objective, game, state, last)
     g = descend(game.g_tx, state.g, gradients, outcome)
     return finish(game, state.replace(g=g)), d_metrics | outcome.metrics | norms("g", g, gradients)
 
@@ -161,9 +162,8 @@ def _now(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[Bat
 
 def _field(game: "Game", state: TrainState, batch: Batch, d_key: Array, g_key: Array):
     """Both players' gradients and outcomes at one state."""
-    d_play = partial(d_objective, game, state, batch, state.step, d_key)
-    g_play = partial(g_objective, game, state, batch, g_key)
-    return *jax.grad(d_play, has_aux=True)(state.d.params), *jax.grad(g_play, has_aux=True)(state.g.params)
+    d_play, g_play = partial(d_objective, count=state.step, key=d_key), partial(g_objective, key=g_key)
+    return *gradient("d", d_play, game, state, batch), *gradient("g", g_play, game, state, batch)
 
 
 def _move(game: "Game", state: TrainState, d_gradients, d_outcome: Outcome, g_gradients, g_outcome: Outcome):

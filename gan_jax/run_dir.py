@@ -20,7 +20,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 import gan_jax
-from gan_jax import ema
+from gan_jax import ema, hosts
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, config_json, differences, load_config
 from gan_jax.data import Data, load
@@ -32,19 +32,17 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunDir:
-    """A run's directory, held by this process alone until `close`. Making one checks everything and writes nothing where the
-    directory belongs to another run: raises InputError that says what differs."""
+    """A run's directory, held by this run alone until `close`. Making one checks everything and writes nothing where the
+    directory belongs to another run: raises InputError that says what differs. Of several hosts only the first writes."""
 
     def __init__(self, path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None):
         self.path = path
         environment = check_run_dir(path, config, data, seeds)
+        hosts.meet()  # before the first of them changes what the others check
+        self._writes = hosts.is_first()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(path / "lock", "w")  # held as long as the run lasts
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder, however that dies
-            # First of all and in one piece: a directory without it is taken for somebody else's.
-            write_atomically(path / "config.json", config_json(config).encode())
-            (path / "samples").mkdir(exist_ok=True)
+            if self._writes:
+                self._hold(config)
         except BlockingIOError as error:
             self._lock.close()
             raise InputError(f"another process is training in {path}: wait for it, or choose another --run_dir") from error
@@ -55,36 +53,52 @@ class RunDir:
         self.seconds_before = 0.0
         self._began = time.monotonic()
 
+    def _hold(self, config: Config) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / "lock", "w")  # held as long as the run lasts
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # dies with its holder, however that dies
+        # First of all and in one piece: a directory without it is taken for somebody else's.
+        write_atomically(self.path / "config.json", config_json(config).encode())
+        (self.path / "samples").mkdir(exist_ok=True)
+
     def close(self) -> None:
         """Lets another process have the directory."""
-        self._lock.close()
+        if self._writes:
+            self._lock.close()
 
     def note(self, **facts: Any) -> None:
         """Adds facts to environment.json."""
         self.environment |= facts
-        write_atomically(self.path / "environment.json", (json.dumps(self.environment, indent=2) + "\n").encode())
+        if self._writes:
+            write_atomically(self.path / "environment.json", (json.dumps(self.environment, indent=2) + "\n").encode())
 
     def rewind(self, step: int) -> None:
         """Forgets what was logged after `step`: it is about to happen again, with the same numbers."""
         log = self.path / "metrics.jsonl"
         lines = [line for line in read_log(log) if line["step"] <= step] if log.exists() else []
         self.seconds_before = lines[-1]["seconds"] if lines else 0.0
-        write_atomically(log, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if self._writes:
+            write_atomically(log, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        hosts.meet()  # all go on from the same log
 
     def log(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl, with the seconds of training so far. It survives the process from here on."""
+        if not self._writes:
+            return
         seconds = round(self.seconds_before + time.monotonic() - self._began, 3)
         with open(self.path / "metrics.jsonl", "a") as log:
             log.write(json.dumps(line | {"seconds": seconds}) + "\n")
 
     def show(self, stem: str, files: dict[str, bytes]) -> None:
         """Writes pictures (or sounds, ...) of samples as samples/STEM + suffix."""
-        for suffix, content in files.items():
+        for suffix, content in files.items() if self._writes else ():
             write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
 
     def keep_averages(self, state: TrainState) -> None:
         """Writes the power-function averages of this step as averages/STEP-SIGMA.npz; nothing where there are none."""
         for sigma, average in zip(ema.SIGMAS, state.posthoc, strict=bool(state.posthoc)):
+            if not self._writes:
+                break
             (self.path / "averages").mkdir(exist_ok=True)
             arrays = io.BytesIO()
             np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"))
@@ -184,7 +198,8 @@ def _describe(data: Data) -> dict[str, Any]:
     return {
         "name": data.name,
         "checksum": data.checksum,
-        "train": len(data.train.samples),
+        "train": data.rows,
+        "streamed": data.streamed,
         "held out": len(data.test.samples),
         "sample shape": list(data.sample_shape),
     }
@@ -200,7 +215,7 @@ def load_run(
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
     config = load_config(path / "config.json")
-    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
     environment = path / "environment.json"
     if environment.is_file() and json.loads(environment.read_text()).get("seeds"):

@@ -17,6 +17,7 @@ from gan_jax.config import Config
 from gan_jax.data import Data, feed
 from gan_jax.errors import RunError
 from gan_jax.game import Game
+from gan_jax.parallel import Plan
 from gan_jax.run_dir import RunDir, read_log
 from gan_jax.sample import sampler
 from gan_jax.spectator import Spectator, prepare
@@ -31,9 +32,10 @@ def keys(seed: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     return init_key, train_key, sample_key
 
 
-def feed_of_step(game: Game, feed_at: Callable[[int], np.ndarray], step: int) -> np.ndarray:
-    """Row numbers of the batches of a step's discriminator updates, [d_steps, B]."""
-    return np.stack([feed_at(step * game.d_steps + i) for i in range(game.d_steps)])
+def feed_of_step(game: Game, feed_at: Callable[[int], Any], step: int) -> Any:
+    """The feeds of a step's discriminator updates, [d_steps, B] row numbers or [d_steps, B, ...] samples."""
+    feeds = [feed_at(step * game.d_steps + i) for i in range(game.d_steps)]
+    return jax.tree.map(lambda *steps: np.stack(steps), *feeds)
 
 
 def is_due(config: Config, step: int) -> bool:
@@ -73,8 +75,8 @@ def mean_lines(lines: Lines) -> Lines:
 class OneSeed:
     """A run of one seed, as `play` sees it."""
 
-    def __init__(self, config: Config, game: Game, data: Data, run: RunDir):
-        self.config, self.game, self.data, self._run = config, game, data, run
+    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan):
+        self.config, self.game, self.data, self._run, self.plan = config, game, data, run, plan
         self._init_key, self._train_key, sample_key = keys(config.seed)
         self._spectator = Spectator(config, game, data, run, sample_key, sampler(game))
         self._judges = None
@@ -88,20 +90,22 @@ class OneSeed:
         return init_state(self.game, self._init_key)
 
     def compile(self, dispatch: str) -> tuple[Callable[..., Any], int]:
-        advance, most = parallel.compile_update(self.game, self.data, dispatch)
-        store = jax.device_put(self.data.train)
-        return lambda state, feeds, count: advance(state, store, feeds, count, self._train_key), most
+        advance, most = parallel.compile_update(self.game, self.data, dispatch, self.plan)
+        store = self.plan.replicate(self.data.store)
+        return lambda state, feeds, count: advance(state, store, self.plan.deal(feeds), count, self._train_key), most
 
-    def feed_of_step(self, step: int) -> np.ndarray:
-        """Row numbers of the batches of a step's discriminator updates, [d_steps, B]."""
+    def feed_of_step(self, step: int) -> Any:
+        """The feeds of a step's discriminator updates, [d_steps, B, ...]."""
         return feed_of_step(self.game, self.data.feed_at, step)
 
     def read(self, pending: deque, until: int) -> Lines:
-        """The lines of the steps up to `until`. Raises RunError at the first value not finite."""
+        """The lines of the steps up to `until`. Raises RunError at the first value not finite, having logged what it knows."""
         lines = []
         for step, metrics in unread(pending, until):
             values = {name: float(value) for name, value in metrics.items()}
             if broken := not_finite(values):
+                for line in [*lines, {"step": step, "broken": broken}]:
+                    self._run.log(line)
                 raise RunError(
                     f"training broke at step {step}: {broken}. The last good checkpoint stays as it is; "
                     "lower g_lr or d_lr, or add a penalty, in a new --run_dir"
@@ -123,8 +127,8 @@ class ManySeeds:
     """A run of each of several seeds in one compiled program, as `play` sees them. A seed that breaks is logged as broken and
     counts for nothing from there on; the others go on."""
 
-    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, seeds: Sequence[int]):
-        self.config, self.game, self.data, self._run, self._seeds = config, game, data, run, seeds
+    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, seeds: Sequence[int]):
+        self.config, self.game, self.data, self._run, self.plan, self._seeds = config, game, data, run, plan, seeds
         self._init_keys, self._train_keys, sample_keys = (jnp.stack(role) for role in zip(*map(keys, seeds), strict=True))
         self._feeds = [feed(seed, len(data.train.samples), config.batch) for seed in seeds]
         sample = sampler(game)
@@ -146,9 +150,9 @@ class ManySeeds:
 
     def compile(self, dispatch: str) -> tuple[Callable[..., Any], int]:
         self._broken = {line["seed"] for line in read_log(self._run.path / "metrics.jsonl") if "broken" in line}
-        advance, most = parallel.compile_update(self.game, self.data, dispatch, many=True)
-        store = jax.device_put(self.data.train)
-        return lambda state, feeds, count: advance(state, store, feeds, count, self._train_keys), most
+        advance, most = parallel.compile_update(self.game, self.data, dispatch, self.plan)
+        store = self.plan.replicate(self.data.store)
+        return lambda state, feeds, count: advance(state, store, self.plan.deal(feeds), count, self._train_keys), most
 
     def feed_of_step(self, step: int) -> np.ndarray:
         """[S, d_steps, B]: each seed its own order of the data."""

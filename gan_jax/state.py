@@ -17,6 +17,8 @@ from gan_jax.types import Array, Memory
 if TYPE_CHECKING:
     from gan_jax.game import Game
 
+KEPT = jax.checkpoint_policies.save_only_these_names("layer")
+
 
 @flax.struct.dataclass
 class Player:
@@ -76,9 +78,35 @@ def step_of(state: TrainState) -> int:
     return int(np.ravel(jax.device_get(state.step))[0])
 
 
-def apply(module: nn.Module, variables: Any, x: Any, label: Array | None, train: bool) -> tuple[Any, Any]:
-    """`module(x, label, train)` -> (output, its mutable collections afterwards; unchanged where `train` is False)."""
+def apply(
+    module: nn.Module,
+    variables: Any,
+    x: Any,
+    label: Array | None,
+    train: bool,
+    compute: str = "float32",
+    remat: bool = False,
+) -> tuple[Any, Any]:
+    """`module(x, label, train)` -> (output, its mutable collections afterwards; unchanged where `train` is False).
+
+    In training it computes in the type `compute`, of parameters that stay float32; statistics and outputs are float32. With
+    `remat` only what the layers of `models/layers.py` put out is kept for the gradient; norms and activations are computed
+    again, and all of a network without such layers.
+    """
     stats = {name: value for name, value in variables.items() if name != "params"}
     if not train:
         return module.apply(variables, x, label, train=False), stats
-    return module.apply(variables, x, label, train=True, mutable=list(stats))
+
+    def play(variables: Any, x: Any) -> tuple[Any, Any]:
+        if compute == "float32":
+            return module.apply(variables, x, label, train=True, mutable=list(stats))
+        cast = variables | {"params": as_type(variables.get("params", {}), compute)}
+        output, stats_after = module.apply(cast, as_type(x, compute), label, train=True, mutable=list(stats))
+        return as_type(output, "float32"), stats_after
+
+    return (jax.checkpoint(play, policy=KEPT) if remat else play)(variables, x)
+
+
+def as_type(tree: Any, dtype: str) -> Any:
+    """The tree with its real numbers in `dtype`."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)

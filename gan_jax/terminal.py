@@ -28,12 +28,12 @@ class Interrupt:
 
 
 class Progress:
-    """A live bar on a terminal; plain lines, some twenty in all, where the output is piped."""
+    """A live bar on a terminal; plain lines, some twenty in all, where the output is piped. Nothing unless `shown`."""
 
-    def __init__(self, steps: int):
-        self._steps = steps
+    def __init__(self, steps: int, shown: bool = True):
+        self._steps, self._shown = steps, shown
         self._bar: tqdm | None = None
-        self._live = sys.stderr.isatty()
+        self._live = shown and sys.stderr.isatty()
         self._printed = 0
 
     def __enter__(self) -> "Progress":
@@ -45,7 +45,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A message that must not tear the bar apart."""
-        tqdm.write(text, file=sys.stderr)
+        if self._shown:
+            tqdm.write(text, file=sys.stderr)
 
     def begin(self, step: int) -> None:
         self._first, self._began, self._printed = step, time.monotonic(), step

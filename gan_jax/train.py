@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import parallel
+from gan_jax import hosts, parallel
 from gan_jax.checkpoint import Checkpoints
 from gan_jax.comparison import write_comparison
-from gan_jax.config import Config
+from gan_jax.config import Config, config_json
+from gan_jax.cost import cost, in_words
 from gan_jax.data import load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
@@ -40,16 +41,21 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Seq
     for field in ("posthoc_ema", "stop"):
         if seeds is not None and getattr(config, field):
             raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
-    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream, hosts.share())
+    hosts.check_same("the config, or the data,", config_json(config) + data.checksum)
+    if seeds is not None and data.streamed:
+        raise InputError(f"{config.data} is streamed, for one seed at a time: set --stream never, or train seeds one by one")
     rules = parse_stop(config.stop) if config.stop else ()
     if len(data.sample_shape) == 3 and data.validation is None and selects(rules):
         raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
-    game = build(config, data)
+    game, plan = build(config, data), parallel.plan(config, seeds and len(seeds))
     run = RunDir(run_dir, config, data, seeds)
+    told = (config, game, data, run, plan)
     run.note(parameters=count_parameters(game))
     try:
-        with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, Progress(config.steps) as progress:
-            side = OneSeed(config, game, data, run) if seeds is None else ManySeeds(config, game, data, run, seeds)
+        shown = Progress(config.steps, hosts.is_first())
+        with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
+            side = OneSeed(*told) if seeds is None else ManySeeds(*told, seeds)
             stopped = play(config, side, run, checkpoints, interrupt, progress, rules)
         run.note(status="finished" if stopped is None else f"finished: {stopped}")
     except RunError as error:
@@ -63,6 +69,8 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Seq
 
 
 def _report(run_dir: Path, seeds: Sequence[int] | None) -> Path:
+    if not hosts.is_first():
+        return run_dir / "report.html"
     return write_report(run_dir) if seeds is None else write_comparison([run_dir], run_dir)
 
 
@@ -81,12 +89,15 @@ def play(
     run.rewind(start)
     run.note(status=f"training, from step {start}")
     if "dispatch" not in run.environment:
-        chosen = parallel.choose_dispatch(side.game, side.data) if config.dispatch == "auto" else config.dispatch
+        chosen = config.dispatch
+        if chosen == "auto":  # of data that are streamed, many steps' samples at once could fill the device
+            chosen = "loop" if side.data.streamed else parallel.choose_dispatch(side.game, side.data)
         run.note(dispatch=chosen)
-    if state is None:
-        state = jax.jit(side.initial)()
+    fresh, plan = state is None, side.plan
+    state = plan.initial(side.initial) if fresh else plan.place(state)
+    if fresh:
         run.show("real", side.data.show(side.data.to_float(side.data.test.samples[: side.data.shown])))
-        side.draw(state, final=False)
+        side.draw(plan.gather(state), final=False)
     elif start < config.steps:
         progress.say(f"going on from step {start} of {config.steps} in {run.path}")
     advance, most = side.compile(run.environment["dispatch"])
@@ -97,35 +108,40 @@ def play(
     while step < config.steps and side.alive and met is None:
         ahead = [every - step % every for every in (config.log_every, config.eval_every, config.save_every)]
         count = min(most, config.steps - step, *ahead)
-        feeds = np.stack([side.feed_of_step(step + min(i, count - 1)) for i in range(most)])
+        feeds = [side.feed_of_step(step + i) for i in range(count)]
+        feeds = jax.tree.map(lambda *steps: np.stack(steps), *feeds, *feeds[-1:] * (most - count))
         state, metrics = advance(state, feeds, count)
         pending.append((step, count, metrics))
         step += count
         last = step == config.steps
         evaluates = last or step % config.eval_every == 0
-        stopped_by = interrupt.name  # looked at once: a signal that comes later is for the next round
-        saves = last or step % config.save_every == 0 or stopped_by is not None
-        if not (evaluates or saves or step % config.log_every == 0):
+        due = evaluates or step % config.save_every == 0 or step % config.log_every == 0
+        # Looked at once: a later signal is for the next round. Several hosts ask each other, where they wait anyway.
+        stopped = (due or hosts.alone()) and hosts.any_of(interrupt.name is not None)
+        saves = last or step % config.save_every == 0 or stopped
+        if not (due or saves):
             continue
         # Metrics are read one interval late, so that the device never waits for the host; but before anything is kept.
         lines = side.read(pending, step if evaluates or saves else step - config.log_every)
+        seen = plan.gather(state) if evaluates or saves or not side.alive else None
         if evaluates:
-            side.evaluate(state, lines, progress.say)
+            side.evaluate(seen, lines, progress.say)
         history += lines
         if evaluates:
             met = stop_reason(rules, history)
-            side.draw(state, final=last or met is not None)
+            side.draw(seen, final=last or met is not None)
             _consult(history, told, progress.say)
         for line in lines:
             run.log(line)
         for line in mean_lines(lines):
             progress.show(line)
         if saves or met is not None or not side.alive:
-            run.keep_averages(state)
-            checkpoints.save(state)
-        if stopped_by is not None and not last:
+            run.keep_averages(seen)
+            checkpoints.save(seen, state)
+        if stopped and not last:
             checkpoints.wait()
-            raise RunError(f"stopped by {stopped_by} at step {step}, which is saved; the same command goes on from there")
+            by = interrupt.name or "another process"
+            raise RunError(f"stopped by {by} at step {step}, which is saved; the same command goes on from there")
     checkpoints.wait()
     if met is not None:
         progress.say(f"stopped at step {step}: {met}")
@@ -142,14 +158,17 @@ def _consult(history: list[dict[str, Any]], told: set[str], say: Callable[[str],
 
 def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:
     """What `train` would do, having checked all that it checks; nothing is written."""
-    data = load(config.data, config.seed, config.batch, data_dir, config.validation)
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
     check_run_dir(run_dir, config, data)
     parameters = count_parameters(game)
     lines = [f"{field:16s} {value}" for field, value in asdict(config).items() if value is not None]
-    rows = f"{len(data.train.samples):,} training samples, {len(data.test.samples):,} held out"
+    rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{len(data.test.samples):,} held out'}"
     lines += [f"{'samples':16s} {data.sample_shape}: {rows}"]
     lines += [f"{'parameters':16s} generator {parameters['g']:,}, discriminator {parameters['d']:,}"]
+    plan = parallel.plan(config)
+    if plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
+        lines += in_words(cost(game, data, plan), plan)
     lines += [f"{'run_dir':16s} {run_dir}"]
     return "\n".join(lines)
 

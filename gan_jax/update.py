@@ -7,6 +7,7 @@ was settled in `game.py`. Everything scheduled is traced from `state.step`, so t
 are other pages (`pages.py`), made of the two objectives below.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import ema
+from gan_jax.parts import share
 from gan_jax.state import Player, TrainState, apply
 from gan_jax.types import Array, Batch, Critic, Judgement, Memory, Sample, Synthesis
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from gan_jax.game import Game
 
 Metrics = dict[str, Array]  # float32 scalars
+
+
+# (game, state, batch, params) -> (what a player minimises, Outcome)
+Objective = Callable[..., tuple[Array, "Outcome"]]
 
 
 class Outcome(NamedTuple):
@@ -45,18 +51,42 @@ def update(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[T
 
 def d_step(game: "Game", state: TrainState, batch: Batch, count: Array, key: Array) -> tuple[TrainState, Metrics]:
     """One update of the discriminator, the generator frozen. `count` is the number of its updates before this one."""
-    objective = partial(d_objective, game, state, batch, count, key)
-    gradients, outcome = jax.grad(objective, has_aux=True)(state.d.params)
+    gradients, outcome = gradient("d", partial(d_objective, count=count, key=key), game, state, batch)
     d = descend(game.d_tx, state.d, gradients, outcome)
     return state.replace(d=d, running=outcome.running), outcome.metrics | norms("d", d, gradients)
 
 
 def g_step(game: "Game", state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
     """One update of the generator, the discriminator frozen."""
-    objective = partial(g_objective, game, state, batch, key)
-    gradients, outcome = jax.grad(objective, has_aux=True)(state.g.params)
+    gradients, outcome = gradient("g", partial(g_objective, key=key), game, state, batch)
     g = descend(game.g_tx, state.g, gradients, outcome)
     return state.replace(g=g), outcome.metrics | norms("g", g, gradients)
+
+
+def gradient(player: str, objective: Objective, game: "Game", state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
+    """The gradient of an objective by the params of player "g" or "d", and what else it found out; over all replicas, where
+    there are several. With microbatches it is the mean of theirs, taken one after the other in the memory of one: what comes of
+    the whole batch at once, but for what compares its samples (batch norm, relativistic means)."""
+
+    def of(game: "Game", state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
+        return jax.grad(partial(objective, game, state, batch), has_aux=True)(getattr(state, player).params)
+
+    def add(carry: Any, indexed: tuple[Array, Batch]) -> tuple[Any, Metrics]:
+        total, state = carry
+        gradients, outcome = of(share(game, indexed[0], game.microbatches), state, indexed[1])
+        moved = getattr(state, player).replace(stats=outcome.stats, memory=outcome.memory)
+        state = state.replace(**{player: moved}, running=outcome.running)
+        return (jax.tree.map(jnp.add, total, gradients), state), outcome.metrics
+
+    if game.microbatches == 1:
+        gradients, outcome = of(game, state, batch)
+        return game.mean(gradients), outcome
+    parts = jax.tree.map(lambda x: x.reshape(game.microbatches, -1, *x.shape[1:]), batch)
+    zeros = jax.tree.map(jnp.zeros_like, getattr(state, player).params)
+    (total, state), metrics = jax.lax.scan(add, (zeros, state), (jnp.arange(game.microbatches), parts))
+    moved = getattr(state, player)
+    outcome = Outcome(moved.stats, moved.memory, state.running, jax.tree.map(lambda x: x.mean(axis=0), metrics))
+    return game.mean(jax.tree.map(lambda x: x / game.microbatches, total)), outcome
 
 
 def finish(game: "Game", state: TrainState) -> TrainState:
@@ -70,7 +100,7 @@ def finish(game: "Game", state: TrainState) -> TrainState:
     return state.replace(step=state.step + 1, ema=average, posthoc=posthoc)
 
 
-def d_objective(game: "Game", state: TrainState, batch: Batch, count: Array, key: Array, params) -> tuple[Array, Outcome]:
+def d_objective(game: "Game", state: TrainState, batch: Batch, params, count: Array, key: Array) -> tuple[Array, Outcome]:
     """What the discriminator minimises, as a function of its `params`."""
     z_key, aug_key, pen_key = jax.random.split(key, 3)
     lie_key, label_key = jax.random.split(jax.random.fold_in(key, 1))
@@ -101,7 +131,7 @@ def d_objective(game: "Game", state: TrainState, batch: Batch, count: Array, key
     return total, Outcome(stats, memory, running, metrics)
 
 
-def g_objective(game: "Game", state: TrainState, batch: Batch, key: Array, params) -> tuple[Array, Outcome]:
+def g_objective(game: "Game", state: TrainState, batch: Batch, params, key: Array) -> tuple[Array, Outcome]:
     """What the generator minimises, as a function of its `params`."""
     z_key, aug_key, pen_key = jax.random.split(key, 3)
     _, label_key = jax.random.split(jax.random.fold_in(key, 1))
@@ -129,7 +159,7 @@ def g_objective(game: "Game", state: TrainState, batch: Batch, key: Array, param
 
 def generate(game: "Game", params, stats, z: Array, label: Array | None) -> tuple[Sample, dict]:
     """The generator's samples of the latents z [B, Z] -> (samples [B, ...], its collections afterwards)."""
-    return apply(game.generator, {"params": params, **stats}, z, label, train=True)
+    return apply(game.generator, {"params": params, **stats}, z, label, True, game.compute, game.remat)
 
 
 def generator(game: "Game", g: Player, params, label: Array | None) -> Synthesis:
@@ -144,7 +174,7 @@ def view(game: "Game", state: TrainState, batch: Batch, key: Array):
     def see(params, stats, x: Sample) -> tuple[Judgement, dict]:
         if game.augment is not None:
             x = pack(game.augment(key, unpack(x, game.pack), probability(game, state)), game.pack)
-        judged, stats = apply(game.discriminator, {"params": params, **stats}, x, label, train=True)
+        judged, stats = apply(game.discriminator, {"params": params, **stats}, x, label, True, game.compute, game.remat)
         return Judgement(*judged) if isinstance(judged, tuple) else Judgement(judged, None), stats
 
     return see

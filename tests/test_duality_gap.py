@@ -343,6 +343,9 @@ def test_refuses_what_it_cannot_measure():
     several = replace(GAME, discriminator=Discriminator((2,), width=4, depth=1, outputs=3))
     with pytest.raises(InputError, match=r"one logit a sample, D gives \(128, 3\): set d_outputs to 1"):
         game_duality_gap(several, data, jax.random.key(0))
+    for asked in ({"duality_gap": 10}, {"stop": "duality_gap < 0.1"}):  # and before anything is written
+        with pytest.raises(InputError, match="a duality gap needs one logit a sample: set d_outputs to 1, not 3"):
+            build(Config(data="ring", loss="mmd", d_outputs=3, **asked), data)
     few = replace(data, test=jax.tree.map(lambda x: x[:3], data.test))
     with pytest.raises(InputError, match="needs 4 held-out samples: ring has 3"):
         game_duality_gap(replace(GAME, pack=2), few, jax.random.key(0))

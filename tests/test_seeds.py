@@ -147,10 +147,10 @@ def test_stopped_and_resumed_it_is_the_same_run(fragile, together, tmp_path, mon
     config, _ = fragile
     save = Checkpoints.save
 
-    def die_at_the_end(self, state):
+    def die_at_the_end(self, state, *shards):
         if int(state.step[0]) == config.steps:
             raise Killed
-        save(self, state)
+        save(self, state, *shards)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Checkpoints, "save", die_at_the_end)

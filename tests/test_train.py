@@ -15,6 +15,7 @@ import pytest
 from gan_jax.checkpoint import Checkpoints, digest
 from gan_jax.config import config_json
 from gan_jax.data import load
+from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
 from gan_jax.run_dir import RunDir, load_run
 from gan_jax.train import dry_run, train
@@ -94,8 +95,8 @@ def test_half_a_line_in_the_log_is_forgotten(tiny, whole, tmp_path, monkeypatch)
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Checkpoints, "save", lambda self, state, save=Checkpoints.save: (
-            die() if int(state.step) == 18 else save(self, state)))  # fmt: skip
+        patch.setattr(Checkpoints, "save", lambda self, state, shards, save=Checkpoints.save: (
+            die() if int(state.step) == 18 else save(self, state, shards)))  # fmt: skip
         train(tiny, tmp_path / "run")
     with open(tmp_path / "run" / "metrics.jsonl", "a") as log:
         log.write('{"step": 20, "d/lo')
@@ -152,7 +153,10 @@ def test_training_that_breaks_stops_at_that_step_and_keeps_the_last_good_checkpo
         assert max(checkpoints.steps(), default=0) == step - 1
     assert "g/" in str(error.value) or "d/" in str(error.value)
     assert "training broke" in json.loads((tmp_path / "run" / "environment.json").read_text())["status"]
-    assert all(np.isfinite(list(line.values())).all() for line in log_of(tmp_path / "run"))
+    *lines, last = log_of(tmp_path / "run")
+    assert all(np.isfinite(list(line.values())).all() for line in lines)
+    assert last["step"] == step and " is " in last["broken"]
+    assert [found.name for found in diagnose([*lines, last])] == ["not finite"]
 
 
 def test_a_directory_of_another_config_is_refused_and_untouched(tiny, whole):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from gan_jax.models.conv import convolve, convolve_transpose
 from gan_jax.types import Array
@@ -76,7 +77,7 @@ class Dense(nn.Module):
         y = x @ kernel.astype(x.dtype)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
-        return y
+        return checkpoint_name(y, "layer")
 
 
 class Conv(nn.Module):
@@ -101,7 +102,7 @@ class Conv(nn.Module):
         y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
-        return y
+        return checkpoint_name(y, "layer")
 
 
 def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
