@@ -96,7 +96,7 @@ def test_every_family_is_conditioned(family, g_condition, d_condition, minibatch
     assert logits.shape == ((4,) if outputs == 1 else (4, outputs))
     # What the minibatch layers add is no feature of a sample.
     assert gradients[1]["Dense_2" if family == "mlp" else "Dense_0"]["kernel"].shape[0] == features.shape[1] + {
-        "none": 0, "stddev": 1 if family == "mlp" else 16, "discrimination": 50,
+        "none": 0, "stddev": 16 if family == "dcgan" else 1, "discrimination": 50,
     }[minibatch]  # fmt: skip
 
 
