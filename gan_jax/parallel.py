@@ -52,14 +52,21 @@ class Plan(NamedTuple):
 
     def initial(self, make: Callable[[], Any]) -> Any:
         """A state made where it will lie."""
+        if self.form == "pmap":
+            return self.place(jax.jit(make)())
         return jax.jit(make, out_shardings=self.state(jax.eval_shape(make)) if self._sharded else None)()
 
     def place(self, state: Any) -> Any:
-        """A state from the host, on the devices."""
+        """A state from the host, on the devices; to `pmap` it has a leading axis of replicas."""
+        if self.form == "pmap":
+            each = NamedSharding(self.mesh, PartitionSpec(AXIS))
+            return jax.tree.map(lambda x: _put(np.broadcast_to(x, (self.devices, *np.shape(x))), each), state)
         return jax.tree.map(_put, state, self.state(state)) if self._sharded else jax.device_put(state)
 
     def gather(self, state: Any) -> Any:
         """A state as one device has it, for all that is not training; of several hosts, each has it all."""
+        if self.form == "pmap":
+            return jax.tree.map(lambda x: x[0], jax.device_get(state))
         if not self._sharded:
             return state
         if self.fsdp or self.many:
@@ -210,7 +217,8 @@ def _one_replica(game: Game, data: Data, count: int) -> Step:
 
 
 def _on_replicas(advance: Advance, plan: Plan) -> Advance:
-    replicas = jax.pmap(advance, AXIS, in_axes=(None, None, 0, None, None), out_axes=None, devices=list(plan.mesh.devices.flat))
+    axes = {"in_axes": (0, None, 0, None, None), "out_axes": (0, None)}
+    replicas = jax.pmap(advance, AXIS, devices=list(plan.mesh.devices.flat), donate_argnums=0, **axes)
 
     def dealt(x: np.ndarray) -> np.ndarray:
         """[K, d_steps, B, ...] -> [D, K, d_steps, B / D, ...]"""

@@ -23,6 +23,7 @@ def program(slow: bool) -> None:
     from gan_jax import parallel
     from gan_jax.config import Config
     from gan_jax.data import load
+    from gan_jax.errors import InputError
     from gan_jax.game import build
     from gan_jax.seeds import feed_of_step, keys
     from gan_jax.state import init_state
@@ -53,7 +54,7 @@ def program(slow: bool) -> None:
             advance = advance.lower(*arguments).compile()
             flops = advance.cost_analysis()["flops"]
         state, metrics = advance(*arguments)
-        return jax.device_get((state, {name: x[:3] for name, x in metrics.items()})), state, flops
+        return (plan.gather(state), jax.device_get({name: x[:3] for name, x in metrics.items()})), state, flops
 
     def difference(a, b):
         """The largest, absolute below 1 and relative above: [of parameters, of all]."""
@@ -89,6 +90,11 @@ def program(slow: bool) -> None:
         found["fsdp"] = difference(cut, one)
         kernel = lies.d.params["Dense_1"]["kernel"]
         found["fsdp shape"] = [list(kernel.shape), list(kernel.addressable_shards[0].data.shape)]
+        for name, wrong in (("batch", {"batch": 36}), ("parts", {"batch": 32, "microbatches": 4}), ("count", {"devices": 9})):
+            try:
+                parallel.plan(replace(base, **wrong))
+            except InputError as error:
+                found[f"refusal of {name}"] = str(error)
         found["microbatches"] = difference(play(replace(base, devices=1, microbatches=4))[0], one)
     print(json.dumps(found))
 
@@ -129,6 +135,21 @@ def test_a_state_that_is_cut_up_has_the_same_numbers(found):
 
 def test_microbatches_have_the_gradient_of_the_batch(found):
     assert same(found["microbatches"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("batch", "batch 36 does not divide among 8 devices: take a multiple of 8, or --devices 1 or 2 or 3 or 4 or 6"),
+        ("count", "devices 9: there are 8"),
+    ],
+)
+def test_what_cannot_be_dealt_out_is_refused(found, name, message):
+    assert found[f"refusal of {name}"] == message
+
+
+def test_parts_count_in_what_is_dealt_out(found):
+    assert "refusal of parts" not in found  # 32 = 8 devices x 4 microbatches x 1
 
 
 @pytest.mark.slow
