@@ -221,8 +221,8 @@ def _on_replicas(advance: Advance, plan: Plan) -> Advance:
     replicas = jax.pmap(advance, AXIS, devices=list(plan.mesh.devices.flat), donate_argnums=0, **axes)
 
     def dealt(x: np.ndarray) -> np.ndarray:
-        """[K, d_steps, B, ...] -> [D, K, d_steps, B / D, ...]"""
-        return np.moveaxis(x.reshape(*x.shape[:2], plan.devices, -1, *x.shape[3:]), 2, 0)
+        """[K, d_steps, B, ...] -> [D, K, d_steps, B / D, ...], row by row as `parts.share` has them"""
+        return np.moveaxis(x.reshape(*x.shape[:2], -1, plan.devices, *x.shape[3:]), 3, 0)
 
     def all_advance(state, store, feeds, count, train_key):
         return replicas(state, store, jax.tree.map(dealt, feeds), count, train_key)

@@ -17,12 +17,13 @@ AXIS = "data"  # of the devices: the mesh's, or the replicas'
 
 
 def share(game: "Game", index: Array, count: int) -> "Game":
-    """The game on the `index`-th (traced) of `count` equal parts of a batch. Its latents are those that the whole batch would
-    have for these rows; what else is random (augmentation, codes, where a penalty looks) is drawn anew for each part."""
+    """The game on the `index`-th (traced) of `count` equal parts of a batch, which are dealt out like cards: its rows are
+    `index`, `index + count`, ... Its latents are those that the whole batch would have for these rows; what else is random
+    (augmentation, codes, where a penalty looks) is drawn anew for each part."""
 
     def latent(key: Array, synthesis: Synthesis, critic: Critic, shape: tuple[int, int]) -> Array:
         whole = game.latent(key, synthesis, critic, (count * shape[0], shape[1]))
-        return jax.lax.dynamic_slice_in_dim(whole, index * shape[0], shape[0])
+        return whole.reshape(shape[0], count, shape[1])[:, index]
 
     def own(function: Callable[..., Any] | None, place: int) -> Callable[..., Any] | None:
         """`function` with another key for each part, the argument at `place`."""

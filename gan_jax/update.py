@@ -81,7 +81,8 @@ def gradient(player: str, objective: Objective, game: "Game", state: TrainState,
     if game.microbatches == 1:
         gradients, outcome = of(game, state, batch)
         return game.mean(gradients), outcome
-    parts = jax.tree.map(lambda x: x.reshape(game.microbatches, -1, *x.shape[1:]), batch)
+    # Dealt out like cards: where rows lie on several devices, each has its share of every part.
+    parts = jax.tree.map(lambda x: x.reshape(-1, game.microbatches, *x.shape[1:]).swapaxes(0, 1), batch)
     zeros = jax.tree.map(jnp.zeros_like, getattr(state, player).params)
     (total, state), metrics = jax.lax.scan(add, (zeros, state), (jnp.arange(game.microbatches), parts))
     moved = getattr(state, player)

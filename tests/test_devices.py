@@ -75,9 +75,11 @@ def program(slow: bool) -> None:
         for name, config in (pages | {"average": replace(base, loss="relativistic_average")}).items():
             compare(f"pmap {name}", replace(config, devices=4, parallel="pmap"), parallel="jit")
         compare("average", average)
-        for form in ("jit", "pmap"):
-            parts = replace(base, devices=2, microbatches=4, parallel=form)
-            found[f"microbatches {form}"] = difference(play(parts)[0], one)
+        parts = replace(base, devices=2, microbatches=4)
+        several, _, share = play(parts)
+        found["microbatches"] = difference(several, one)
+        found["microbatches flops"] = share / play(replace(parts, devices=1))[2]
+        found["microbatches pmap"] = difference(play(replace(parts, parallel="pmap"))[0], one)
         seeds = range(4)
         found["seeds"] = difference(play(base, seeds)[0], play(replace(base, devices=1), seeds)[0])
     else:
@@ -155,6 +157,7 @@ def test_parts_count_in_what_is_dealt_out(found):
 @pytest.mark.slow
 def test_what_compares_samples_other_pages_microbatches_and_seeds_on_several_devices():
     more = run("slow")
+    assert more.pop("microbatches flops") < 1.3 / 2
     assert len(more) == 1 + 3 + 1 + 2 + 1
     assert [name for name, apart in more.items() if name != "devices" and not same(apart)] == []
 
