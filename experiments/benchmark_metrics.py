@@ -116,7 +116,7 @@ def case(metric: str, tool: str, n: str, folder: str) -> None:
         version, measured = metadata.version(tool), CASES[metric][tool]()
     except (ImportError, metadata.PackageNotFoundError):
         sys.exit(MISSING)
-    real, fake = (np.load(Path(folder) / f"{side}{n}.npy") for side in ("real", "fake"))
+    real, fake = (np.load(Path(folder) / f"{side}{n}.npy", allow_pickle=False) for side in ("real", "fake"))
     start, cpu_start = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         value = measured(real, fake)

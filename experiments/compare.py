@@ -5,6 +5,9 @@ table and one page: mean and standard error of every metric, samples side by sid
 are taken as they are. The same command again goes on; one more method costs only its own time.
 
     python experiments/compare.py experiments/toy/ring.py --loss hinge,relativistic,path/mine.py:margin --seeds 0:10
+
+With --verify RUN_A RUN_B it only says whether these are bitwise the same run, else where they part first and what of their
+configs and environments differs: exit code 0 where they are the same, 1 where not.
 """
 
 import sys
@@ -13,6 +16,7 @@ from pathlib import Path
 from gan_jax.command import Parser, command
 from gan_jax.compare import methods, seeds_of, split_flags, train_methods
 from gan_jax.errors import InputError
+from gan_jax.methods import load_methods
 
 DEFAULT = Path(__file__).parent / "toy" / "ring.py"
 
@@ -25,13 +29,24 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/compare"), help="where methods and page go (default: %(default)s)"
     )
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
+    parser.add_argument("--verify", nargs=2, type=Path, metavar=("RUN_A", "RUN_B"), help="are they bitwise the same?")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     own, flags = split_flags(sys.argv[1:])
     options = parser.parse_args(own)
+    if options.verify:
+        if options.runs or flags:
+            raise InputError(f"--verify takes two run directories and nothing else, got {(*options.runs, *flags)[0]} too")
+        from gan_jax.verify import verify
+
+        same, words = verify(*options.verify)
+        print(words)
+        sys.exit(0 if same else 1)
     finished = [Path(run) for run in options.runs if Path(run).is_dir()]
     recipes = [run for run in options.runs if not Path(run).is_dir()]
     if finished and flags and not recipes:
-        raise InputError(f"{flags[0]} is for recipes, and only run directories were given")
+        raise InputError(f"--{next(iter(flags))} is for recipes, and only run directories were given")
+    if finished:  # before anything is trained
+        load_methods(finished)
     found = {} if finished and not recipes else methods(recipes, flags, DEFAULT)
     run_dirs = train_methods(found, seeds_of(options.seeds), options.out, options.data_dir)
     # Not earlier: --help and a mistyped flag need not wait for JAX.

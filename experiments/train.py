@@ -1,12 +1,15 @@
 """Train a GAN: `python experiments/train.py [RECIPE.py | RUN_DIR/config.json] [--field value ...]`.
 
-With nothing else it trains experiments/images/digits.py. The same command again resumes.
+With nothing else it trains experiments/images/digits.py. The same command again resumes. With --fork_from RUN_DIR a new run
+begins with the weights of that one, and with its config where no recipe is given.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.command import command
+from gan_jax.command import command, make_deterministic
+from gan_jax.errors import InputError
 from gan_jax.flags import parse
 
 DEFAULT = Path(__file__).parent / "images" / "digits.py"
@@ -15,6 +18,8 @@ DEFAULT = Path(__file__).parent / "images" / "digits.py"
 def add_options(parser):
     parser.add_argument("--run_dir", type=str | None, default=None, help="where the run lives (default: runs/NAME-seedSEED)")
     parser.add_argument("--data_dir", type=str | None, default=None, help="where tfds: data lies (default: $GAN_JAX_DATA)")
+    parser.add_argument("--fork_from", type=str | None, default=None, help="a run whose weights a new run begins with")
+    parser.add_argument("--deterministic", action="store_true", help="the same bits every time on a GPU too, more slowly")
     parser.add_argument("--distributed", action="store_true", help="join the processes on other hosts that run this command")
     parser.add_argument("--coordinator", type=str | None, default=None, help="HOST:PORT of process 0, where no cluster tells")
     parser.add_argument("--processes", type=int | None, default=None, help="how many there are, where no cluster tells")
@@ -23,8 +28,26 @@ def add_options(parser):
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
+def _default(argv: list[str]) -> Path:
+    """The config that flags change where no recipe is given: that of the run to fork from, if there is one. A fork that has
+    begun, in the directory that the command names, has its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("--fork_from", "--run_dir"):
+        parser.add_argument(name, nargs="?", type=Path)
+    given = parser.parse_known_args(argv)[0]
+    if given.fork_from is None:
+        return DEFAULT
+    for run_dir in (given.fork_from, given.run_dir):
+        if run_dir and (run_dir / "config.json").is_file():
+            return run_dir / "config.json"
+    raise InputError(f"--fork_from {given.fork_from} is not a run directory: it has no config.json")
+
+
 def main() -> None:
-    config, options = parse(sys.argv[1:], DEFAULT, __doc__, add_options)
+    config, options = parse(sys.argv[1:], _default(sys.argv[1:]), __doc__, add_options)
+    fork_from = options.fork_from and Path(options.fork_from)
+    if options.deterministic:
+        make_deterministic()
     # Not earlier: --help and a mistyped flag need not wait for JAX.
     from gan_jax import hosts
     from gan_jax.train import dry_run, train
@@ -32,12 +55,12 @@ def main() -> None:
     if options.distributed:
         hosts.join(options.coordinator, options.processes, options.rank)
 
-    run_dir = Path(options.run_dir or f"runs/{config.name}-seed{config.seed}")
+    run_dir = Path(options.run_dir or f"runs/{config.name}-seed{config.seed}{'-fork' if fork_from else ''}")
     with hosts.together():
         if options.dry_run:
-            print(dry_run(config, run_dir, options.data_dir))
+            print(dry_run(config, run_dir, options.data_dir, fork_from))
             return
-        report = train(config, run_dir, options.data_dir)
+        report = train(config, run_dir, options.data_dir, fork_from=fork_from)
     if hosts.is_first():
         print(f"report: {report}")
 

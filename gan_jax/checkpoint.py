@@ -1,5 +1,5 @@
 """Checkpoints by Orbax: asynchronous and atomic; with a digest of our own, because Orbax restores flipped bits and other dtypes
-without a word.
+without a word; and with sums of their files, because some of these decide no array, and still show that the disk is ill.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import numpy as np
 
 from gan_jax import hosts
 from gan_jax.errors import InputError, RunError
+from gan_jax.files import read_sums, sums, write_sums
 from gan_jax.state import TrainState, step_of
 
 KEEP = 3  # newest checkpoints that stay on disk
@@ -31,7 +32,9 @@ class Checkpoints:
         self._ocp = ocp
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # what is wrong with a checkpoint is said below, once
         self.directory = (Path(run_dir) / "checkpoints").resolve()  # Orbax insists on absolute paths
+        self._sums = self.directory.parent / f"{self.directory.name}.sha256"
         self._read_only = read_only
+        self._saving: int | None = None
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else KEEP, cleanup_tmp_directories=not read_only, read_only=read_only
         )
@@ -58,19 +61,36 @@ class Checkpoints:
             state=self._ocp.args.StandardSave(written), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
         )
         step = step_of(host)
+        self.wait()
         try:
+            self._note(step, {})  # there may have been another of this step, which was moved aside
             saved = self._manager.save(step, args=arguments)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
         if not saved:
             raise RunError(f"Orbax did not save step {step} in {self.directory}: newer steps {self.steps()} lie there")
+        self._saving = step
 
     def wait(self) -> None:
         """Until the save under way is on disk. Raises RunError if it failed."""
         try:
             self._manager.wait_until_finished()
+            if self._saving is not None:
+                self._note(self._saving, sums(self.directory / str(self._saving), self._within(self._saving)))
         except Exception as error:
             raise self._failed(error) from error
+        self._saving = None
+
+    def _note(self, step: int, found: dict[str, str]) -> None:
+        """Notes the sums of a step's files. A checkpoint whose process was killed before is verified by its digest alone."""
+        if not hosts.is_first():
+            return
+        others = tuple(self._within(path.name) for path in self.directory.iterdir() if path.name != str(step))
+        known = {name: told for name, told in read_sums(self._sums).items() if name.startswith(others)}
+        write_sums(self._sums, known | found)
+
+    def _within(self, step: int | str) -> str:
+        return f"{self.directory.name}/{step}/"
 
     def _failed(self, error: Exception) -> RunError:
         """A save that failed, on a full disk say, leaves half a checkpoint behind, which would keep the disk full."""
@@ -110,7 +130,20 @@ class Checkpoints:
             raise InputError(f"no checkpoint in {self.directory} can be used: {reasons}. Nothing was changed")
         return None
 
+    def raw(self, step: int) -> tuple[Any, str]:
+        """What lies on disk of `step`, whatever the model: a tree of arrays, and the digest that was saved with it."""
+        arguments = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(), digest=self._ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=arguments)
+        return restored.state, restored.digest["sha256"]
+
     def _verified(self, step: int, abstract: TrainState) -> TrainState:
+        within = self._within(step)
+        told = {name: told for name, told in read_sums(self._sums).items() if name.startswith(within)}
+        found = sums(self.directory / str(step), within) if told else {}
+        for name in sorted(told.keys() | found.keys()):
+            if told.get(name) != found.get(name):
+                what = "is missing" if name not in found else "does not belong there" if name not in told else "is damaged"
+                raise ValueError(f"{name} {what}")
         # To the host, by each host all of it: on how many devices it was saved does not matter.
         target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), abstract)
         arguments = self._ocp.args.Composite(state=self._ocp.args.StandardRestore(target), digest=self._ocp.args.JsonRestore())

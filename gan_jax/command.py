@@ -1,6 +1,7 @@
 """How commands begin and end. Exit code 0 when done, 2 for input that cannot be used, 1 for a run that failed."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         raise InputError(f"{message}; see --help")
+
+
+# The first forbids operations whose sums come in any order, and ends in an error where an operation knows no other way (the
+# gradient of max pooling); the second keeps timings from choosing among algorithms with different last bits.
+DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
+
+
+def make_deterministic() -> None:
+    """Has XLA's GPU programs give the same bits every time, by XLA_FLAGS; before JAX starts. On a CPU they do anyway."""
+    # The last of two equal flags counts.
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC]).strip()
 
 
 def command(main: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.flags import parse
 
-OWN = {"seeds", "out", "data_dir", "debug", "help"}  # flags of compare.py that are no fields of Config
+OWN = {"seeds", "out", "data_dir", "verify", "debug", "help"}  # flags of compare.py that are no fields of Config
 
 
 def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:

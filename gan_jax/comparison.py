@@ -12,9 +12,9 @@ from typing import Any
 
 from gan_jax.comparison_page import cells_of, comparison_page, costs_of, fates, partial, real_score
 from gan_jax.errors import InputError
+from gan_jax.files import write_atomically
 from gan_jax.methods import Group, Method, by_data, load_methods
 from gan_jax.page import explain
-from gan_jax.run_dir import write_atomically
 
 
 def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:

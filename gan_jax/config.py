@@ -251,7 +251,7 @@ def load_config(path: str | Path) -> Config:
     """The Config of a file that holds `config_json`. Raises InputError for unknown fields, wrong types, bad values."""
     try:
         values = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read the config {path}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"the config {path} must be a JSON object of fields")

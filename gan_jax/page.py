@@ -150,7 +150,7 @@ def read_object(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is corrupt: {error}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is corrupt: a JSON object was expected, not {type(value).__name__}")
@@ -172,7 +172,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
                 row = json.loads(line)
                 numbers = {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
                 read.append(row | numbers | {"step": int(row["step"])})
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if position == len(lines):  # no newline yet
                 break
             raise InputError(f"{path}, line {position}, is corrupt: a JSON object with a step was expected") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from gan_jax.curves import Curve
 from gan_jax.doctor import Diagnosis, diagnose
 from gan_jax.errors import InputError
+from gan_jax.files import write_atomically
 from gan_jax.page import (
     BESIDE,
     Rows,
@@ -30,7 +31,6 @@ from gan_jax.page import (
     section,
     text,
 )
-from gan_jax.run_dir import write_atomically
 
 MAX_GRIDS = 20  # grids over time on the page, evenly spread
 

@@ -1,6 +1,7 @@
 """The run directory: may this run use it, what is it made on, and its log that never has a step twice.
 
-config.json  environment.json  metrics.jsonl  checkpoints/  samples/  report.html  lock; averages/ where they are kept
+config.json  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  samples/  report.html  lock;
+averages/ where they are kept
 """
 
 import fcntl
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -25,6 +27,7 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.config import Config, config_json, differences, load_config
 from gan_jax.data import Data, load
 from gan_jax.errors import InputError
+from gan_jax.files import refuse_links, write_atomically
 from gan_jax.game import Game, build
 from gan_jax.state import TrainState, init_state
 
@@ -49,7 +52,11 @@ class RunDir:
         except OSError as error:
             raise InputError(f"cannot write in {path}: {error.strerror}; choose another --run_dir") from error
         told = {} if seeds is None else {"seeds": list(seeds)}
-        self.environment = environment | _environment() | {"data": _describe(data)} | told
+        now = _environment()
+        before = {name: environment[name] for name in now if name in environment and environment[name] != now[name]}
+        if before:  # the run goes on elsewhere: its bits may differ from here on
+            told |= {"earlier": [*environment.get("earlier", []), before]}
+        self.environment = environment | now | {"data": _describe(data)} | told
         self.seconds_before = 0.0
         self._began = time.monotonic()
 
@@ -119,8 +126,11 @@ def posthoc_average(path: Path, state: TrainState, sigma: float) -> Any:
         raise InputError(f"--ema: {error}") from error
 
     def read(file: Path) -> dict[str, Any]:
-        with np.load(file, allow_pickle=False) as stored:
-            return unflatten_dict({name: stored[name] for name in stored.files}, sep="/")
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return unflatten_dict({name: stored[name] for name in stored.files}, sep="/")
+        except (OSError, ValueError, BadZipFile) as error:
+            raise InputError(f"cannot read {file}: {error}") from error
 
     return ema.combine((read(file) for file in kept), weights)
 
@@ -128,19 +138,28 @@ def posthoc_average(path: Path, state: TrainState, sigma: float) -> Any:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl up to the first that is not whole: a process may be killed in the middle of writing one."""
     lines = []
-    for line in path.read_text().splitlines():
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(line, dict) or type(line.get("step")) is not int:
+            break
+        lines.append(line)
     return lines
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that is, at every moment, either the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+def read_environment(path: Path) -> dict[str, Any]:
+    """What environment.json of a run directory says; {} where there is none. Raises InputError where it cannot be read."""
+    try:
+        environment = json.loads((path / "environment.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read {path / 'environment.json'}: {error}") from error
+    if not isinstance(environment, dict):
+        raise InputError(f"cannot read {path / 'environment.json'}: it must hold a JSON object")
+    return environment
 
 
 def check_run_dir(path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None) -> dict[str, Any]:
@@ -149,22 +168,24 @@ def check_run_dir(path: Path, config: Config, data: Data, seeds: Sequence[int] |
         return {}
     if not path.is_dir():
         raise InputError(f"--run_dir {path} is a file; give a directory")
+    refuse_links(path)
     if not (path / "config.json").exists():
         if any(entry.name not in ("lock", ".config.json.tmp") for entry in path.iterdir()):  # what a kill may leave
             raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
         return {}
     changes = differences(load_config(path / "config.json"), config)
     if changes:
-        raise InputError(f"{path} holds a run of another config ({'; '.join(changes)}); choose another --run_dir")
-    try:
-        environment = json.loads((path / "environment.json").read_text())
-    except FileNotFoundError:
+        raise InputError(
+            f"{path} holds a run of another config ({'; '.join(changes)}); choose another --run_dir, or --fork_from {path} "
+            "to begin a new run with its weights"
+        )
+    environment = read_environment(path)
+    if not environment:
         return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path / 'environment.json'}: {error}") from error
     if environment.get("seeds") != (None if seeds is None else list(seeds)):
         raise InputError(f"{path} holds a run of the seeds {environment.get('seeds', config.seed)}; choose another --run_dir")
-    before = environment.get("data", {}).get("checksum", data.checksum)
+    before = environment.get("data", {})
+    before = str(before.get("checksum", data.checksum) if isinstance(before, dict) else before)
     if before != data.checksum:
         raise InputError(
             f"the data {data.name} is not what {path} was begun on (sha256 {before[:12]}, now {data.checksum[:12]})"
@@ -181,6 +202,7 @@ def _environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "devices": [device.device_kind for device in jax.devices()],
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
 
 
@@ -214,11 +236,11 @@ def load_run(
     Raises InputError where there is no run, or no checkpoint that verifies."""
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
+    refuse_links(path)
     config = load_config(path / "config.json")
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
-    environment = path / "environment.json"
-    if environment.is_file() and json.loads(environment.read_text()).get("seeds"):
+    if read_environment(path).get("seeds"):
         raise InputError(f"{path} holds several seeds: compare.py shows them; train one seed to sample or evaluate it")
     with Checkpoints(path, read_only=True) as checkpoints:
         state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)

@@ -13,8 +13,9 @@ import numpy as np
 
 from gan_jax.data import Data
 from gan_jax.errors import InputError
+from gan_jax.files import write_atomically
 from gan_jax.game import Game
-from gan_jax.run_dir import load_run, posthoc_average, write_atomically
+from gan_jax.run_dir import load_run, posthoc_average
 from gan_jax.state import apply, init_state
 from gan_jax.types import Array, Batch
 

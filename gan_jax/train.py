@@ -4,6 +4,7 @@ With run_dir, checkpoint, spectator, report and data this is the only code that 
 """
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,25 +20,35 @@ from gan_jax.checkpoint import Checkpoints
 from gan_jax.comparison import write_comparison
 from gan_jax.config import Config, config_json
 from gan_jax.cost import cost, in_words
-from gan_jax.data import load
+from gan_jax.data import Data, load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
+from gan_jax.fork import Fork, find_fork
 from gan_jax.game import Game, build
 from gan_jax.report import write_report
 from gan_jax.run_dir import RunDir, check_run_dir, read_log
 from gan_jax.seeds import ManySeeds, OneSeed, mean_lines
-from gan_jax.state import init_state, step_of
+from gan_jax.state import TrainState, init_state, step_of
 from gan_jax.stop import Rule, parse_stop, selects, stop_reason
 from gan_jax.terminal import Interrupt, Progress
 
 
-def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Sequence[int] | None = None) -> Path:
+def train(
+    config: Config,
+    run_dir: Path,
+    data_dir: str | None = None,
+    seeds: Sequence[int] | None = None,
+    fork_from: Path | None = None,
+) -> Path:
     """Trains to `config.steps`, going on from the run directory's newest good checkpoint; returns the path of the report.
-    Given `seeds`, trains a run of each in one compiled program; the report then compares them.
+    Given `seeds`, trains a run of each in one compiled program; the report then compares them. Given the directory `fork_from`
+    of another run, a run that has not begun does so with that one's weights (gan_jax/fork.py).
 
     Raises InputError before anything is written where the run cannot start, RunError where it broke or was stopped."""
     if seeds is not None and (not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds)):
         raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
+    if seeds is not None and fork_from is not None:
+        raise InputError("--fork_from is for one seed: leave it off, or train seeds one by one")
     for field in ("posthoc_ema", "stop"):
         if seeds is not None and getattr(config, field):
             raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
@@ -49,20 +60,23 @@ def train(config: Config, run_dir: Path, data_dir: str | None = None, seeds: Seq
     if len(data.sample_shape) == 3 and data.validation is None and selects(rules):
         raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
     game, plan = build(config, data), parallel.plan(config, seeds and len(seeds))
+    fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     run = RunDir(run_dir, config, data, seeds)
     told = (config, game, data, run, plan)
-    run.note(parameters=count_parameters(game))
+    run.note(parameters=count_parameters(game), **({} if fork is None else {"forked_from": fork.told}))
     try:
         shown = Progress(config.steps, hosts.is_first())
         with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
             side = OneSeed(*told) if seeds is None else ManySeeds(*told, seeds)
-            stopped = play(config, side, run, checkpoints, interrupt, progress, rules)
+            stopped = play(config, side, run, checkpoints, interrupt, progress, rules, fork)
         run.note(status="finished" if stopped is None else f"finished: {stopped}")
     except RunError as error:
-        with suppress(OSError):  # a full disk must not hide what happened
+        with suppress(OSError, InputError):  # a full disk must not hide what happened
             run.note(status=str(error))
             _report(run_dir, seeds)
         raise
+    except OSError as error:
+        raise RunError(f"training stopped: {error}; the same command goes on from the newest checkpoint") from error
     finally:
         run.close()
     return _report(run_dir, seeds)
@@ -82,6 +96,7 @@ def play(
     interrupt: Interrupt,
     progress: Progress,
     rules: Sequence[Rule],
+    fork: Fork | None = None,
 ) -> str | None:
     """From the newest checkpoint, or from the start, to `config.steps`, or until one of the rules is met: says by which."""
     state = checkpoints.restore(jax.eval_shape(side.initial), progress.say)
@@ -93,13 +108,13 @@ def play(
         if chosen == "auto":  # of data that are streamed, many steps' samples at once could fill the device
             chosen = "loop" if side.data.streamed else parallel.choose_dispatch(side.game, side.data)
         run.note(dispatch=chosen)
-    fresh, plan = state is None, side.plan
-    state = plan.initial(side.initial) if fresh else plan.place(state)
-    if fresh:
-        run.show("real", side.data.show(side.data.to_float(side.data.test.samples[: side.data.shown])))
-        side.draw(plan.gather(state), final=False)
-    elif start < config.steps:
-        progress.say(f"going on from step {start} of {config.steps} in {run.path}")
+    plan = side.plan
+    if state is None:
+        state = _begin(side, run, checkpoints, progress, fork)
+    else:
+        state = plan.place(state)
+        if start < config.steps:
+            progress.say(f"going on from step {start} of {config.steps} in {run.path}")
     advance, most = side.compile(run.environment["dispatch"])
     pending: deque[tuple[int, int, dict[str, Any]]] = deque()  # dispatched, not read yet: (first step, steps, metrics)
     step, history = start, read_log(run.path / "metrics.jsonl")
@@ -148,6 +163,24 @@ def play(
     return met
 
 
+def _begin(
+    side: OneSeed | ManySeeds, run: RunDir, checkpoints: Checkpoints, progress: Progress, fork: Fork | None
+) -> TrainState:
+    """The state before the first step, of which pictures are kept; of a fork a checkpoint too."""
+    plan = side.plan
+    state = plan.initial(side.initial)
+    if fork is not None:
+        state = plan.place(fork.begin(side.game, plan.gather(state)))
+        progress.say(f"begins with the weights of {fork.told['run_dir']} at step {fork.told['step']}")
+    run.show("real", side.data.show(side.data.to_float(side.data.test.samples[: side.data.shown])))
+    seen = plan.gather(state)
+    side.draw(seen, final=False)
+    if fork is not None:  # from here on it needs the other run no more
+        checkpoints.save(seen, state)
+        checkpoints.wait()
+    return state
+
+
 def _consult(history: list[dict[str, Any]], told: set[str], say: Callable[[str], None]) -> None:
     """Says which of the doctor's alarms ring now, each once; those of several seeds are for `compare.py` to tell apart."""
     for found in diagnose(history) if "seed" not in history[-1] else ():
@@ -156,11 +189,16 @@ def _consult(history: list[dict[str, Any]], told: set[str], say: Callable[[str],
             told.add(found.name)
 
 
-def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:
+def _fork(asked: Path | None, run_dir: Path, config: Config, data: Data, game: Game, data_dir: str | None) -> Fork | None:
+    environment = check_run_dir(run_dir, config, data)
+    return find_fork(asked, run_dir, environment, game, lambda text: print(text, file=sys.stderr), data_dir)
+
+
+def dry_run(config: Config, run_dir: Path, data_dir: str | None = None, fork_from: Path | None = None) -> str:
     """What `train` would do, having checked all that it checks; nothing is written."""
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
-    check_run_dir(run_dir, config, data)
+    fork = _fork(fork_from, run_dir, config, data, game, data_dir)
     parameters = count_parameters(game)
     lines = [f"{field:16s} {value}" for field, value in asdict(config).items() if value is not None]
     rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{len(data.test.samples):,} held out'}"
@@ -169,6 +207,8 @@ def dry_run(config: Config, run_dir: Path, data_dir: str | None = None) -> str:
     plan = parallel.plan(config)
     if plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
         lines += in_words(cost(game, data, plan), plan)
+    if fork is not None:
+        lines += [f"{'forked from':16s} {fork.told['run_dir']}, step {fork.told['step']}"]
     lines += [f"{'run_dir':16s} {run_dir}"]
     return "\n".join(lines)
 

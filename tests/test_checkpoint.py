@@ -1,5 +1,9 @@
 """Checkpoints: what is restored is what was saved, bit for bit, or it is not restored at all."""
 
+import hashlib
+import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import jax
@@ -10,6 +14,7 @@ from gan_jax import parallel
 from gan_jax.checkpoint import KEEP, Checkpoints, digest
 from gan_jax.data import load
 from gan_jax.errors import InputError, RunError
+from gan_jax.files import read_sums
 from gan_jax.game import build
 from gan_jax.state import init_state
 
@@ -108,6 +113,96 @@ def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(saved
         checkpoints.save(at(state, 3))
         checkpoints.wait()
     assert digest(restore(saved, abstract)[0]) == digest(at(state, 3))
+
+
+def damaged(random, step):
+    """Does one random harm to a random file of a checkpoint."""
+    files = sorted(path for path in step.rglob("*") if path.is_file())
+    victim = files[random.integers(len(files))]
+    content = bytearray(victim.read_bytes())
+    match random.choice(["flip", "truncate", "delete", "replace", "add"]):
+        case "flip":
+            content[random.integers(len(content))] ^= 1 << random.integers(8)
+            victim.write_bytes(content)
+        case "truncate":
+            victim.write_bytes(content[: random.integers(len(content))])
+        case "delete":
+            victim.unlink()
+        case "replace":
+            victim.write_bytes(random.bytes(random.integers(1, 300)))
+        case "add":
+            (victim.parent / "thesis.txt").write_text("not of a checkpoint")
+
+
+@pytest.mark.parametrize("cases", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_whatever_happens_to_a_file_of_the_newest_checkpoint_is_noticed(saved, state, abstract, tmp_path_factory, cases):
+    random, want = np.random.default_rng(cases), digest(at(state, 2))
+    for _ in range(cases):
+        copy = tmp_path_factory.mktemp("damaged") / "run"
+        shutil.copytree(saved, copy)
+        damaged(random, copy / "checkpoints" / "3")
+        restored, said = restore(copy, abstract)
+        assert digest(restored) == want
+        assert "checkpoint 3 does not verify" in said[0]
+
+
+def test_what_the_sums_do_not_tell_the_digest_does(saved, state, abstract):
+    """Checkpoints of a process that was killed before it noted their sums, and those of a file that was damaged itself."""
+    for text in ("", "\0" * 99, "no sum at all\n"):
+        (saved / "checkpoints.sha256").write_text(text)
+        assert digest(restore(saved, abstract)[0]) == digest(at(state, 3))
+    (saved / "checkpoints.sha256").unlink()
+    victim = saved / "checkpoints" / "3" / "digest" / "metadata"
+    told = json.loads(victim.read_text())["sha256"]
+    victim.write_text(json.dumps({"sha256": told[::-1]}))
+    restored, said = restore(saved, abstract)
+    assert digest(restored) == digest(at(state, 2)) and "not those that were saved" in said[0]
+
+
+def test_a_step_saved_again_after_damage_does_not_answer_for_the_one_before(saved, state, abstract, monkeypatch):
+    damaged(np.random.default_rng(0), saved / "checkpoints" / "3")
+    restore(saved, abstract)
+    with Checkpoints(saved) as checkpoints:
+        checkpoints.save(at(state, 3))  # and killed before its sums are noted
+    assert digest(restore(saved, abstract)[0]) == digest(at(state, 3))
+
+
+def test_the_sums_are_those_of_sha256sum(saved):
+    for line in (saved / "checkpoints.sha256").read_text().splitlines():
+        told, name = line.split("  ")
+        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == told
+    assert {name.split("/")[1] for name in read_sums(saved / "checkpoints.sha256")} == {"1", "2", "3"}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 300 kB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+# tensorstore's writes under way tell an event loop that Orbax has closed by then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_leaves_the_older_checkpoints_as_they_were(small_disk, state, abstract):
+    with pytest.raises(RunError, match="the older ones are as they were"), Checkpoints(small_disk) as checkpoints:
+        for step in range(1, 4):
+            checkpoints.save(at(state, step))
+            checkpoints.wait()
+            if step == 2:
+                free = shutil.disk_usage(small_disk).free
+                (small_disk / "something.big").write_bytes(bytes(free - 8192))
+    assert not list((small_disk / "checkpoints").glob("*tmp*")), "half a checkpoint would keep the disk full"
+    assert digest(restore(small_disk, abstract, read_only=True)[0]) == digest(at(state, 2))
+    (small_disk / "something.big").unlink()
+    with Checkpoints(small_disk) as checkpoints:
+        checkpoints.save(at(state, 3))
+        checkpoints.wait()
+    assert digest(restore(small_disk, abstract)[0]) == digest(at(state, 3))
 
 
 def test_none_left_is_refused_and_nothing_touched(saved, abstract):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax.metrics.jackknife import standard_error
+from gan_jax.metrics.jackknife import standard_error, with_errors
 
 
 def test_of_the_mean_it_is_exact_when_groups_are_single_samples():
@@ -73,3 +73,11 @@ def test_ten_groups_know_the_error_of_a_ratio():
 def test_arrays_of_several_lengths_and_impossible_groups_are_errors(samples, groups):
     with pytest.raises(ValueError, match="groups"):
         standard_error(np.mean, samples, groups)
+
+
+def test_few_samples_tell_no_errors():
+    def mean(x):
+        return {"mean": float(x.mean())}
+
+    assert with_errors(mean, (np.arange(7.0),)) == {"mean": 3.0}
+    assert with_errors(mean, (np.arange(20.0),)).keys() == {"mean", "mean_error"}

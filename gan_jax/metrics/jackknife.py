@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+LEAST = 20  # samples, two in each of ten groups
+
 
 def standard_error(statistic: Callable[..., Any], samples: tuple[ArrayLike, ...], groups: int = 10, seed: int = 0) -> Any:
     """The delete-a-group jackknife's standard error of `statistic(*samples)`, a float or a dict of floats: of the same form.
@@ -37,7 +39,9 @@ def standard_error(statistic: Callable[..., Any], samples: tuple[ArrayLike, ...]
 
 def with_errors(statistic: Callable[..., dict[str, float]], samples: tuple[ArrayLike, ...]) -> dict[str, float]:
     """The values of `statistic(*samples)`, and of each that a jackknife is right for its error as NAME_error: not of counts of
-    modes, nor of the smallest and the largest share of a class."""
+    modes, nor of the smallest and the largest share of a class. Fewer than `LEAST` samples tell no errors."""
+    if len(samples[0]) < LEAST:
+        return statistic(*samples)
     errors = standard_error(statistic, samples)
     known = {f"{name}_error": error for name, error in errors.items() if name not in ("modes", "class_min", "class_max")}
     return statistic(*samples) | known
