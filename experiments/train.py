@@ -1,7 +1,8 @@
 """Train a GAN: `python experiments/train.py [RECIPE.py | RUN_DIR/config.json] [--field value ...]`.
 
 With nothing else it trains experiments/images/digits.py. The same command again resumes. With --fork_from RUN_DIR a new run
-begins with the weights of that one, and with its config where no recipe is given.
+begins with the weights of that one, and with its config where no recipe is given. With --seeds 0:8 it trains eight runs in one
+compiled program, each that of its seed, and the report compares them.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from gan_jax.command import command, make_deterministic
+from gan_jax.compare import seeds_of
 from gan_jax.errors import InputError
 from gan_jax.flags import parse
 
@@ -18,6 +20,7 @@ DEFAULT = Path(__file__).parent / "images" / "digits.py"
 def add_options(parser):
     parser.add_argument("--run_dir", type=str | None, default=None, help="where the run lives (default: runs/NAME-seedSEED)")
     parser.add_argument("--data_dir", type=str | None, default=None, help="where tfds: data lies (default: $GAN_JAX_DATA)")
+    parser.add_argument("--seeds", type=str | None, default=None, help="FIRST:END, or some between commas: all in one program")
     parser.add_argument("--fork_from", type=str | None, default=None, help="a run whose weights a new run begins with")
     parser.add_argument("--deterministic", action="store_true", help="the same bits every time on a GPU too, more slowly")
     parser.add_argument("--distributed", action="store_true", help="join the processes on other hosts that run this command")
@@ -55,12 +58,16 @@ def main() -> None:
     if options.distributed:
         hosts.join(options.coordinator, options.processes, options.rank)
 
-    run_dir = Path(options.run_dir or f"runs/{config.name}-seed{config.seed}{'-fork' if fork_from else ''}")
+    seeds = None if options.seeds is None else seeds_of(options.seeds)
+    which = f"seed{config.seed}"
+    if seeds is not None:
+        which = f"seeds{seeds[0]}-{seeds[-1]}" if ":" in options.seeds else f"seeds{','.join(map(str, seeds))}"
+    run_dir = Path(options.run_dir or f"runs/{config.name}-{which}{'-fork' if fork_from else ''}")
     with hosts.together():
         if options.dry_run:
-            print(dry_run(config, run_dir, options.data_dir, fork_from))
+            print(dry_run(config, run_dir, options.data_dir, seeds, fork_from))
             return
-        report = train(config, run_dir, options.data_dir, fork_from=fork_from)
+        report = train(config, run_dir, options.data_dir, seeds, fork_from)
     if hosts.is_first():
         print(f"report: {report}")
 

@@ -45,13 +45,7 @@ def train(
     of another run, a run that has not begun does so with that one's weights (gan_jax/fork.py).
 
     Raises InputError before anything is written where the run cannot start, RunError where it broke or was stopped."""
-    if seeds is not None and (not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds)):
-        raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
-    if seeds is not None and fork_from is not None:
-        raise InputError("--fork_from is for one seed: leave it off, or train seeds one by one")
-    for field in ("posthoc_ema", "stop"):
-        if seeds is not None and getattr(config, field):
-            raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
+    _check_seeds(config, seeds, fork_from)
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream, hosts.share())
     hosts.check_same("the config, or the data,", config_json(config) + data.checksum)
     if seeds is not None and data.streamed:
@@ -80,6 +74,18 @@ def train(
     finally:
         run.close()
     return _report(run_dir, seeds)
+
+
+def _check_seeds(config: Config, seeds: Sequence[int] | None, fork_from: Path | None) -> None:
+    if seeds is None:
+        return
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
+    if fork_from is not None:
+        raise InputError("--fork_from is for one seed: leave it off, or train seeds one by one")
+    for field in ("posthoc_ema", "stop"):
+        if getattr(config, field):
+            raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
 
 
 def _report(run_dir: Path, seeds: Sequence[int] | None) -> Path:
@@ -194,18 +200,28 @@ def _fork(asked: Path | None, run_dir: Path, config: Config, data: Data, game: G
     return find_fork(asked, run_dir, environment, game, lambda text: print(text, file=sys.stderr), data_dir)
 
 
-def dry_run(config: Config, run_dir: Path, data_dir: str | None = None, fork_from: Path | None = None) -> str:
+def dry_run(
+    config: Config,
+    run_dir: Path,
+    data_dir: str | None = None,
+    seeds: Sequence[int] | None = None,
+    fork_from: Path | None = None,
+) -> str:
     """What `train` would do, having checked all that it checks; nothing is written."""
+    _check_seeds(config, seeds, fork_from)
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
-    fork = _fork(fork_from, run_dir, config, data, game, data_dir)
+    check_run_dir(run_dir, config, data, seeds)
+    fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     parameters = count_parameters(game)
     lines = [f"{field:16s} {value}" for field, value in asdict(config).items() if value is not None]
     rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{len(data.test.samples):,} held out'}"
     lines += [f"{'samples':16s} {data.sample_shape}: {rows}"]
     lines += [f"{'parameters':16s} generator {parameters['g']:,}, discriminator {parameters['d']:,}"]
-    plan = parallel.plan(config)
-    if plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
+    plan = parallel.plan(config, seeds and len(seeds))
+    if seeds is not None:
+        lines += [f"{'seeds':16s} {', '.join(map(str, seeds))}, on {plan.devices} of the devices"]
+    elif plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
         lines += in_words(cost(game, data, plan), plan)
     if fork is not None:
         lines += [f"{'forked from':16s} {fork.told['run_dir']}, step {fork.told['step']}"]

@@ -4,14 +4,17 @@ without the rest.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gan_jax.checkpoint import Checkpoints
+from gan_jax.config import load_file
 from gan_jax.errors import InputError
-from gan_jax.train import train
+from gan_jax.train import dry_run, train
 
+ROOT = Path(__file__).parent.parent
 SEEDS = [0, 1, 2]
 STEPS = list(range(1, 13))
 # One program for many adds up in another order: ten times the largest difference measured, 1.2e-7, and 1.7e-7 of the value.
@@ -168,3 +171,22 @@ def test_other_seeds_in_the_same_directory_are_refused(fragile, together, seeds)
     with pytest.raises(InputError, match=r"^\S+ holds a run of the seeds \[0, 1, 2\]; choose another --run_dir$"):
         train(fragile[0], together, seeds=seeds)
     assert {path: path.stat().st_mtime_ns for path in together.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("text", "seeds", "name"), [("3:6", [3, 4, 5], "seeds3-5"), ("0,7", [0, 7], "seeds0,7")])
+def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
+    command = load_file(ROOT / "experiments" / "train.py")
+    calls = []
+    monkeypatch.setattr("gan_jax.train.train", lambda *arguments: calls.append(arguments) or "page.html")
+    monkeypatch.setattr("sys.argv", ["train.py", "experiments/toy/ring.py", "--seeds", text])
+    monkeypatch.chdir(ROOT)
+    command.main()
+    config, run_dir, _, given, _ = calls[0]
+    assert (config.name, run_dir, given) == ("ring", Path(f"runs/ring-{name}"), seeds)
+    assert capsys.readouterr().out == "report: page.html\n"
+
+
+def test_a_dry_run_of_seeds(config, tmp_path):
+    assert "seeds            0, 1, 2, on 1 of the devices" in dry_run(config, tmp_path / "run", seeds=SEEDS)
+    with pytest.raises(InputError, match="seeds must be different"):
+        dry_run(config, tmp_path / "run", seeds=[1, 1])
