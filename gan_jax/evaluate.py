@@ -57,12 +57,13 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
     fakes, reals = (load(name, 0, 1, data_dir) for name in (fake, real))
     if fakes.sample_shape != reals.sample_shape:
         raise InputError(f"samples of {fake} are {fakes.sample_shape}, those of {real} {reals.sample_shape}: they must agree")
-    samples = fakes.to_float(np.concatenate([fakes.train.samples, fakes.test.samples]))
+    both = jax.tree.map(lambda *splits: np.concatenate(splits), fakes.train.samples, fakes.test.samples)
+    samples, count = fakes.to_float(both), fakes.train.count + fakes.test.count
     label = None
     if fakes.train.labels is not None and fakes.train.labels.ndim == 1 and fakes.num_classes == reals.num_classes:
         label = np.concatenate([fakes.train.labels, fakes.test.labels])
-    measure = _prepare(reals, replace(protocol, cap=max(protocol.cap, len(samples))))
-    return _result(f"{fake}, {len(samples)} samples", measure, samples, label, count=len(samples))
+    measure = _prepare(reals, replace(protocol, cap=max(protocol.cap, count)))
+    return _result(f"{fake}, {count} samples", measure, samples, label, count=count)
 
 
 def consult(path: Path) -> str:

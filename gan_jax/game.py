@@ -20,8 +20,8 @@ from gan_jax.errors import InputError
 from gan_jax.specification import parse_call
 from gan_jax.stop import needs_gap, parse_stop
 from gan_jax.trial import try_pieces, try_step
-from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory
-from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty
+from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory, Shape
+from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty, packed_shape
 
 Schedule = Callable[[Array], Array]  # step -> value, traced
 
@@ -50,7 +50,7 @@ class Game:
     augment_p: Schedule  # where it does not adapt
     ema_decay: Schedule
     z_dim: int
-    sample_shape: tuple[int, ...]
+    sample_shape: Shape
     update: Callable[..., Any] = update.update  # (game, state, batch, key) -> (state, metrics)
     auxiliary: Head | None = None
     auxiliary_weight: float = 1.0
@@ -77,9 +77,9 @@ class Game:
     fake_label: Callable[[Array, Batch], Array | None] = lambda key, batch: batch.label
 
     @property
-    def packed_shape(self) -> tuple[int, ...]:
-        """Of what D judges: samples side by side in the last axis."""
-        return (*self.sample_shape[:-1], self.sample_shape[-1] * self.pack)
+    def packed_shape(self) -> Shape:
+        """Of what D judges."""
+        return packed_shape(self.sample_shape, self.pack)
 
 
 def build(config: Config, data: Data) -> Game:

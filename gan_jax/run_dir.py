@@ -222,8 +222,8 @@ def _describe(data: Data) -> dict[str, Any]:
         "checksum": data.checksum,
         "train": data.rows,
         "streamed": data.streamed,
-        "held out": len(data.test.samples),
-        "sample shape": list(data.sample_shape),
+        "held out": data.test.count,
+        "sample shape": data.sample_shape,
     }
 
 

@@ -130,7 +130,7 @@ class ManySeeds:
     def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, seeds: Sequence[int]):
         self.config, self.game, self.data, self._run, self.plan, self._seeds = config, game, data, run, plan, seeds
         self._init_keys, self._train_keys, sample_keys = (jnp.stack(role) for role in zip(*map(keys, seeds), strict=True))
-        self._feeds = [feed(seed, len(data.train.samples), config.batch) for seed in seeds]
+        self._feeds = [feed(seed, data.train.count, config.batch) for seed in seeds]
         sample = sampler(game)
         self._spectators = [
             Spectator(config, game, data, run, key, sample, f"-seed{seed}")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import ada
-from gan_jax.types import Array, Memory
+from gan_jax.types import Array, Memory, map_shapes
 
 if TYPE_CHECKING:
     from gan_jax.game import Game
@@ -46,7 +46,7 @@ def init_state(game: "Game", key: Array) -> TrainState:
     """The state before the first step. Call it under `jit`: op by op it is hundreds of small compilations."""
     g_key, d_key = jax.random.split(key)
     label = None if game.label is None else jnp.zeros((2, *game.label.shape), game.label.dtype)
-    z, x = jnp.zeros((2, game.z_dim)), jnp.zeros((2, *game.packed_shape))
+    z, x = jnp.zeros((2, game.z_dim)), map_shapes(lambda s: jnp.zeros((2, *s)), game.packed_shape)
     g_variables = game.generator.init(g_key, z, label, train=True)
     d_label = label if game.real_labelled else None
     judged, d_variables = game.discriminator.init_with_output(d_key, x, d_label, train=True)

@@ -178,7 +178,7 @@ def _begin(
     if fork is not None:
         state = plan.place(fork.begin(side.game, plan.gather(state)))
         progress.say(f"begins with the weights of {fork.told['run_dir']} at step {fork.told['step']}")
-    run.show("real", side.data.show(side.data.to_float(side.data.test.samples[: side.data.shown])))
+    run.show("real", side.data.show(side.data.to_float(side.data.test.take(slice(side.data.shown)).samples)))
     seen = plan.gather(state)
     side.draw(seen, final=False)
     if fork is not None:  # from here on it needs the other run no more
@@ -215,7 +215,7 @@ def dry_run(
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     parameters = count_parameters(game)
     lines = [f"{field:16s} {value}" for field, value in asdict(config).items() if value is not None]
-    rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{len(data.test.samples):,} held out'}"
+    rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines += [f"{'samples':16s} {data.sample_shape}: {rows}"]
     lines += [f"{'parameters':16s} generator {parameters['g']:,}, discriminator {parameters['d']:,}"]
     plan = parallel.plan(config, seeds and len(seeds))

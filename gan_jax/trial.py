@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.state import Player, apply, init_state
-from gan_jax.types import Array, Batch, Critic
+from gan_jax.types import Array, Batch, Critic, map_shapes
 
 if TYPE_CHECKING:
     from gan_jax.game import Game
@@ -25,8 +25,9 @@ def try_pieces(config: Config, game: "Game") -> None:
     """Each function by itself. Raises InputError that names the first at fault."""
     shape = jax.ShapeDtypeStruct
     judged = config.batch // config.pack
-    samples = shape((config.batch, *game.sample_shape), jnp.float32)
-    packs = shape((judged, *game.packed_shape), jnp.float32)
+    samples = map_shapes(lambda s: shape((config.batch, *s), jnp.float32), game.sample_shape)
+    packs = map_shapes(lambda s: shape((judged, *s), jnp.float32), game.packed_shape)
+    of = jax.tree.map(jnp.shape, samples)
     logits = shape((judged,) if (config.d_outputs or 1) == 1 else (judged, config.d_outputs), jnp.float32)
     z = shape((config.batch, game.z_dim), jnp.float32)
     label = None if game.label is None else shape((config.batch, *game.label.shape), game.label.dtype)
@@ -53,10 +54,10 @@ def try_pieces(config: Config, game: "Game") -> None:
 
     check(f"loss {config.loss}", game.loss, (logits, logits, seen_label), (scalar, scalar), "two scalars (d_loss, g_loss)")
     if game.augment is not None:
-        check(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {samples.shape}")
+        check(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {of}")
     if game.deceive is not None:
         pair = (samples, samples)
-        check(f"deceive {config.deceive}", game.deceive, (key, *pair, scalar), pair, f"two of the shape {samples.shape}")
+        check(f"deceive {config.deceive}", game.deceive, (key, *pair, scalar), pair, f"two of the shape {of}")
     try:
         state = jax.eval_shape(lambda key: init_state(game, key), key)
     except Exception as error:
@@ -67,7 +68,7 @@ def try_pieces(config: Config, game: "Game") -> None:
         return apply(network, {"params": player.params, **player.stats}, x, label, train=True)[0]
 
     name, (g, d) = f"model {config.model}'s", (partial(play, game.generator), partial(play, game.discriminator))
-    check(f"{name} Generator", g, (z, label), samples, f"samples {samples.shape}", given=(state.g,))
+    check(f"{name} Generator", g, (z, label), samples, f"samples {of}", given=(state.g,))
     output = jax.eval_shape(d, state.d, packs, seen_label)
     features = output[1] if isinstance(output, tuple) and len(output) == 2 else None
     judge = logits if features is None else (logits, jax.ShapeDtypeStruct((judged, *features.shape[-1:]), jnp.float32))
@@ -90,7 +91,7 @@ def try_step(config: Config, game: "Game") -> None:
     """The whole step. Raises InputError with the words of whoever refuses."""
     shape = jax.ShapeDtypeStruct
     rows = (game.d_steps, config.batch)
-    real = shape((*rows, *game.sample_shape), jnp.float32)
+    real = map_shapes(lambda s: shape((*rows, *s), jnp.float32), game.sample_shape)
     labelled = game.real_labelled and game.label is not None
     batch = Batch(real, shape((*rows, *game.label.shape), game.label.dtype) if labelled else None)
     key = jax.eval_shape(lambda: jax.random.key(0))

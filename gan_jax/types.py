@@ -13,6 +13,7 @@ import jax
 
 Array = jax.Array
 Sample = Any  # an array, or a pytree of arrays: [B, ...] each
+Shape = Any  # of one sample: a tuple of numbers, or a pytree of such tuples like its samples
 Memory = dict[str, Array]  # float32 scalars that a regulariser keeps from one step to the next
 
 
@@ -78,3 +79,8 @@ class Judgement(NamedTuple):
 
     logits: Array
     features: Array | None
+
+
+def map_shapes(function: Callable[[tuple[int, ...]], Any], shape: Shape) -> Any:
+    """`function` of each tuple of a sample's shape, in a pytree like the sample's."""
+    return jax.tree.map(function, shape, is_leaf=lambda x: type(x) is tuple)  # a named tuple is a tuple too

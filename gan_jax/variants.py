@@ -25,11 +25,12 @@ from gan_jax.errors import InputError, unknown
 from gan_jax.metrics import extractors
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.specification import bind, parse_call, parse_sum
-from gan_jax.types import Array
+from gan_jax.types import Array, Shape, map_shapes
 
 # Config's fields that begin with g_ or d_ are the networks' own, but for these.
 PLAY = {"g_lr", "g_lr_final", "g_optimizer", "g_penalty", "g_gamma", "g_penalty_every"}
 PLAY |= {"d_lr", "d_lr_final", "d_optimizer", "d_steps", "d_clip"}
+GIVEN = {"sample_shape", "num_classes"}  # to every network
 NOT_FAMILIES = {"layers", "conv", "conditioning"}
 
 
@@ -132,40 +133,52 @@ def find_optimizer(what: str, text: str, lr: Callable, b1: float, b2: float | Ca
         raise InputError(f"{what} {text}: {error}") from error
 
 
-def find_networks(config: Config, shape: tuple[int, ...], num_classes: int) -> tuple[nn.Module, nn.Module]:
+def find_networks(config: Config, shape: Shape, num_classes: int) -> tuple[nn.Module, nn.Module]:
     """The Generator and Discriminator of a family for samples of `shape`, given those of Config's `g_` and `d_` fields that are
-    theirs. D sees packs of samples side by side in the last axis."""
+    theirs, and the options of `NAME(key=value)` that either has. D sees packs of samples."""
+    name, options = parse_call(config.model)
     families = {m.name for m in pkgutil.iter_modules(models.__path__)} - NOT_FAMILIES
-    if config.model in families:
-        module = importlib.import_module(f"gan_jax.models.{config.model}")
-    elif config.model.endswith(".py") or "." in config.model:
-        module = _load("model", config.model)
+    if name in families:
+        module = importlib.import_module(f"gan_jax.models.{name}")
+    elif name.endswith(".py") or "." in name:
+        module = _load("model", name)
     else:
-        raise unknown("model", config.model, [*families, "path/file.py"])
-    packed = (*shape[:-1], shape[-1] * config.pack)
-    return (
-        _network(config, module, "generator", shape, num_classes),
-        _network(config, module, "discriminator", packed, num_classes),
-    )
+        raise unknown("model", name, [*families, "path/file.py"])
+    classes = [_class(config.model, module, player) for player in ("Generator", "Discriminator")]
+    for option in options:
+        known = {field.name for cls in classes for field in fields(cls)} - GIVEN - {"parent", "name"}
+        if option not in known:
+            raise unknown(f"option of model {name}", option, known)
+    shapes = (shape, packed_shape(shape, config.pack))
+    return tuple(_network(config, cls, options, of, num_classes) for cls, of in zip(classes, shapes, strict=True))
 
 
-def _network(config: Config, module: ModuleType, player: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    cls, prefix = player.capitalize(), f"{player[0]}_"
-    network = getattr(module, cls, None)
+def packed_shape(shape: Shape, count: int) -> Shape:
+    """Of `count` samples side by side in the last axis."""
+    return map_shapes(lambda s: (*s[:-1], s[-1] * count) if count > 1 else s, shape)
+
+
+def _class(model: str, module: ModuleType, name: str) -> type[nn.Module]:
+    network = getattr(module, name, None)
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise InputError(f"model {config.model} must define a flax.linen module named {cls}")
-    names, given = {field.name for field in fields(network)}, {"sample_shape", "num_classes"}
-    if given - names:
-        raise InputError(f"model {config.model}'s {cls} must have the fields {', '.join(sorted(given))}")
-    own = {prefix + name for name in names - given - {"parent", "name"}}
-    options = {}
+        raise InputError(f"model {model} must define a flax.linen module named {name}")
+    if missing := GIVEN - {field.name for field in fields(network)}:
+        raise InputError(f"model {model}'s {name} must have the fields {', '.join(sorted(missing))}")
+    return network
+
+
+def _network(config: Config, cls: type[nn.Module], options: dict[str, Any], shape: Shape, num_classes: int) -> nn.Module:
+    prefix = f"{cls.__name__[0].lower()}_"
+    names = {field.name for field in fields(cls)}
+    own = {prefix + name for name in names - GIVEN - {"parent", "name"}}
+    options = {name: value for name, value in options.items() if name in names}
     for field in fields(Config):
         value = getattr(config, field.name)
         if field.name.startswith(prefix) and field.name not in PLAY and value is not None:
             if field.name not in own:
-                raise unknown(f"option of {config.model}'s {cls}", field.name, own)
+                raise unknown(f"option of {config.model}'s {cls.__name__}", field.name, own)
             options[field.name.removeprefix(prefix)] = value
-    return network(sample_shape=shape, num_classes=num_classes, **options)
+    return cls(sample_shape=shape, num_classes=num_classes, **options)
 
 
 def _named(what: str, name: str, known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:

@@ -9,23 +9,25 @@ tensorflow-datasets) when it is called, so that importing `gan_jax` stays cheap.
 """
 
 import hashlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gan_jax.errors import InputError, unknown
 from gan_jax.specification import bind, parse_call
-from gan_jax.types import Batch
+from gan_jax.types import Batch, Sample, Shape
 
-Show = Callable[[np.ndarray], dict[str, bytes]]  # float samples [N, S] -> {".png": content} for a person to look at
-Pack = Callable[[np.ndarray], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
+Show = Callable[[Sample], dict[str, bytes]]  # float samples [N, S] -> {".png": content} for a person to look at
+Pack = Callable[[Sample], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
 # (float samples [N, S], labels [N] or None) -> metrics; its attribute `description` says what they were measured on, and
 # `facts` the same one by one, as {name: JSON value}
-Measure = Callable[[np.ndarray, np.ndarray | None], dict[str, float]]
+Measure = Callable[[Sample, np.ndarray | None], dict[str, float]]
 # What is slow (training a classifier, features of real samples) happens once, here.
 Evaluator = Callable[["Data", "Protocol"], Measure]
 
@@ -46,11 +48,20 @@ class Protocol:
 
 
 class Split(NamedTuple):
-    """Samples as stored, [N, ...] uint8 or float32, and their labels (None where there are none): classes [N] int32, multi-hot
-    vectors [N, K] int32, or vectors of real numbers [N, K] float32."""
+    """Samples as stored, arrays [N, ...] of compact types or a pytree of such, and their labels (None where there are none):
+    classes [N] int32, multi-hot vectors [N, K] int32, or vectors of real numbers [N, K] float32."""
 
-    samples: np.ndarray
+    samples: Sample
     labels: np.ndarray | None
+
+    @property
+    def count(self) -> int:
+        """N"""
+        return len(jax.tree.leaves(self.samples)[0])
+
+    def take(self, rows: Any) -> "Split":
+        """The samples of row numbers (of any shape), or of a slice."""
+        return Split(*jax.tree.map(lambda x: x[rows], tuple(self)))
 
 
 class Stored(NamedTuple):
@@ -69,7 +80,7 @@ class Source:
     train: Split | Stored
     test: Split | Stored  # held out: no training step sees it
     num_classes: int  # classes, or the length K of a label that is a vector; 0 where there are no labels
-    to_float: Callable[[Any], Any]  # stored samples [..., S] -> float32 of the same shape; runs on NumPy and inside jit
+    to_float: Callable[[Any], Sample]  # stored samples [..., S'] -> float32 [..., S]; runs on NumPy and inside jit
     show: Show
     pack: Pack
     evaluator: Evaluator
@@ -83,7 +94,7 @@ class Data:
 
     name: str
     checksum: str  # sha256 of all that was read, or of the files that are streamed: keys caches, recorded in the run
-    sample_shape: tuple[int, ...]
+    sample_shape: Shape
     num_classes: int
     # All splits are shuffled once and for all: the first n rows are a fair sample. Of data that is streamed these are the first
     # `stream.KEPT` rows of each, for evaluation.
@@ -92,7 +103,7 @@ class Data:
     validation: Split | None  # a part of the train split that was set aside, for choices to be made by; None where nothing was
     rows: int  # training samples, whether or not `train` holds them all
     streamed: bool
-    to_float: Callable[[Any], Any]
+    to_float: Callable[[Any], Sample]
     show: Show
     pack: Pack
     evaluator: Evaluator
@@ -107,7 +118,7 @@ class Data:
     def decode(self, store: Split | None, feed: Any) -> Batch:
         """The batch of a feed: row numbers [...] of `store`, or the samples themselves, of which it makes floats. Traced."""
         if not isinstance(feed, Split):
-            feed = Split(store.samples[feed], None if store.labels is None else store.labels[feed])
+            feed = store.take(feed)
         return Batch(self.to_float(feed.samples), feed.labels)
 
     def batch_at(self, step: int) -> Batch:
@@ -116,7 +127,8 @@ class Data:
 
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
-NAMES = (*BUILTIN, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
+DOMAINS = ("text", "audio", "molecules", "table")  # a file here each; their options say where the user's data are
+NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
 
 
 def load(
@@ -131,10 +143,11 @@ def load(
     """The real samples that `name` stands for, dealt out in batches in an order that `seed` decides; the share `validation` of
     the train split is set aside.
 
-    Names are those of `NAMES`, the points in the plane with options: `ring(sigma=0.01)`. Class sub-folders of a folder of
-    images become labels; `data_dir` is where `tfds:NAME` looks (`gan_jax.data.tfds`). A batch may hold more rows than there
-    are (then some come twice or more): every epoch is covered exactly all the same. `stream` is always, never or auto
-    (`stream.too_large`). Of a `share` (i, n), the feeds are process i's of n: rows i B / n to (i + 1) B / n of each batch.
+    Names are those of `NAMES`, some with options: `ring(sigma=0.01)`, `text(path="corpus.txt")`. Class sub-folders of a
+    folder of images become labels; `data_dir` is where `tfds:NAME` and the paths of options are looked for (`locate.py`). A
+    batch may hold more rows than there are (then some come twice or more): every epoch is covered exactly all the same.
+    `stream` is always, never or auto (`stream.too_large`). Of a `share` (i, n), the feeds are process i's of n: rows i B / n to
+    (i + 1) B / n of each batch.
 
     Raises `InputError` for an unknown name or option, a path that is not there, unreadable data, an impossible seed or size.
     """
@@ -147,7 +160,7 @@ def load(
     if stream == "always" and not streamed:
         raise InputError(f"data {name!r} cannot be streamed: tfds:NAME and folders of images can; leave off --stream always")
     # A fixed random order: files are often sorted by class, and then their first rows show one class.
-    order, test_order = (np.random.RandomState(0).permutation(_count(split)) for split in (source.train, source.test))
+    order, test_order = (np.random.RandomState(0).permutation(split.count) for split in (source.train, source.test))
     aside = None
     if validation:
         count = round(validation * len(order))
@@ -156,7 +169,8 @@ def load(
         order, aside = order[count:], order[:count]
     train, test = _taken(source.train, order), _taken(source.test, test_order)
     # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
-    told = [*train, *test, np.asarray(source.to_float(train.samples[:1]))]
+    first = jax.tree.map(np.asarray, source.to_float(train.take(slice(1)).samples))
+    told = [*_leaves(train), *_leaves(test), *jax.tree.leaves(first)]
     feed_at = feed(seed, len(order), batch_size, share)
     if streamed:
         from gan_jax.data.stream import feeds
@@ -166,7 +180,7 @@ def load(
     return Data(
         name=name,
         checksum=_checksum(*told),
-        sample_shape=train.samples.shape[1:],
+        sample_shape=jax.tree.map(lambda x: x.shape[1:], first),
         num_classes=source.num_classes,
         train=train,
         test=test,
@@ -193,6 +207,9 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
         return stacked.stacked(name.removeprefix("stacked:"), data_dir)
     if name.startswith("tfds:"):
         return tfds.tfds(name.removeprefix("tfds:"), data_dir, stream)
+    if head in DOMAINS:
+        reader = getattr(importlib.import_module(f"gan_jax.data.{head}"), head)
+        return bind("data", head, reader, parse_call(name)[1])(data_dir)
     path = Path(name).expanduser()
     if name and path.is_dir():  # "" is the working directory to pathlib
         return folder.folder(path, stream)
@@ -205,17 +222,17 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
     raise unknown("data", head, NAMES)
 
 
-def _count(split: Split | Stored) -> int:
-    return split.count if isinstance(split, Stored) else len(split.samples)
-
-
 def _taken(split: Split | Stored, rows: np.ndarray) -> Split:
     """The samples of these rows; where they lie on disk, of as many as are kept in memory."""
     if isinstance(split, Stored):
         from gan_jax.data.stream import KEPT, gather
 
         return gather(split, rows[:KEPT])
-    return Split(split.samples[rows], None if split.labels is None else split.labels[rows])
+    return split.take(rows)
+
+
+def _leaves(split: Split) -> list[np.ndarray | None]:
+    return [*jax.tree.leaves(split.samples), split.labels]
 
 
 def _checksum(*arrays: np.ndarray | None) -> str:

@@ -119,10 +119,10 @@ def game_duality_gap(
     Source: Grnarova et al. 2019, arXiv:1811.05512, whose value, eq. 1, is half of this one. The constant and the data as a
     generator are ours.
     """
-    half = min(len(data.test.samples) // 2, samples)
+    half = min(data.test.count // 2, samples)
     batch = min(batch, half) // game.pack * game.pack
     if batch < 1:
-        raise InputError(f"duality_gap needs {2 * game.pack} held-out samples: {data.name} has {len(data.test.samples)}")
+        raise InputError(f"duality_gap needs {2 * game.pack} held-out samples: {data.name} has {data.test.count}")
     train, test = _feeds(key, half, batch, steps)
     store = jax.device_put(jax.tree.map(lambda x: x[: 2 * half], data.test))
     measure = partial(_measure, game, data, train, test, optax.adam(lr), average, value)
