@@ -2,7 +2,7 @@
 
 With nothing else it trains experiments/images/digits.py. The same command again resumes. With --fork_from RUN_DIR a new run
 begins with the weights of that one, and with its config where no recipe is given. With --seeds 0:8 it trains eight runs in one
-compiled program, each that of its seed, and the report compares them.
+compiled program, each that of its seed, and with --sweep g_lr=1e-4,2e-4 one of each value; the report compares them.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from gan_jax.command import command, make_deterministic
 from gan_jax.compare import seeds_of
 from gan_jax.errors import InputError
 from gan_jax.flags import parse
+from gan_jax.sweep import sweep_of
 
 DEFAULT = Path(__file__).parent / "images" / "digits.py"
 
@@ -21,6 +22,9 @@ def add_options(parser):
     parser.add_argument("--run_dir", type=str | None, default=None, help="where the run lives (default: runs/NAME-seedSEED)")
     parser.add_argument("--data_dir", type=str | None, default=None, help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--seeds", type=str | None, default=None, help="FIRST:END, or some between commas: all in one program")
+    parser.add_argument(
+        "--sweep", action="append", type=str, help="FIELD=NUMBER,NUMBER,...: all in one program; may be repeated"
+    )
     parser.add_argument("--fork_from", type=str | None, default=None, help="a run whose weights a new run begins with")
     parser.add_argument("--deterministic", action="store_true", help="the same bits every time on a GPU too, more slowly")
     parser.add_argument("--distributed", action="store_true", help="join the processes on other hosts that run this command")
@@ -59,15 +63,17 @@ def main() -> None:
         hosts.join(options.coordinator, options.processes, options.rank)
 
     seeds = None if options.seeds is None else seeds_of(options.seeds)
+    sweep = sweep_of(options.sweep or [])
     which = f"seed{config.seed}"
     if seeds is not None:
         which = f"seeds{seeds[0]}-{seeds[-1]}" if ":" in options.seeds else f"seeds{','.join(map(str, seeds))}"
+    which = "-".join([*(f"{field}{','.join(map(str, values))}" for field, values in sweep.items()), which])
     run_dir = Path(options.run_dir or f"runs/{config.name}-{which}{'-fork' if fork_from else ''}")
     with hosts.together():
         if options.dry_run:
-            print(dry_run(config, run_dir, options.data_dir, seeds, fork_from))
+            print(dry_run(config, run_dir, options.data_dir, seeds, fork_from, sweep))
             return
-        report = train(config, run_dir, options.data_dir, seeds, fork_from)
+        report = train(config, run_dir, options.data_dir, seeds, fork_from, sweep)
     if hosts.is_first():
         print(f"report: {report}")
 

@@ -81,7 +81,7 @@ def train_methods(found: dict[str, Config], seeds: Sequence[int], out: Path, dat
 
     for name, config in found.items():
         try:
-            data = load(config.data, config.seed, config.batch, data_dir, config.validation)
+            data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
             build(config, data)
             check_run_dir(out / name, config, data, seeds)
         except InputError as error:

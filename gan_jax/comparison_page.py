@@ -191,14 +191,15 @@ def _commands(methods: list[Method], marks: dict[str, str]) -> str:
         commands = []
         for run in method.runs:
             config = shlex.quote(str(run.path / "config.json"))
-            if not run.seeds[0].many:
+            if not run.seeds[0].suffix:
                 commands.append(f"python experiments/train.py {config}")
                 continue
             numbers = [seed.number for seed in run.seeds]
             whole = numbers == list(range(numbers[0], numbers[-1] + 1))
             seeds = f"{numbers[0]}:{numbers[-1] + 1}" if whole else ",".join(map(str, numbers))
             again = shlex.quote(f"runs/{run.path.resolve().name}-again")
-            commands.append(f"python experiments/compare.py {config} --seeds {seeds} --out {again}")
+            flags = "".join(f" --{field} {value}" for field, value in run.values.items())
+            commands.append(f"python experiments/compare.py {config}{flags} --seeds {seeds} --out {again}")
         blocks += f"<p>{marks[method.name]}{escape(method.name)}</p><pre>{escape(chr(10).join(commands))}</pre>"
     return blocks
 

@@ -4,8 +4,9 @@ functions; nothing below it sees a Config or a name.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import flax.linen as nn
@@ -85,34 +86,21 @@ class Game:
 def build(config: Config, data: Data) -> Game:
     """The game that `config` describes, on samples like those of `data`. Raises InputError for what does not fit together,
     having tried each function on abstract arrays, so that a mistake is found before anything is written."""
-    steps = config.schedule_steps or config.steps
     code = (config.code_classes, config.code_dims)
     num_classes = sum(code) or data.num_classes
     generator, discriminator = find_networks(config, data.sample_shape, num_classes)
-    # An optimiser counts its own updates: the discriminator's are d_steps times as many.
-    d_count = steps * config.d_steps
-    d_tx = _optimizer(config, "d", cosine(config.d_lr, config.d_lr_final, d_count), d_count)
     game = Game(
+        **numbers(config),
         update=find("update", config.update, pages) if config.update else update.update,
         generator=generator,
         discriminator=discriminator,
         auxiliary=Head(find("auxiliary", config.auxiliary, auxiliary), num_classes) if config.auxiliary else None,
-        g_tx=_optimizer(config, "g", cosine(config.g_lr, config.g_lr_final, steps), steps),
-        d_tx=optax.chain(d_tx, optimizers.clip_weights(config.d_clip)) if config.d_clip else d_tx,
         loss=_with_label(find("loss", config.loss, losses)),
         penalty=find_penalty("penalty", config.penalty, penalties) if config.penalty else None,
         g_penalty=find_penalty("g_penalty", config.g_penalty, g_penalties) if config.g_penalty else None,
         augment=find_augment(config.augment, augment) if config.augment else None,
         deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
         fake_label=partial(draw_code, *code) if any(code) else lambda key, batch: batch.label,
-        adapt=partial(ada.adapt, target=config.augment_target, kimg=config.augment_kimg)
-        if config.augment_target is not None
-        else None,
-        gamma=cosine(config.gamma, config.gamma_final, steps),
-        augment_p=cosine(config.augment_p, config.augment_p_final, steps),
-        ema_decay=_ema_decay(config, steps),
-        auxiliary_weight=config.auxiliary_weight,
-        g_gamma=config.g_gamma,
         penalty_every=config.penalty_every,
         g_penalty_every=config.g_penalty_every,
         d_steps=config.d_steps,
@@ -130,6 +118,30 @@ def build(config: Config, data: Data) -> Game:
     try_pieces(config, game)
     try_step(config, game)
     return game
+
+
+def numbers(config: Any) -> dict[str, Any]:
+    """The parts of a Game that are made of the numbers in `sweep.FIELDS`; each of these may be traced."""
+    steps = config.schedule_steps or config.steps
+    # An optimiser counts its own updates: the discriminator's are d_steps times as many.
+    d_count = steps * config.d_steps
+    d_tx = _optimizer(config, "d", cosine(config.d_lr, config.d_lr_final, d_count), d_count)
+    adapts = config.augment_target is not None
+    return {
+        "g_tx": _optimizer(config, "g", cosine(config.g_lr, config.g_lr_final, steps), steps),
+        "d_tx": d_tx if config.d_clip is None else optax.chain(d_tx, optimizers.clip_weights(config.d_clip)),
+        "adapt": partial(ada.adapt, target=config.augment_target, kimg=config.augment_kimg) if adapts else None,
+        "gamma": cosine(config.gamma, config.gamma_final, steps),
+        "augment_p": cosine(config.augment_p, config.augment_p_final, steps),
+        "ema_decay": _ema_decay(config, steps),
+        "auxiliary_weight": config.auxiliary_weight,
+        "g_gamma": config.g_gamma,
+    }
+
+
+def retuned(game: Game, config: Config, values: dict[str, Array]) -> Game:
+    """`game`, which is that of `config`, with other values of some of the fields in `sweep.FIELDS`, which may be traced."""
+    return replace(game, **numbers(SimpleNamespace(**asdict(config) | values))) if values else game
 
 
 def cosine(value: float, final: float | None, steps: int) -> Schedule:

@@ -3,6 +3,7 @@
 Seeds that broke or are not finished stay in it and are told apart; a method's numbers are over the seeds that lived.
 """
 
+import itertools
 import math
 import re
 import statistics
@@ -16,6 +17,7 @@ from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.metrics.published import PUBLISHED, Published
 from gan_jax.page import Rows, explain, media_files, metric_names, plain, points, read_lines, read_object, rows_of
+from gan_jax.sweep import suffix
 
 
 class Seed(NamedTuple):
@@ -23,7 +25,7 @@ class Seed(NamedTuple):
 
     number: int
     run_dir: Path
-    many: bool  # the directory holds other seeds too
+    suffix: str  # of its pictures' names, where the directory holds others too
     rows: Rows
     broken: tuple[int, str] | None  # at which step, why
 
@@ -34,7 +36,7 @@ class Seed(NamedTuple):
 
     def grid(self) -> tuple[int, list[Path]]:
         """The step of its last picture, and the files of that; (0, []) where there are none."""
-        wanted = re.compile(rf"step-(\d+)-seed{self.number}(?!\d)" if self.many else r"step-(\d+)(?!.*-seed\d)")
+        wanted = re.compile(rf"step-(\d+){re.escape(self.suffix)}(?![\d.e])" if self.suffix else r"step-(\d+)(?!.*-seed\d)")
         found: dict[int, list[Path]] = {}
         for path in media_files(self.run_dir):
             if match := wanted.match(path.stem):
@@ -49,13 +51,15 @@ class Run(NamedTuple):
     config: dict[str, Any]
     environment: dict[str, Any]
     seeds: list[Seed]
+    values: dict[str, float]  # of a sweep, which makes this one of several runs in the directory
+    share: float = 1.0  # of what the directory's training cost
 
     @property
     def seconds(self) -> float | None:
         """Of training, those spent on compiling and evaluating included; None where nobody noted them."""
         noted = [row["seconds"] for seed in self.seeds for row in seed.rows.values() if "seconds" in row]
         seconds = self.environment.get("seconds", max(noted, default=None))
-        return float(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else None
+        return self.share * seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None
 
 
 class Estimate(NamedTuple):
@@ -170,7 +174,7 @@ def load_methods(run_dirs: Sequence[Path]) -> tuple[list[Method], list[str]]:
         raise InputError("nothing to compare: give run directories")
     paths = {Path(path).resolve(): Path(path) for path in run_dirs}  # each once
     groups: list[list[Run]] = []
-    for run in map(_read_run, paths.values()):
+    for run in itertools.chain.from_iterable(map(_read_runs, paths.values())):
         alike = (group for group in groups if _method_of(group[0].config) == _method_of(run.config))
         group = next(alike, None)
         groups.append([run]) if group is None else group.append(run)
@@ -227,7 +231,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [f"{name} ({run.path})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
-def _read_run(path: Path) -> Run:
+def _read_runs(path: Path) -> list[Run]:
+    """The run in a directory; of a sweep, one of each combination of its values."""
     if not path.is_dir():
         raise InputError(f"{path} is not a run directory: there is no such directory")
     if not (path / "config.json").is_file():
@@ -237,22 +242,38 @@ def _read_run(path: Path) -> Run:
         raise InputError(f"{path} is not a run directory: its config.json is not that of a run")
     environment = read_object(path / "environment.json") if (path / "environment.json").exists() else {}
     lines = read_lines(path / "metrics.jsonl") if (path / "metrics.jsonl").exists() else []
-    # A field that came after this run was made has its default.
-    return Run(path, asdict(Config()) | config, environment, _seeds(path, config, environment, lines))
+    swept = environment.get("sweep", {})
+    if not isinstance(swept, dict) or not swept.keys() <= config.keys() or not all(map(_numbers, swept.values())):
+        raise InputError(f"{path} is not a run directory: its environment.json names no sweep that could be: {swept}")
+    found = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
+    runs = []
+    for values in found:
+        own = [line for line in lines if values.items() <= line.items()]
+        own = [{key: value for key, value in line.items() if key not in values} for line in own]
+        # A field that came after this run was made has its default.
+        of = asdict(Config()) | config | values
+        runs.append(Run(path, of, environment, _seeds(path, of, environment, own, values), values, 1 / len(found)))
+    return runs
 
 
-def _seeds(path: Path, config: dict[str, Any], environment: dict[str, Any], lines: list[dict[str, Any]]) -> list[Seed]:
+def _numbers(values: Any) -> bool:
+    return isinstance(values, list) and bool(values) and all(isinstance(value, int | float) for value in values)
+
+
+def _seeds(
+    path: Path, config: dict[str, Any], environment: dict[str, Any], lines: list[dict[str, Any]], values: dict[str, float]
+) -> list[Seed]:
     told = environment.get("seeds")
     numbers = {seed for seed in told if isinstance(seed, int)} if isinstance(told, list) else set()
     numbers |= {int(line["seed"]) for line in lines if isinstance(line.get("seed"), float)}
     if not numbers:
         broke = re.match(r"training broke at step (\d+): ([^.]*)", str(environment.get("status", "")))
         broken = (int(broke[1]), broke[2]) if broke else None
-        return [Seed(config.get("seed", 0), path, False, rows_of(lines), broken)]
+        return [Seed(config.get("seed", 0), path, "", rows_of(lines), broken)]
     seeds = []
     for number in sorted(numbers):
         own = [line for line in lines if line.get("seed") == number]
         broken = next(((line["step"], str(line["broken"])) for line in own if "broken" in line), None)
         rows = rows_of({key: value for key, value in line.items() if key != "seed"} for line in own if "broken" not in line)
-        seeds.append(Seed(number, path, True, rows, broken))
+        seeds.append(Seed(number, path, suffix({"seed": number, **values}), rows, broken))
     return seeds

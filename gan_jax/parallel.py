@@ -28,9 +28,9 @@ from gan_jax.types import Array
 SCAN_STEPS = 50  # at most so many steps in one dispatch: enough to hide the cost of one, short enough to answer Ctrl-C
 SMALL = 2**12  # numbers in an array that is not worth cutting up: sending for its parts costs more than it saves
 
-# (state, store, feeds [K, d_steps, ...], count, train_key) -> (state, metrics [K] each, of which `count` are meant)
-Advance = Callable[[TrainState, Any, Any, int, Array], tuple[TrainState, dict[str, Array]]]
-Step = Callable[[TrainState, Any, Any, Array], tuple[TrainState, dict[str, Array]]]
+# (state, store, feeds [K, d_steps, ...], count, own) -> (state, metrics [K] each, of which `count` are meant)
+Advance = Callable[[TrainState, Any, Any, int, Any], tuple[TrainState, dict[str, Array]]]
+Step = Callable[[TrainState, Any, Any, Any], tuple[TrainState, dict[str, Array]]]
 
 
 class Plan(NamedTuple):
@@ -152,22 +152,24 @@ def choose_dispatch(game: Game, data: Data) -> str:
     return "loop" if "conv_general_dilated" in str(traced) else "scan"
 
 
-def compile_update(game: Game, data: Data, dispatch: str, plan: Plan | None = None) -> tuple[Advance, int]:
+def compile_update(
+    game: Game, data: Data, dispatch: str, plan: Plan | None = None, tune: Callable[[Any], Game] | None = None
+) -> tuple[Advance, int]:
     """-> (advance, K): the compiled update, and how many steps' feeds it takes at a time; on one device where there is no plan.
-    Where the plan has `many`, states, feeds (after their first axis) and keys have a leading axis of seeds, which all step at
-    once."""
+    What is a run's `own` is its train_key, or where its game is `tune(numbers)`, (train_key, numbers). Where the plan has
+    `many`, states, feeds (after their first axis) and what is their own have a leading axis of runs, which all step at once."""
     plan = plan or Plan(Mesh(np.array(jax.devices()[:1]), (AXIS,)))
     alone = plan.devices == 1
     if plan.form == "pmap":
         one = _one_replica(game, data, plan.devices)
     else:
-        one = _one(game if alone or plan.many else spread(game, plan.mesh), data)
+        one = _one(game if alone or plan.many else spread(game, plan.mesh), data, tune)
     if plan.many:
         one = jax.vmap(one, in_axes=(0, None, 0, 0))
     run, most = (_single, 1) if dispatch == "loop" else (_loop, SCAN_STEPS)
 
-    def advance(state, store, feeds, count, train_key):
-        return run(one, state, store, feeds, count, train_key)
+    def advance(state, store, feeds, count, own):
+        return run(one, state, store, feeds, count, own)
 
     if plan.form == "pmap":
         return _on_replicas(advance, plan), most
@@ -177,26 +179,27 @@ def compile_update(game: Game, data: Data, dispatch: str, plan: Plan | None = No
     return jax.jit(advance, donate_argnums=0, out_shardings=(state, plan.whole)), most
 
 
-def _single(one: Step, state, store, feeds, count, train_key):
-    state, metrics = one(state, store, jax.tree.map(lambda x: x[0], feeds), train_key)
+def _single(one: Step, state, store, feeds, count, own):
+    state, metrics = one(state, store, jax.tree.map(lambda x: x[0], feeds), own)
     return state, jax.tree.map(lambda x: x[None], metrics)
 
 
-def _loop(one: Step, state, store, feeds, count, train_key):
+def _loop(one: Step, state, store, feeds, count, own):
     def body(i, carry):
         state, history = carry
-        state, metrics = one(state, store, jax.tree.map(lambda x: x[i], feeds), train_key)
+        state, metrics = one(state, store, jax.tree.map(lambda x: x[i], feeds), own)
         return state, jax.tree.map(lambda all_steps, now: all_steps.at[i].set(now), history, metrics)
 
-    metrics = jax.eval_shape(one, state, store, jax.tree.map(lambda x: x[0], feeds), train_key)[1]
+    metrics = jax.eval_shape(one, state, store, jax.tree.map(lambda x: x[0], feeds), own)[1]
     history = jax.tree.map(lambda x: jnp.zeros((SCAN_STEPS, *x.shape), x.dtype), metrics)
     return jax.lax.fori_loop(0, count, body, (state, history))
 
 
-def _one(game: Game, data: Data) -> Step:
-    def one(state, store, feed, train_key):
+def _one(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> Step:
+    def one(state, store, feed, own):
+        train_key, played = (own, game) if tune is None else (own[0], tune(own[1]))
         # The key of a step is a function of its number: nothing random needs to be saved.
-        return game.update(game, state, data.decode(store, feed), jax.random.fold_in(train_key, state.step))
+        return played.update(played, state, data.decode(store, feed), jax.random.fold_in(train_key, state.step))
 
     return one
 
@@ -208,8 +211,8 @@ def _one_replica(game: Game, data: Data, count: int) -> Step:
     def average(variables: Any) -> Any:
         return {name: value if name == "params" else mean(value) for name, value in variables.items()}
 
-    def one(state, store, feed, train_key):
-        state, metrics = _one(replica(game, count), data)(state, store, feed, train_key)
+    def one(state, store, feed, own):
+        state, metrics = _one(replica(game, count), data)(state, store, feed, own)
         g, d = (player.replace(stats=mean(player.stats), memory=mean(player.memory)) for player in (state.g, state.d))
         return state.replace(g=g, d=d, ema=average(state.ema), posthoc=tuple(map(average, state.posthoc))), mean(metrics)
 
@@ -224,7 +227,7 @@ def _on_replicas(advance: Advance, plan: Plan) -> Advance:
         """[K, d_steps, B, ...] -> [D, K, d_steps, B / D, ...], row by row as `parts.share` has them"""
         return np.moveaxis(x.reshape(*x.shape[:2], -1, plan.devices, *x.shape[3:]), 3, 0)
 
-    def all_advance(state, store, feeds, count, train_key):
-        return replicas(state, store, jax.tree.map(dealt, feeds), count, train_key)
+    def all_advance(state, store, feeds, count, own):
+        return replicas(state, store, jax.tree.map(dealt, feeds), count, own)
 
     return all_advance

@@ -30,6 +30,7 @@ from gan_jax.errors import InputError
 from gan_jax.files import refuse_links, write_atomically
 from gan_jax.game import Game, build
 from gan_jax.state import TrainState, init_state
+from gan_jax.sweep import Sweep
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -38,9 +39,9 @@ class RunDir:
     """A run's directory, held by this run alone until `close`. Making one checks everything and writes nothing where the
     directory belongs to another run: raises InputError that says what differs. Of several hosts only the first writes."""
 
-    def __init__(self, path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None):
+    def __init__(self, path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None, sweep: Sweep | None = None):
         self.path = path
-        environment = check_run_dir(path, config, data, seeds)
+        environment = check_run_dir(path, config, data, seeds, sweep)
         hosts.meet()  # before the first of them changes what the others check
         self._writes = hosts.is_first()
         try:
@@ -51,7 +52,7 @@ class RunDir:
             raise InputError(f"another process is training in {path}: wait for it, or choose another --run_dir") from error
         except OSError as error:
             raise InputError(f"cannot write in {path}: {error.strerror}; choose another --run_dir") from error
-        told = {} if seeds is None else {"seeds": list(seeds)}
+        told = ({} if seeds is None else {"seeds": list(seeds)}) | ({"sweep": sweep} if sweep else {})
         now = _environment()
         before = {name: environment[name] for name in now if name in environment and environment[name] != now[name]}
         if before:  # the run goes on elsewhere: its bits may differ from here on
@@ -162,7 +163,9 @@ def read_environment(path: Path) -> dict[str, Any]:
     return environment
 
 
-def check_run_dir(path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None) -> dict[str, Any]:
+def check_run_dir(
+    path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None, sweep: Sweep | None = None
+) -> dict[str, Any]:
     """What environment.json says of an earlier start of the same run; {} where the directory is new."""
     if not path.exists():
         return {}
@@ -184,6 +187,8 @@ def check_run_dir(path: Path, config: Config, data: Data, seeds: Sequence[int] |
         return {}
     if environment.get("seeds") != (None if seeds is None else list(seeds)):
         raise InputError(f"{path} holds a run of the seeds {environment.get('seeds', config.seed)}; choose another --run_dir")
+    if environment.get("sweep", {}) != (sweep or {}):
+        raise InputError(f"{path} holds a run of the sweep {environment.get('sweep', {})}; choose another --run_dir")
     before = environment.get("data", {})
     before = str(before.get("checksum", data.checksum) if isinstance(before, dict) else before)
     if before != data.checksum:

@@ -16,12 +16,13 @@ from gan_jax import parallel
 from gan_jax.config import Config
 from gan_jax.data import Data, feed
 from gan_jax.errors import RunError
-from gan_jax.game import Game
+from gan_jax.game import Game, retuned
 from gan_jax.parallel import Plan
 from gan_jax.run_dir import RunDir, read_log
 from gan_jax.sample import sampler
 from gan_jax.spectator import Spectator, prepare
 from gan_jax.state import TrainState, init_state
+from gan_jax.sweep import Sweep, combinations, suffix
 
 Lines = list[dict[str, Any]]  # of metrics.jsonl
 
@@ -124,64 +125,78 @@ class OneSeed:
 
 
 class ManySeeds:
-    """A run of each of several seeds in one compiled program, as `play` sees them. A seed that breaks is logged as broken and
-    counts for nothing from there on; the others go on."""
+    """A run of each of several seeds, and of each combination of values in a sweep, in one compiled program, as `play` sees
+    them. A run that breaks is logged as broken and counts for nothing from there on; the others go on."""
 
-    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, seeds: Sequence[int]):
-        self.config, self.game, self.data, self._run, self.plan, self._seeds = config, game, data, run, plan, seeds
-        self._init_keys, self._train_keys, sample_keys = (jnp.stack(role) for role in zip(*map(keys, seeds), strict=True))
-        self._feeds = [feed(seed, data.train.count, config.batch) for seed in seeds]
+    def __init__(
+        self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, seeds: Sequence[int], sweep: Sweep | None = None
+    ):
+        self.config, self.game, self.data, self._run, self.plan = config, game, data, run, plan
+        found = combinations(config, sweep or {})
+        # What tells the runs apart, in the log and in the names of files.
+        self._members = [{"seed": seed, **values} for values in found for seed in seeds]
+        self._numbers = {field: jnp.float32([member[field] for member in self._members]) for field in sweep or ()}
+        of_seed = {seed: (keys(seed), feed(seed, data.train.count, config.batch)) for seed in seeds}
+        all_keys, self._feeds = zip(*(of_seed[member["seed"]] for member in self._members), strict=True)
+        self._init_keys, self._train_keys, sample_keys = (jnp.stack(role) for role in zip(*all_keys, strict=True))
         sample = sampler(game)
         self._spectators = [
-            Spectator(config, game, data, run, key, sample, f"-seed{seed}")
-            for seed, key in zip(seeds, sample_keys, strict=True)
+            Spectator(config, game, data, run, key, sample, suffix(member))
+            for member, key in zip(self._members, sample_keys, strict=True)
         ]
         self._judges = None
-        self._broken: set[int] = set()
+        self._broken: set[int] = set()  # indices of members
 
     @property
     def alive(self) -> bool:
-        """Whether a seed is left that has not broken."""
-        return len(self._broken) < len(self._seeds)
+        """Whether a run is left that has not broken."""
+        return len(self._broken) < len(self._members)
+
+    def _tune(self, numbers: dict[str, jax.Array]) -> Game:
+        return retuned(self.game, self.config, numbers)
 
     def initial(self) -> TrainState:
-        """The states of all seeds, a leading axis in each leaf."""
-        return jax.vmap(lambda key: init_state(self.game, key))(self._init_keys)
+        """The states of all runs, a leading axis in each leaf."""
+        return jax.vmap(lambda key, numbers: init_state(self._tune(numbers), key))(self._init_keys, self._numbers)
 
     def compile(self, dispatch: str) -> tuple[Callable[..., Any], int]:
-        self._broken = {line["seed"] for line in read_log(self._run.path / "metrics.jsonl") if "broken" in line}
-        advance, most = parallel.compile_update(self.game, self.data, dispatch, self.plan)
-        store = self.plan.replicate(self.data.store)
-        return lambda state, feeds, count: advance(state, store, self.plan.deal(feeds), count, self._train_keys), most
+        broken = [line for line in read_log(self._run.path / "metrics.jsonl") if "broken" in line]
+        self._broken = {i for i, member in enumerate(self._members) if any(member.items() <= line.items() for line in broken)}
+        advance, most = parallel.compile_update(self.game, self.data, dispatch, self.plan, self._tune)
+        store, own = self.plan.replicate(self.data.store), (self._train_keys, self._numbers)
+        return lambda state, feeds, count: advance(state, store, self.plan.deal(feeds), count, own), most
 
     def feed_of_step(self, step: int) -> np.ndarray:
-        """[S, d_steps, B]: each seed its own order of the data."""
+        """[S, d_steps, B]: each run the order of the data that its seed has."""
         return np.stack([feed_of_step(self.game, feed_at, step) for feed_at in self._feeds])
 
     def read(self, pending: deque, until: int) -> Lines:
-        """The lines of the steps up to `until`, a line a seed."""
+        """The lines of the steps up to `until`, a line a run."""
         lines = []
         for step, metrics in unread(pending, until):
-            for i, seed in enumerate(self._seeds):
+            for i, member in enumerate(self._members):
                 values = {name: float(value[i]) for name, value in metrics.items()}
-                if seed in self._broken:
+                if i in self._broken:
                     continue
                 if broken := not_finite(values):
-                    self._broken.add(seed)
-                    lines.append({"step": step, "seed": seed, "broken": broken})
+                    self._broken.add(i)
+                    lines.append({"step": step, **member, "broken": broken})
                 elif is_due(self.config, step):
-                    lines.append({"step": step, "seed": seed, **values})
+                    lines.append({"step": step, **member, **values})
         return lines
 
+    def _living(self, state: TrainState) -> Iterator[tuple[dict[str, Any], Spectator, TrainState]]:
+        for i, member in enumerate(self._members):
+            if i not in self._broken:
+                yield member, self._spectators[i], jax.tree.map(lambda x, i=i: x[i], state)
+
     def draw(self, state: TrainState, final: bool) -> None:
-        for i, seed in enumerate(self._seeds):
-            if seed not in self._broken:
-                self._spectators[i].draw(jax.tree.map(lambda x, i=i: x[i], state), final)
+        for _, spectator, own in self._living(state):
+            spectator.draw(own, final)
 
     def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
-        """Adds the metrics of now to each living seed's last line."""
+        """Adds the metrics of now to each living run's last line."""
         self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, say)
-        last = {line["seed"]: line for line in lines}
-        for i, seed in enumerate(self._seeds):
-            if seed not in self._broken:
-                last[seed] |= self._spectators[i].evaluate(jax.tree.map(lambda x, i=i: x[i], state), self._judges)
+        for member, spectator, own in self._living(state):
+            last = [line for line in lines if member.items() <= line.items()][-1]
+            last |= spectator.evaluate(own, self._judges)

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from gan_jax.run_dir import RunDir, check_run_dir, read_log
 from gan_jax.seeds import ManySeeds, OneSeed, mean_lines
 from gan_jax.state import TrainState, init_state, step_of
 from gan_jax.stop import Rule, parse_stop, selects, stop_reason
+from gan_jax.sweep import Sweep, combinations
 from gan_jax.terminal import Interrupt, Progress
 
 
@@ -39,13 +40,15 @@ def train(
     data_dir: str | None = None,
     seeds: Sequence[int] | None = None,
     fork_from: Path | None = None,
+    sweep: Sweep | None = None,
 ) -> Path:
     """Trains to `config.steps`, going on from the run directory's newest good checkpoint; returns the path of the report.
-    Given `seeds`, trains a run of each in one compiled program; the report then compares them. Given the directory `fork_from`
-    of another run, a run that has not begun does so with that one's weights (gan_jax/fork.py).
+    Given `seeds`, trains a run of each in one compiled program, and given a `sweep`, of each of its combinations; the report
+    then compares them. Given the directory `fork_from` of another run, a run that has not begun does so with that one's weights
+    (gan_jax/fork.py).
 
     Raises InputError before anything is written where the run cannot start, RunError where it broke or was stopped."""
-    _check_seeds(config, seeds, fork_from)
+    config, seeds, runs = _many(config, seeds, sweep, fork_from)
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream, hosts.share())
     hosts.check_same("the config, or the data,", config_json(config) + data.checksum)
     if seeds is not None and data.streamed:
@@ -53,15 +56,15 @@ def train(
     rules = parse_stop(config.stop) if config.stop else ()
     if len(data.sample_shape) == 3 and data.validation is None and selects(rules):
         raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
-    game, plan = build(config, data), parallel.plan(config, seeds and len(seeds))
+    game, plan = build(config, data), parallel.plan(config, runs)
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
-    run = RunDir(run_dir, config, data, seeds)
+    run = RunDir(run_dir, config, data, seeds, sweep)
     told = (config, game, data, run, plan)
     run.note(parameters=count_parameters(game), **({} if fork is None else {"forked_from": fork.told}))
     try:
         shown = Progress(config.steps, hosts.is_first())
         with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
-            side = OneSeed(*told) if seeds is None else ManySeeds(*told, seeds)
+            side = OneSeed(*told) if seeds is None else ManySeeds(*told, seeds, sweep)
             stopped = play(config, side, run, checkpoints, interrupt, progress, rules, fork)
         run.note(status="finished" if stopped is None else f"finished: {stopped}")
     except RunError as error:
@@ -76,9 +79,13 @@ def train(
     return _report(run_dir, seeds)
 
 
-def _check_seeds(config: Config, seeds: Sequence[int] | None, fork_from: Path | None) -> None:
-    if seeds is None:
-        return
+def _many(
+    config: Config, seeds: Sequence[int] | None, sweep: Sweep | None, fork_from: Path | None
+) -> tuple[Config, Sequence[int] | None, int | None]:
+    """-> (the config of the first run, seeds, how many runs), the latter None where it is one run. Raises InputError."""
+    if seeds is None and not sweep:
+        return config, None, None
+    seeds = [config.seed] if seeds is None else seeds
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise InputError(f"seeds must be different whole numbers from 0 to 2**32 - 1, got {list(seeds)}")
     if fork_from is not None:
@@ -86,6 +93,10 @@ def _check_seeds(config: Config, seeds: Sequence[int] | None, fork_from: Path | 
     for field in ("posthoc_ema", "stop"):
         if getattr(config, field):
             raise InputError(f"{field} is for one seed: leave it off, or train seeds one by one")
+    if sweep and config.duality_gap:
+        raise InputError("duality_gap is for one game: leave it off, or --sweep")
+    values = combinations(config, sweep or {})
+    return replace(config, **values[0]), seeds, len(values) * len(seeds)
 
 
 def _report(run_dir: Path, seeds: Sequence[int] | None) -> Path:
@@ -206,20 +217,22 @@ def dry_run(
     data_dir: str | None = None,
     seeds: Sequence[int] | None = None,
     fork_from: Path | None = None,
+    sweep: Sweep | None = None,
 ) -> str:
     """What `train` would do, having checked all that it checks; nothing is written."""
-    _check_seeds(config, seeds, fork_from)
+    config, seeds, runs = _many(config, seeds, sweep, fork_from)
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
-    check_run_dir(run_dir, config, data, seeds)
+    check_run_dir(run_dir, config, data, seeds, sweep)
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     parameters = count_parameters(game)
     lines = [f"{field:16s} {value}" for field, value in asdict(config).items() if value is not None]
     rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines += [f"{'samples':16s} {data.sample_shape}: {rows}"]
     lines += [f"{'parameters':16s} generator {parameters['g']:,}, discriminator {parameters['d']:,}"]
-    plan = parallel.plan(config, seeds and len(seeds))
+    plan = parallel.plan(config, runs)
     if seeds is not None:
+        lines += [f"{field:16s} {', '.join(map(str, values))}" for field, values in (sweep or {}).items()]
         lines += [f"{'seeds':16s} {', '.join(map(str, seeds))}, on {plan.devices} of the devices"]
     elif plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
         lines += in_words(cost(game, data, plan), plan)

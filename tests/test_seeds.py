@@ -181,7 +181,7 @@ def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train.py", "experiments/toy/ring.py", "--seeds", text])
     monkeypatch.chdir(ROOT)
     command.main()
-    config, run_dir, _, given, _ = calls[0]
+    config, run_dir, _, given, *_ = calls[0]
     assert (config.name, run_dir, given) == ("ring", Path(f"runs/ring-{name}"), seeds)
     assert capsys.readouterr().out == "report: page.html\n"
 
