@@ -20,7 +20,7 @@ Sweep = dict[str, list[float]]  # field -> its values
 
 
 def sweep_of(texts: Sequence[str]) -> Sweep:
-    """`["g_lr=1e-4,2e-4", "gamma=0.1,1"]` -> {"g_lr": [1e-4, 2e-4], "gamma": [0.1, 1.0]}. Raises InputError where it is not so."""
+    """`["g_lr=1e-4,2e-4", "gamma=0.1,1"]` -> {"g_lr": [1e-4, 2e-4], "gamma": [0.1, 1.0]}. Raises InputError."""
     sweep: Sweep = {}
     for text in texts:
         field, equals, listed = text.partition("=")

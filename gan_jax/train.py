@@ -116,25 +116,10 @@ def play(
     fork: Fork | None = None,
 ) -> str | None:
     """From the newest checkpoint, or from the start, to `config.steps`, or until one of the rules is met: says by which."""
-    state = checkpoints.restore(jax.eval_shape(side.initial), progress.say)
-    start = 0 if state is None else step_of(state)
-    run.rewind(start)
-    run.note(status=f"training, from step {start}")
-    if "dispatch" not in run.environment:
-        chosen = config.dispatch
-        if chosen == "auto":  # of data that are streamed, many steps' samples at once could fill the device
-            chosen = "loop" if side.data.streamed else parallel.choose_dispatch(side.game, side.data)
-        run.note(dispatch=chosen)
-    plan = side.plan
-    if state is None:
-        state = _begin(side, run, checkpoints, progress, fork)
-    else:
-        state = plan.place(state)
-        if start < config.steps:
-            progress.say(f"going on from step {start} of {config.steps} in {run.path}")
+    state = _enter(side, run, checkpoints, progress, fork)
+    plan, step, history = side.plan, step_of(state), read_log(run.path / "metrics.jsonl")
     advance, most = side.compile(run.environment["dispatch"])
     pending: deque[tuple[int, int, dict[str, Any]]] = deque()  # dispatched, not read yet: (first step, steps, metrics)
-    step, history = start, read_log(run.path / "metrics.jsonl")
     met, told = stop_reason(rules, history), set()
     progress.begin(step)
     while step < config.steps and side.alive and met is None:
@@ -178,6 +163,27 @@ def play(
     if met is not None:
         progress.say(f"stopped at step {step}: {met}")
     return met
+
+
+def _enter(
+    side: OneSeed | ManySeeds, run: RunDir, checkpoints: Checkpoints, progress: Progress, fork: Fork | None
+) -> TrainState:
+    """The state to go on from, on the devices: that of the newest checkpoint, or the one before the first step."""
+    config = side.config
+    state = checkpoints.restore(jax.eval_shape(side.initial), progress.say)
+    start = 0 if state is None else step_of(state)
+    run.rewind(start)
+    run.note(status=f"training, from step {start}")
+    if "dispatch" not in run.environment:
+        chosen = config.dispatch
+        if chosen == "auto":  # of data that are streamed, many steps' samples at once could fill the device
+            chosen = "loop" if side.data.streamed else parallel.choose_dispatch(side.game, side.data)
+        run.note(dispatch=chosen)
+    if state is None:
+        return _begin(side, run, checkpoints, progress, fork)
+    if start < config.steps:
+        progress.say(f"going on from step {start} of {config.steps} in {run.path}")
+    return side.plan.place(state)
 
 
 def _begin(

@@ -1,4 +1,4 @@
-"""Sweeps: each combination of values is the run that it would be alone, to rounding, and a method of its own in a comparison."""
+"""Sweeps: each combination of values is the run that it would be alone, to rounding, and a method in a comparison."""
 
 import json
 from dataclasses import replace
