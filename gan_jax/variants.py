@@ -31,7 +31,7 @@ from gan_jax.types import Array, Shape, map_shapes
 PLAY = {"g_lr", "g_lr_final", "g_optimizer", "g_penalty", "g_gamma", "g_penalty_every"}
 PLAY |= {"d_lr", "d_lr_final", "d_optimizer", "d_steps", "d_clip"}
 GIVEN = {"sample_shape", "num_classes"}  # to every network
-NOT_FAMILIES = {"layers", "conv", "conditioning"}
+NOT_FAMILIES = {"attention", "conditioning", "conv", "layers"}
 
 
 def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:

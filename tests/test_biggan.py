@@ -1,0 +1,98 @@
+"""BigGAN's networks and self-attention: sizes as published, every shape, what they begin with."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.models.attention import SelfAttention
+from gan_jax.models.biggan import Discriminator, Generator
+
+LABEL = jnp.array([0, 1])
+
+
+def count(module, x):
+    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, LABEL, train=True), x)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(
+    ("side", "z_dim", "g", "d"),
+    [
+        (128, 120, 70_433_988, 87_982_370),  # what the authors' PyTorch code prints for ImageNet
+        (256, 119, 82_108_548, 99_225_890),
+    ],
+)
+def test_parameters_as_published(side, z_dim, g, d):
+    assert count(Generator((side, side, 3), 1000), jnp.zeros((2, z_dim))) == g
+    assert count(Discriminator((side, side, 3), 1000), jnp.zeros((2, side, side, 3))) == d
+
+
+def test_parameters_for_cifar10():
+    """Layer by layer: 256 channels, biases in all but the class tables, gain and bias of each norm from a table."""
+    table, conv, skip = 10 * 2 * 256, 9 * 256**2 + 256, 256**2 + 256
+    g = 129 * 16 * 256 + 3 * (2 * table + 2 * conv + skip) + 2 * 256 + 9 * 256 * 3 + 3
+    d = (9 * 3 * 256 + 256) + conv + (3 * 256 + 256) + (2 * conv + skip) + 4 * conv + 257 + 10 * 256
+    assert (g, d) == (4_304_387, 4_207_361)
+    assert count(Generator((32, 32, 3), 10, width=64, hierarchy=False, attention=0), jnp.zeros((2, 128))) == g
+    assert count(Discriminator((32, 32, 3), 10, width=64, attention=0), jnp.zeros((2, 32, 32, 3))) == d
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 24, 3), (64, 64, 3), (64, 96, 3)])
+def test_every_size(shape):
+    generator = Generator(shape, 3, width=2, attention=32)
+    discriminator = Discriminator(shape, 3, width=2, attention=32)
+    x, _ = jax.eval_shape(lambda z: generator.init_with_output(jax.random.key(0), z, LABEL, train=True), jnp.zeros((2, 12)))
+    (logits, features), _ = jax.eval_shape(
+        lambda x: discriminator.init_with_output(jax.random.key(0), x, LABEL, train=True), jnp.zeros((2, *shape))
+    )
+    assert x.shape == (2, *shape) and logits.shape == (2,) and features.shape[0] == 2
+
+
+def test_what_a_size_needs():
+    with pytest.raises(ValueError, match=r"z is cut into 4 parts: set z_dim to at least that, not 3"):
+        jax.eval_shape(lambda z: Generator((32, 32, 3), 2).init(jax.random.key(0), z, LABEL, train=True), jnp.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"biggan needs images that can be halved 4 to 7 times, got \(56, 56, 1\)"):
+        jax.eval_shape(
+            lambda x: Discriminator((56, 56, 1), 2).init(jax.random.key(0), x, LABEL, train=True), jnp.zeros((2, 56, 56, 1))
+        )
+
+
+def test_each_part_of_z_and_the_label_move_the_picture():
+    generator = Generator((8, 8, 1), 2, width=2, attention=0)
+    z = jax.random.normal(jax.random.key(1), (2, 6))
+    variables = jax.jit(lambda z: generator.init(jax.random.key(0), z, LABEL, train=True))(z)
+
+    @jax.jit
+    def picture(z, label):
+        return generator.apply(variables, z, label, train=False)
+
+    before = picture(z, LABEL)
+    assert not np.allclose(before[0], picture(z, jnp.array([1, 1]))[0])
+    for start in (0, 3):  # of the grid, and of the block
+        assert not np.allclose(before, picture(z.at[:, start : start + 3].add(1.0), LABEL))
+
+
+def test_attention_by_hand():
+    """It begins as the identity; with a gain it adds what NumPy adds."""
+    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 8))
+    attention = SelfAttention()
+    variables = attention.init(jax.random.key(1), x)
+    np.testing.assert_array_equal(attention.apply(variables, x), x)
+
+    given = {"params": variables["params"] | {"gain": jnp.float32(0.5)}, "spectral": variables["spectral"]}
+
+    def kernel(name):
+        matrix = np.asarray(given["params"][name]["kernel"], np.float64)[0, 0]
+        left = np.asarray(given["spectral"][name]["left"], np.float64)
+        right = matrix @ left / np.linalg.norm(matrix @ left)
+        return matrix / (right @ matrix @ (right @ matrix / np.linalg.norm(right @ matrix)))
+
+    flat = np.asarray(x, np.float64).reshape(2, 16, 8)
+    pooled = [(flat @ kernel(n)).reshape(2, 2, 2, 2, 2, -1).max(axis=(2, 4)).reshape(2, 4, -1) for n in ("phi", "g")]
+    scores = np.exp(np.einsum("bic,bjc->bij", flat @ kernel("theta"), pooled[0]))
+    seen = np.einsum("bij,bjc->bic", scores / scores.sum(axis=-1, keepdims=True), pooled[1])
+    expected = flat + 0.5 * seen @ kernel("o")
+    np.testing.assert_allclose(attention.apply(given, x), expected.reshape(x.shape), rtol=1e-4, atol=1e-5)
