@@ -7,7 +7,7 @@ ring: 2 b (n - 1) / n bytes through each link. Communication overtakes computati
 
 devices, with R the FLOPs a second that a device attains and W the bytes a second of its link, nothing overlapped. b is on paper
 4 bytes a parameter, D's once for each of its steps; beside it is what the compiler sends on eight fake CPU devices, where it
-adds up D's gradients of real and of fake samples apart. Nothing is run.
+adds up D's gradients of real and of fake samples apart. No penalties are counted. Nothing is run.
 """
 
 import argparse
@@ -68,10 +68,22 @@ def networks() -> dict:
 
     adam = {"b1": 0.0, "b2": 0.9}
     sngan = Config(model="resnet", z_dim=128, batch=64, d_steps=5, loss="hinge", d_norm="spectral", **adam)
+    biggan = replace(sngan, d_norm=None, g_condition="norm", d_condition="projection", g_width=64, d_width=64)
+    stylegan2 = Config(model="stylegan2", z_dim=512, batch=64, loss="non_saturating", **adam)
     return {
         "DCGAN, 64x64": (Config(model="dcgan", z_dim=100, batch=128, loss="non_saturating", g_width=128), (64, 64, 3)),
         "SNGAN, CIFAR-10": (sngan, (32, 32, 3)),
         "SNGAN, 128x128": (replace(sngan, g_condition="norm", d_condition="projection"), (128, 128, 3)),
+        "BigGAN, CIFAR-10": (replace(biggan, model="biggan(hierarchy=False, attention=0)", d_steps=4), (32, 32, 3)),
+        "BigGAN, 128x128": (
+            replace(biggan, model="biggan", g_width=96, d_width=96, z_dim=120, batch=256, d_steps=2),
+            (128, 128, 3),
+        ),
+        "StyleGAN2, CIFAR-10": (
+            replace(stylegan2, model="stylegan2(base=32768, mapping=2, mixing=0.0, residual=False)"),
+            (32, 32, 3),
+        ),
+        "StyleGAN2, 256x256": (stylegan2, (256, 256, 3)),
     }
 
 

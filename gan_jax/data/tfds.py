@@ -77,6 +77,31 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
     return images.source(f"tfds:{name}", *splits)
 
 
+def texts(name: str, data_dir: str | None = None) -> list[str]:
+    """The feature `text` of a prepared set, all examples of a split after each other: of the training split, and of the test or
+    validation split where there is one. Raises InputError as `tfds` does, and where there is no such feature."""
+    folder = _folder(data_dir)
+    prepared = _find(name, folder)
+    try:
+        import tensorflow_datasets as tfds
+
+        with _quiet():
+            builder = tfds.builder_from_directory(str(prepared))
+            features, splits = sorted(builder.info.features), list(builder.info.splits)
+            if "text" not in features:
+                raise InputError(f"tfds:{name}: a feature `text` is needed, it has {', '.join(features)}")
+            train = "train" if "train" in splits else splits[0]
+            test = next((split for split in ("test", "validation") if split in splits and split != train), None)
+            sources = [builder.as_data_source(split) for split in (train, test) if split]
+            return ["\n".join(bytes(row["text"]).decode("utf-8") for row in source) for source in sources]
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
+    except Exception as error:  # whatever a damaged file provokes in there
+        raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
+
+
 def _folder(data_dir: str | None) -> Path:
     """The TFDS folder to look into. One that was asked for is the only one."""
     asked = data_dir or os.environ.get("GAN_JAX_DATA")

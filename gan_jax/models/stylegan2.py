@@ -186,7 +186,7 @@ class Styled(nn.Module):
 
 
 class Equal(nn.Module):
-    """A convolution with an equalised learning rate, a bias and, unless `linear`, a leaky ReLU; one that is `halving` blurs first.
+    """A convolution with an equalised learning rate, a bias and, unless `linear`, a leaky ReLU. `halving` blurs first.
 
     Source: Karras et al. 2018 (PGGAN), arXiv:1710.10196, section 4.1.
     """
