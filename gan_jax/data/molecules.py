@@ -1,0 +1,210 @@
+"""Molecules: graphs of atoms and bonds, from files of SMILES.
+
+A sample is a `Graph`, one-hot: which atom stands at each place, or none, and which bond joins two places, or none.
+"""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.cache import cache_path, read_cache, write_cache
+from gan_jax.data import Data, Measure, Protocol, Source, Split
+from gan_jax.data.locate import locate
+from gan_jax.errors import InputError
+from gan_jax.types import Sample
+
+BONDS = 4  # none, single, double, triple: aromatic ones are written as single and double in turn
+HELD_OUT = 0.1
+FEW = 10
+COLUMNS, TILE = 5, (180, 170)  # of a picture, in pixels
+# Small molecules that everybody knows: a sample that needs no file.
+KNOWN = """
+C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
+C1CCOC1 C1COCCO1 C=O CC=O CCC=O CC(C)=O O=CO CC(=O)O CCC(=O)O CC(=O)OC CCOC(C)=O OC(=O)C(=O)O O=C(O)CO CC(O)C(=O)O N CN CCN
+CNC CN(C)C NCCN NCCO C1CCNC1 C1CCNCC1 C1COCCN1 NC=O CC(N)=O CN(C)C=O NC(N)=O NCC(=O)O CC(N)C(=O)O C#N CC#N C=CC#N N#CC#N
+c1ccccc1 Cc1ccccc1 Oc1ccccc1 Nc1ccccc1 Fc1ccccc1 c1ccncc1 c1ccoc1 c1cc[nH]c1 c1cnc[nH]1 c1cncnc1 FC FCF FC(F)F FC(F)(F)F
+CC(F)F OCC(F)(F)F C1=CCCCC1 C1=CCCC1 C=CC=C CC(C)=C O=C1CCCC1 O=C1CCCCC1 O=C1CCO1 O=C1CCCN1 CC1CO1 CC1CCO1 OC1CCCC1 CCCCCCC
+CC(C)(C)C CC(C)(C)O CCCCO CCCCCO CCC(C)C COCCOC COC=O CC(C)C=O OCC1CO1 CC(=O)CC(C)=O CNC(C)=O CCNCC NC1CC1 OC1CC1 CC1CC1
+""".split()
+
+
+class Graph(NamedTuple):
+    """Graphs of N places: atoms [B, N, T] and bonds [B, N, N, BONDS], which are symmetric; the first of each kind is none."""
+
+    nodes: Any
+    bonds: Any
+
+
+def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: int = 9) -> Source:
+    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line.
+    A tenth is held out. Null is a hundred known ones.
+
+    As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
+    charges, radicals, isotopes or several parts is dropped, and of duplicates all but one. Raises InputError where RDKit is
+    missing, the file cannot be read, or too few are left. What was read is cached.
+    """
+    if type(atoms) is not int or not 2 <= atoms <= 100:
+        raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
+    _rdkit()
+    nodes, bonds, elements = _known(atoms) if path is None else _file(locate(path, data_dir), atoms)
+    # A fixed order: what is held out must be a fair sample of a sorted file.
+    order = np.random.RandomState(0).permutation(len(nodes))
+    count = round(HELD_OUT * len(order))
+    if count < FEW // 2 or len(order) - count < FEW:
+        raise InputError(
+            f"data molecules: {path} has too few molecules of at most {atoms} atoms that can be used: {len(order)}"
+        )
+    stored = Graph(nodes[order], bonds[order])
+    train, held = (Split(Graph(*(x[rows] for x in stored)), None) for rows in (slice(count, None), slice(count)))
+    symbols = tuple(elements.tolist())
+    return Source(
+        train=train,
+        test=held,
+        num_classes=0,
+        to_float=partial(one_hot, kinds=len(symbols) + 1),
+        show=partial(_show, symbols),
+        pack=partial(_pack, symbols),
+        evaluator=partial(_evaluator, symbols),
+        shown=25,
+    )
+
+
+def one_hot(stored: Graph, kinds: int) -> Graph:
+    """Codes [..., N] and [..., N, N] -> float32 [..., N, kinds] and [..., N, N, BONDS], on the host and inside jit."""
+    nodes, bonds = (
+        (codes[..., None] == np.arange(size)).astype(np.float32) for codes, size in zip(stored, (kinds, BONDS), strict=True)
+    )
+    return Graph(nodes, bonds)
+
+
+def encoded(smiles: Sequence[str], atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of those that can be used, each once, and the elements' symbols
+    [T], code 1 first, by how frequent they are."""
+    Chem = _rdkit()
+    found = {}
+    for text in smiles:
+        molecule = Chem.MolFromSmiles(text)
+        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule):
+            continue
+        Chem.RemoveStereochemistry(molecule)
+        canonical = Chem.MolToSmiles(molecule)
+        if canonical not in found and "." not in canonical:
+            molecule = Chem.MolFromSmiles(canonical)  # whose atoms are in canonical order
+            Chem.Kekulize(molecule, clearAromaticFlags=True)
+            found[canonical] = molecule
+    kinds = [[atom.GetSymbol() for atom in molecule.GetAtoms()] for molecule in found.values()]
+    names, counts = np.unique([symbol for each in kinds for symbol in each], return_counts=True)
+    elements = names[np.lexsort((names, -counts))] if kinds else np.array([], "U2")
+    codes = {symbol: i for i, symbol in enumerate(elements, 1)}
+    nodes, bonds = np.zeros((len(found), atoms), np.uint8), np.zeros((len(found), atoms, atoms), np.uint8)
+    for row, (molecule, symbols) in enumerate(zip(found.values(), kinds, strict=True)):
+        nodes[row, : len(symbols)] = [codes[symbol] for symbol in symbols]
+        for bond in molecule.GetBonds():
+            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            bonds[row, i, j] = bonds[row, j, i] = int(bond.GetBondTypeAsDouble())
+    return nodes, bonds, elements
+
+
+def _plain(molecule: Any) -> bool:
+    return all(
+        not (atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()) for atom in molecule.GetAtoms()
+    )
+
+
+def _known(atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return encoded(KNOWN, atoms)
+
+
+def _file(path: Path, atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data molecules: {path} cannot be read as UTF-8: {error}") from error
+    told = hashlib.sha256(f"{atoms} {content}".encode()).hexdigest()[:32]
+    cache = cache_path(f"molecules-{told}.npz")
+    known = read_cache(cache)
+    names = ("nodes", "bonds", "elements")
+    if known is None or not known.keys() >= set(names):
+        known = dict(zip(names, encoded(_smiles(content), atoms), strict=True))
+        write_cache(cache, known)
+    return tuple(known[name] for name in names)
+
+
+def _smiles(content: str) -> list[str]:
+    """The column `smiles` of a csv, else the first word of each line."""
+    lines = content.splitlines()
+    header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
+    if "smiles" not in header:
+        return [line.split()[0] for line in lines if line.strip()]
+    column = header.index("smiles")
+    return [row[column].strip() for row in csv.reader(lines[1:]) if len(row) > column]
+
+
+def _rdkit() -> Any:
+    """RDKit's chemistry, silent about molecules that it refuses."""
+    try:
+        from rdkit import Chem, RDLogger
+    except ImportError as error:
+        raise InputError(f"data molecules need RDKit: pip install 'gan_jax[molecules]' ({error})") from error
+    RDLogger.DisableLog("rdApp.*")
+    return Chem
+
+
+def _show(elements: Sequence[str], samples: Sample) -> dict[str, bytes]:
+    """Drawings of the structures with their properties, and the SMILES of those that are valid."""
+    from rdkit import Chem
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    from gan_jax.metrics.molecules import PROPERTIES, molecule_of, properties, smiles_of
+
+    found = [molecule_of(*codes, elements) for codes in zip(*codes_of(samples), strict=True)]
+    legends = []
+    for molecule in found:
+        values = {} if molecule is None else properties(molecule)
+        legends.append(", ".join(f"{PROPERTIES[name]} {value:.2f}" for name, value in values.items()) or "not valid")
+    rows = -(-len(found) // COLUMNS)
+    drawing = rdMolDraw2D.MolDraw2DSVG(COLUMNS * TILE[0], rows * TILE[1], *TILE)
+    drawing.DrawMolecules([Chem.Mol() if molecule is None else molecule for molecule in found], legends=legends)
+    drawing.FinishDrawing()
+    listed = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in found)
+    return {".svg": drawing.GetDrawingText().encode(), ".smi": f"{listed}\n".encode()}
+
+
+def _pack(elements: Sequence[str], samples: Sample) -> dict[str, np.ndarray]:
+    """Codes, and SMILES, empty where not valid."""
+    from gan_jax.metrics.molecules import molecule_of, smiles_of
+
+    nodes, bonds = codes_of(samples)
+    found = [molecule_of(*codes, elements) for codes in zip(nodes, bonds, strict=True)]
+    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in found])
+    return {"nodes": nodes, "bonds": bonds, "elements": np.array(elements), "smiles": smiles}
+
+
+def codes_of(samples: Sample) -> Graph:
+    """One-hot or soft graphs -> the likeliest atoms [B, N] and bonds [B, N, N], uint8."""
+    return Graph(*(np.asarray(x).argmax(axis=-1).astype(np.uint8) for x in samples))
+
+
+def _evaluator(elements: Sequence[str], data: Data, protocol: Protocol = Protocol()) -> Measure:
+    from gan_jax.metrics.molecules import judge
+
+    if protocol.extractor or protocol.metrics:
+        raise InputError(f"{data.name} is judged as chemistry: no --extractor and no --metrics")
+    cap = protocol.cap
+    train, test = (split.samples for split in (data.train, data.test))
+    measure = judge(train, Graph(*(x[:cap] for x in test)), elements, protocol.errors)
+
+    def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
+        return measure(codes_of(Graph(*(x[:cap] for x in samples))))
+
+    of_samples.description = (
+        f"RDKit's view of molecules of {', '.join(elements)} against {data.test.count:,} held-out ones of {data.name}; novel: "
+        f"not among {data.train.count:,} training ones"
+    )
+    of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
+    return of_samples
