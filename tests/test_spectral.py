@@ -1,0 +1,53 @@
+"""Spectrograms: inverses, a tone's band and height, what becomes of a sound on the way there and back."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import spectral
+
+RATE, LENGTH = 8_000, 2_048
+TIME = np.arange(LENGTH) / RATE
+
+
+def test_there_and_back():
+    x = np.random.RandomState(0).randn(2, LENGTH).astype(np.float32)
+    spectrum = spectral.stft(x)
+    assert spectrum.shape == (2, LENGTH // spectral.HOP, spectral.FFT // 2 + 1)
+    np.testing.assert_allclose(spectral.istft(spectrum), x, atol=1e-5)
+    with pytest.raises(ValueError, match="a signal must be a multiple of 128 samples long"):
+        spectral.stft(x[:, :100])
+
+
+def test_a_tone_is_half_its_amplitude_in_its_bin():
+    tone = 0.6 * np.cos(2 * np.pi * 1_000 * TIME)  # 1,000 Hz is bin 32 of 256 at 8,000
+    magnitude = np.abs(spectral.stft(jnp.float32(tone)))[4:-4]
+    np.testing.assert_allclose(magnitude[:, 32], 0.3, rtol=1e-4)
+    np.testing.assert_allclose(magnitude[:, [20, 50]], 0, atol=1e-5)
+    expected = [sum(tone[128 * 5 - 64 + t] * spectral._WINDOW[t] for t in range(256)) / spectral._WINDOW.sum()]
+    np.testing.assert_allclose(np.real(spectral.stft(jnp.float32(tone)))[5, 0], expected[0], atol=1e-5)
+
+
+def test_bands():
+    """Every band holds a bin, none more than height 1; their middles rise evenly on the mel scale."""
+    bands = spectral.mel_bands(RATE, 64)
+    assert bands.shape == (129, 64) and bands.min() == 0 and bands.max() <= 1
+    assert (bands.max(axis=0) > 0.4).all()
+    wide = spectral.mel_bands(RATE, 8)  # 8 bands are wide enough to be triangles as drawn
+    mel = 2595 * np.log10(1 + np.arange(129) * RATE / 256 / 700)
+    middles = 2595 * np.log10(1 + 4_000 / 700) / 9 * np.arange(1, 9)
+    np.testing.assert_allclose(mel[wide.argmax(axis=0)], middles, atol=25)
+
+
+def test_silence_and_full_scale():
+    np.testing.assert_allclose(spectral.log_mel(jnp.zeros(LENGTH), RATE), -1, rtol=1e-6)
+    loud = spectral.log_mel(jnp.float32(np.cos(2 * np.pi * 1_000 * TIME)), RATE)
+    assert 0.7 < loud.max() < 1.1
+
+
+def test_a_sound_survives():
+    """A chirp through its log-mel spectrogram and back has nearly the same one."""
+    chirp = jnp.float32(0.8 * np.sin(2 * np.pi * (500 * TIME + 2_000 * TIME**2)))
+    x = spectral.log_mel(chirp, RATE)
+    again = spectral.log_mel(spectral.from_log_mel(x, RATE), RATE)
+    assert np.abs(again - x).mean() < 0.1 < np.abs(x + 1).mean()
