@@ -1,7 +1,9 @@
 """Molecules: SMILES to graphs and back, the metrics by hand, MolGAN's networks and the penalty on two leaves."""
 
 import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +88,7 @@ def test_a_file_of_smiles(tmp_path, monkeypatch):
         molecules(path=str(tmp_path / "few.txt"))
     with pytest.raises(InputError, match="atoms must be a whole number from 2 to 100, got 1"):
         molecules(atoms=1)
-    with pytest.raises(InputError, match="no --extractor and no --metrics"):
+    with pytest.raises(InputError, match="no --extractor, and no --metrics but fcd"):
         data = load("molecules", 0, 8)
         data.evaluator(data, Protocol(metrics=("prdc",)))
 
@@ -113,6 +115,31 @@ def test_diversity_and_scaffolds_by_hand():
     assert rings == {"c1ccc2ccccc2c1": 2}
     assert cosine(rings, rings) == pytest.approx(1) and cosine(rings, scaffolds([])) == 0
     assert wasserstein([0.0, 1.0], [2.0, 3.0]) == 2.0
+
+
+def test_as_moses_has_it():
+    """The molecules and values of MOSES's own tests (tests/test_metrics.py); SA's are of an older RDKit."""
+    texts = ["CNC", "Oc1ccccc1-c1cccc2cnccc12", "INVALID", "CCCP", "Cc1noc(C)c1CN(C)C(=O)Nc1cc(F)cc(F)c1"]
+    texts += ["Cc1nc(NCc2ccccc2)no1-c1ccccc1"]
+    held = [Chem.MolFromSmiles(each) for each in ("Oc1ccccc1-c1cccc2cnccc12", "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1")]
+    found = [molecule for molecule in map(Chem.MolFromSmiles, texts) if molecule is not None]
+    assert shares([smiles_of(molecule) for molecule in found], 6, set())["valid"] == pytest.approx(2 / 3)
+    assert internal_diversity(found) == pytest.approx(0.7189187309761661, abs=1e-6)
+    assert cosine(scaffolds(found), scaffolds(held)) == pytest.approx(0.5)
+    for name, value in (("logp", 1.63229), ("qed", 0.20370891752648637)):
+        assert wasserstein(*([properties(m)[name] for m in side] for side in (found, held))) == pytest.approx(value, abs=1e-6)
+
+
+def test_the_chemnet_distance_is_that_of_its_package(monkeypatch):
+    data = load("molecules", 0, 8)
+    evaluate = data.evaluator(data, Protocol(metrics=("fcd",)))
+    with pytest.raises(InputError, match="pip install fcd"):
+        monkeypatch.setitem(sys.modules, "fcd", None)
+        evaluate(data.to_float(data.train.take(slice(20)).samples), None)
+    package = SimpleNamespace(get_fcd=lambda ours, theirs, device: len(ours) + 100 * len(theirs))
+    monkeypatch.setitem(sys.modules, "fcd", package)
+    found = evaluate(data.to_float(data.train.take(slice(20)).samples), None)
+    assert found["fcd"] == found["fcd_floor"] == 20 + 100 * data.test.count
 
 
 def test_the_evaluator():

@@ -7,6 +7,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,11 +194,12 @@ def codes_of(samples: Sample) -> Graph:
 def _evaluator(elements: Sequence[str], data: Data, protocol: Protocol = Protocol()) -> Measure:
     from gan_jax.metrics.molecules import judge
 
-    if protocol.extractor or protocol.metrics:
-        raise InputError(f"{data.name} is judged as chemistry: no --extractor and no --metrics")
+    if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
+        raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
+    chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
     cap = protocol.cap
     train, test = (split.samples for split in (data.train, data.test))
-    measure = judge(train, Graph(*(x[:cap] for x in test)), elements, protocol.errors)
+    measure = judge(train, Graph(*(x[:cap] for x in test)), elements, protocol.errors, chemnet)
 
     def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
         return measure(codes_of(Graph(*(x[:cap] for x in samples))))

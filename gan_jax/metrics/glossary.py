@@ -69,4 +69,9 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "logp_w1": ("… distance", "↓", "Wasserstein distance of logP to held-out molecules."),
     "sa": ("Synthetic accessibility", "", "Mean of valid molecules, from 1, easy to make, to 10."),
     "sa_w1": ("… distance", "↓", "Wasserstein distance of SA to held-out molecules."),
+    "fcd": (
+        "Fréchet ChemNet distance",
+        "↓",
+        "Between Gaussians fitted to ChemNet’s activations of valid and held-out molecules.",
+    ),
 }

@@ -1,0 +1,141 @@
+"""Desired properties: a network that has learnt what a molecule is worth tells the generator, as a value of `--g_penalty`.
+
+    --g_penalty 'gan_jax.reward:desired(goal="qed", path="qm9_smiles/small_mols.csv")' --g_gamma 1
+
+RDKit's scores have no gradient; the network's do. It is trained once, before the game, and cached.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gan_jax.cache import cache_path, read_cache, write_cache
+from gan_jax.data.molecules import BONDS, Graph, molecules, one_hot
+from gan_jax.errors import unknown
+from gan_jax.models.molgan import Discriminator
+from gan_jax.types import Array, Critic, Synthesis
+
+# What is worth 0 and what 1; between them it is linear, beyond them no more and no less. Those of logP and SA are the
+# constants in ORGAN's and MolGAN's programs.
+SCALES = {"valid": (0.0, 1.0), "qed": (0.0, 1.0), "logp": (-2.12178879609, 6.0429063424), "sa": (5.0, 1.5)}
+TAUGHT = 20_000  # molecules, and as many that were spoilt
+EDITS = 3  # at most, to spoil one
+WIDTH, STEPS, BATCH, RATE = 64, 3_000, 128, 2e-3
+
+
+def desired(
+    synthesis: Synthesis, critic: Critic, real: Graph, key: Array, *, goal: str = "qed", path: str | None = None, atoms: int = 9
+) -> Array:
+    """1 - E R(G(z)): what samples fall short of in `goal`, a key of `SCALES`. R learns from the molecules of `path`, which must
+    be those of the game, `atoms` too; null is the known ones. Weighted by `g_gamma`, it is the paper's lambda L_WGAN +
+    (1 - lambda) L_RL over lambda, with g_gamma = (1 - lambda) / lambda.
+
+    R judges the likeliest atoms and bonds, which is what a metric will see; its gradient goes to the probabilities, as if they
+    were those. Raises InputError for a goal that there is not, ValueError for samples of another kind than R learnt from.
+
+    Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R learns during the game, of the generator's
+    samples too, each step's scored by RDKit; ours before it, of real molecules and of spoilt ones, so that no step waits for
+    RDKit, and G never shows R where it is wrong.
+    """
+    if goal not in SCALES:
+        raise unknown("goal of desired", goal, SCALES)
+    judge, shape = _network(goal, path, atoms)
+    fake = synthesis(synthesis.z)
+    if not isinstance(fake, Graph) or tuple(x.shape[1:] for x in fake) != tuple(shape):
+        shapes = [x.shape[1:] for x in jax.tree.leaves(fake)]
+        raise ValueError(f"desired learnt from graphs {tuple(shape)} of path {path!r}; the samples are {shapes}")
+    return 1 - judge(Graph(*(_straight_through(x.astype(jnp.float32)) for x in fake))).mean()
+
+
+def _straight_through(soft: Array) -> Array:
+    hard = jax.nn.one_hot(soft.argmax(axis=-1), soft.shape[-1])
+    return hard + soft - jax.lax.stop_gradient(soft)
+
+
+@lru_cache(maxsize=8)
+def _network(goal: str, path: str | None, atoms: int) -> tuple[Callable[[Graph], Array], Graph]:
+    """(graphs -> what they are worth [B] in 0..1, the shape of one graph)."""
+    source = molecules(None, path=path, atoms=atoms)
+    stored = source.train.samples
+    elements = source.pack(source.to_float(Graph(*(x[:1] for x in stored))))["elements"].tolist()
+    shape = Graph((atoms, len(elements) + 1), (atoms, atoms, BONDS))
+    network = Discriminator(shape, width=WIDTH, minibatch="none")
+    told = hashlib.sha256(f"{goal} {elements} {TAUGHT} {EDITS} {WIDTH} {STEPS} {BATCH} {RATE}".encode())
+    for codes in stored:
+        told.update(np.ascontiguousarray(codes))
+    cache = cache_path(f"reward-{told.hexdigest()[:32]}.npz")
+    # The game is being traced; this happens now, once.
+    with jax.ensure_compile_time_eval():
+        example = one_hot(Graph(*(x[:2] for x in stored)), len(elements) + 1)
+        params = network.init(jax.random.key(0), example, None, train=False)["params"]
+        leaves, tree = jax.tree.flatten(params)
+        known = read_cache(cache)
+        if known is None or [known.get(str(i), np.zeros(0)).shape for i in range(len(leaves))] != [x.shape for x in leaves]:
+            taught = jax.tree.leaves(_fit(network, params, *examples(stored, elements, goal), len(elements) + 1))
+            known = {str(i): np.asarray(x) for i, x in enumerate(taught)}
+            write_cache(cache, known)
+        params = jax.tree.unflatten(tree, [known[str(i)] for i in range(len(leaves))])
+    return partial(_worth, network, params), shape
+
+
+def _worth(network: Discriminator, params: Any, graphs: Graph) -> Array:
+    return jax.nn.sigmoid(network.apply({"params": params}, graphs, None, train=False)[0])
+
+
+def examples(stored: Graph, elements: list[str], goal: str) -> tuple[Graph, np.ndarray]:
+    """Codes of molecules and of as many spoilt ones, and what each is worth, [M] float32: 0 where it is not valid."""
+    from gan_jax.metrics.molecules import molecule_of, properties
+
+    random = np.random.RandomState(0)
+    rows = random.permutation(len(stored.nodes))[:TAUGHT]
+    whole = Graph(*(x[rows] for x in stored))
+    graphs = Graph(*(np.concatenate(pair) for pair in zip(whole, spoilt(whole, len(elements), random), strict=True)))
+    low, high = SCALES[goal]
+    worth = np.zeros(len(graphs.nodes), np.float32)
+    for i, codes in enumerate(zip(*graphs, strict=True)):
+        molecule = molecule_of(*codes, elements)
+        if molecule is not None:
+            value = 1.0 if goal == "valid" else properties(molecule)[goal]
+            worth[i] = np.clip((value - low) / (high - low), 0, 1)
+    return graphs, worth
+
+
+def spoilt(graphs: Graph, kinds: int, random: np.random.RandomState) -> Graph:
+    """Each graph after 1 to `EDITS` changes: another atom, or none, at a place; another bond, or none, between two."""
+    nodes, bonds = (x.copy() for x in graphs)
+    count, places = nodes.shape
+    times = random.randint(1, EDITS + 1, count)
+    for edit in range(EDITS):
+        rows = np.flatnonzero(times > edit)
+        atom = random.rand(len(rows)) < 0.5
+        i, j = random.randint(places, size=(2, len(rows)))
+        nodes[rows[atom], i[atom]] = random.randint(kinds + 1, size=atom.sum())
+        bond = ~atom & (i != j)
+        kind = random.randint(BONDS, size=bond.sum())
+        bonds[rows[bond], i[bond], j[bond]] = bonds[rows[bond], j[bond], i[bond]] = kind
+    return Graph(nodes, bonds)
+
+
+def _fit(network: Discriminator, params: Any, graphs: Graph, worth: np.ndarray, kinds: int) -> Any:
+    """Parameters with the least squared error, by Adam."""
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
+    rows = np.random.RandomState(1).randint(len(worth), size=(STEPS, BATCH))
+
+    def error(params: Any, codes: Graph, target: Array) -> Array:
+        return jnp.square(_worth(network, params, one_hot(codes, kinds)) - target).mean()
+
+    @jax.jit
+    def step(params: Any, moments: Any, codes: Graph, target: Array) -> tuple[Any, Any]:
+        updates, moments = optimizer.update(jax.grad(error)(params, codes, target), moments)
+        return optax.apply_updates(params, updates), moments
+
+    moments = optimizer.init(params)
+    for batch in rows:
+        params, moments = step(params, moments, Graph(*(x[batch] for x in graphs)), worth[batch])
+    return params
