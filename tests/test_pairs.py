@@ -64,6 +64,8 @@ LOSSES = [
     for loss in sorted(public_functions(losses).keys() - SEVERAL)
 ]
 
+MLP_FIRST = [pytest.param(model, marks=[] if model == "mlp" else pytest.mark.slow) for model in MODELS]
+
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_with_every_penalty(loss, digits):
@@ -80,14 +82,15 @@ def test_model_with_every_loss(model, digits):
 
 
 # With the MLP, every penalty is among the quick ones above.
-@pytest.mark.parametrize("model", [pytest.param(m, marks=[pytest.mark.slow] if m == "mlp" else []) for m in MODELS])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
 def test_model_with_every_penalty_and_g_penalty(model, digits):
     games = {name: game(digits, model, penalty=name) for name in PENALTIES}
     games |= {f"g_{name}": game(digits, model, g_penalty=name) for name in public_functions(g_penalties)}
     assert_finite_play(games, digits)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MLP_FIRST)
 def test_model_with_every_augmentation_and_deception(model, digits):
     games = {name: game(digits, model, augment=name, augment_p=0.5) for name in AUGMENTS}
     games |= {name: game(digits, model, deceive=name, augment_p=0.5) for name in public_functions(deceive)}
@@ -95,7 +98,7 @@ def test_model_with_every_augmentation_and_deception(model, digits):
     assert_finite_play(games, digits)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MLP_FIRST)
 def test_model_with_every_conditioning(model, digits):
     games = {
         f"{g} {d}": game(digits, model, g_condition=g, d_condition=d, g_norm="batch", penalty="r1")
