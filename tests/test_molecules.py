@@ -93,6 +93,23 @@ def test_a_file_of_smiles(tmp_path, monkeypatch):
         data.evaluator(data, Protocol(metrics=("prdc",)))
 
 
+def test_molecules_as_selfies():
+    """The same molecules in the same splits; and every sequence of symbols is one that is valid."""
+    pytest.importorskip("selfies", reason="needs selfies: pip install 'gan_jax[molecules]'")
+    graphs, data = load("molecules", 0, 8), load('molecules(form="selfies")', 0, 8)
+    packs = [each.pack(each.to_float(each.train.samples)) for each in (graphs, data)]
+    assert packs[0]["smiles"].tolist() == packs[1]["smiles"].tolist()
+    length, size = data.sample_shape
+    assert size == len(packs[1]["symbols"]) + 1 and length == (data.train.samples > 0).sum(axis=1).max()
+    noise = np.random.RandomState(0).rand(200, length, size).astype(np.float32)
+    noise[0, :, 0] = 2.0  # nothing at all
+    found = data.evaluator(data, Protocol())(noise, None)
+    assert found["valid"] == 199 / 200 and 0.3 < found["novel"]
+    assert data.show(noise[:5])[".smi"].startswith(b"\n")
+    with pytest.raises(InputError, match="form must be one of graph, selfies, got 'x'"):
+        molecules(form="x")
+
+
 def test_shares_by_hand():
     assert shares(["a", "a", "b", "c"], 8, {"b"}) == {"valid": 0.5, "unique": 0.75, "novel": 2 / 3, "vun": 0.25}
     assert shares([], 4, set()) == {"valid": 0.0, "unique": 0.0, "novel": 0.0, "vun": 0.0}

@@ -5,20 +5,22 @@ A sample is a `Graph`, one-hot: which atom stands at each place, or none, and wh
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gan_jax.cache import cache_path, read_cache, write_cache
-from gan_jax.data import Data, Measure, Protocol, Source, Split
+from gan_jax.data import Data, Measure, Protocol, Source, Split, selfies, text
 from gan_jax.data.locate import locate
 from gan_jax.errors import InputError
 from gan_jax.types import Sample
 
+FORMS = ("graph", "selfies")
 BONDS = 4  # none, single, double, triple: aromatic ones are written as single and double in turn
 HELD_OUT = 0.1
 FEW = 10
@@ -34,6 +36,9 @@ CC(C)(C)C CC(C)(C)O CCCCO CCCCCO CCC(C)C COCCOC COC=O CC(C)C=O OCC1CO1 CC(=O)CC(
 """.split()
 
 
+Read = Callable[[Any], list[Any]]  # samples as stored -> RDKit's molecules, None where not valid
+
+
 class Graph(NamedTuple):
     """Graphs of N places: atoms [B, N, T] and bonds [B, N, N, BONDS], which are symmetric; the first of each kind is none."""
 
@@ -41,16 +46,19 @@ class Graph(NamedTuple):
     bonds: Any
 
 
-def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: int = 9) -> Source:
+def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, form: str = "graph") -> Source:
     """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line.
     A tenth is held out. Null is a hundred known ones.
 
     As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
-    charges, radicals, isotopes or several parts is dropped, and of duplicates all but one. Raises InputError where RDKit is
-    missing, the file cannot be read, or too few are left. What was read is cached.
+    charges, radicals, isotopes or several parts is dropped, and of duplicates all but one. Where `form` is "selfies", a sample
+    is a sequence of symbols, one-hot [T, V], for networks of text. Raises InputError where RDKit is missing, the file cannot be
+    read, or too few are left. What was read is cached.
     """
     if type(atoms) is not int or not 2 <= atoms <= 100:
         raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
+    if form not in FORMS:
+        raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
     _rdkit()
     nodes, bonds, elements = _known(atoms) if path is None else _file(locate(path, data_dir), atoms)
     # A fixed order: what is held out must be a fair sample of a sorted file.
@@ -60,17 +68,22 @@ def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: in
         raise InputError(
             f"data molecules: {path} has too few molecules of at most {atoms} atoms that can be used: {len(order)}"
         )
-    stored = Graph(nodes[order], bonds[order])
-    train, held = (Split(Graph(*(x[rows] for x in stored)), None) for rows in (slice(count, None), slice(count)))
-    symbols = tuple(elements.tolist())
+    names = {"elements": elements}
+    stored, read = Graph(nodes[order], bonds[order]), partial(read_graphs, elements.tolist())
+    to_float = partial(one_hot, kinds=len(elements) + 1)
+    if form == "selfies":
+        told = b"".join(x.tobytes() for x in (*stored, elements))
+        ids, symbols = selfies.sequences(read(stored), told)
+        names, stored, read = {"symbols": symbols}, ids, partial(selfies.read, symbols.tolist())
+        to_float = partial(text.one_hot, size=len(symbols) + 1)
     return Source(
-        train=train,
-        test=held,
+        train=Split(_first(stored, slice(count, None)), None),
+        test=Split(_first(stored, slice(count)), None),
         num_classes=0,
-        to_float=partial(one_hot, kinds=len(symbols) + 1),
-        show=partial(_show, symbols),
-        pack=partial(_pack, symbols),
-        evaluator=partial(_evaluator, symbols),
+        to_float=to_float,
+        show=partial(_show, read),
+        pack=partial(_pack, read, names),
+        evaluator=partial(_evaluator, read),
         shown=25,
     )
 
@@ -88,8 +101,8 @@ def encoded(smiles: Sequence[str], atoms: int) -> tuple[np.ndarray, np.ndarray, 
     [T], code 1 first, by how frequent they are."""
     Chem = _rdkit()
     found = {}
-    for text in smiles:
-        molecule = Chem.MolFromSmiles(text)
+    for each in smiles:
+        molecule = Chem.MolFromSmiles(each)
         if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule):
             continue
         Chem.RemoveStereochemistry(molecule)
@@ -156,14 +169,21 @@ def _rdkit() -> Any:
     return Chem
 
 
-def _show(elements: Sequence[str], samples: Sample) -> dict[str, bytes]:
+def read_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
+    """Codes -> RDKit's molecules, None where not valid."""
+    from gan_jax.metrics.molecules import molecule_of
+
+    return [molecule_of(*codes, elements) for codes in zip(*graphs, strict=True)]
+
+
+def _show(read: Read, samples: Sample) -> dict[str, bytes]:
     """Drawings of the structures with their properties, and the SMILES of those that are valid."""
     from rdkit import Chem
     from rdkit.Chem.Draw import rdMolDraw2D
 
-    from gan_jax.metrics.molecules import PROPERTIES, molecule_of, properties, smiles_of
+    from gan_jax.metrics.molecules import PROPERTIES, properties, smiles_of
 
-    found = [molecule_of(*codes, elements) for codes in zip(*codes_of(samples), strict=True)]
+    found = read(codes_of(samples))
     legends = []
     for molecule in found:
         values = {} if molecule is None else properties(molecule)
@@ -176,37 +196,39 @@ def _show(elements: Sequence[str], samples: Sample) -> dict[str, bytes]:
     return {".svg": drawing.GetDrawingText().encode(), ".smi": f"{listed}\n".encode()}
 
 
-def _pack(elements: Sequence[str], samples: Sample) -> dict[str, np.ndarray]:
-    """Codes, and SMILES, empty where not valid."""
-    from gan_jax.metrics.molecules import molecule_of, smiles_of
+def _pack(read: Read, names: dict[str, np.ndarray], samples: Sample) -> dict[str, np.ndarray]:
+    """Codes, what they stand for, and SMILES, empty where not valid."""
+    from gan_jax.metrics.molecules import smiles_of
 
-    nodes, bonds = codes_of(samples)
-    found = [molecule_of(*codes, elements) for codes in zip(nodes, bonds, strict=True)]
-    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in found])
-    return {"nodes": nodes, "bonds": bonds, "elements": np.array(elements), "smiles": smiles}
-
-
-def codes_of(samples: Sample) -> Graph:
-    """One-hot or soft graphs -> the likeliest atoms [B, N] and bonds [B, N, N], uint8."""
-    return Graph(*(np.asarray(x).argmax(axis=-1).astype(np.uint8) for x in samples))
+    codes = codes_of(samples)
+    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in read(codes)])
+    return {**(codes._asdict() if isinstance(codes, Graph) else {"selfies": codes}), **names, "smiles": smiles}
 
 
-def _evaluator(elements: Sequence[str], data: Data, protocol: Protocol = Protocol()) -> Measure:
+def codes_of(samples: Sample) -> Any:
+    """One-hot or soft samples -> the likeliest of each kind, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
+    return jax.tree.map(lambda x: np.asarray(x).argmax(axis=-1).astype(np.uint8), samples)
+
+
+def _first(codes: Any, rows: slice) -> Any:
+    return jax.tree.map(lambda x: x[rows], codes)
+
+
+def _evaluator(read: Read, data: Data, protocol: Protocol = Protocol()) -> Measure:
     from gan_jax.metrics.molecules import judge
 
     if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
         raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
     chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
-    cap = protocol.cap
-    train, test = (split.samples for split in (data.train, data.test))
-    measure = judge(train, Graph(*(x[:cap] for x in test)), elements, protocol.errors, chemnet)
+    first = slice(protocol.cap)
+    measure = judge(data.train.samples, _first(data.test.samples, first), read, protocol.errors, chemnet)
 
     def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
-        return measure(codes_of(Graph(*(x[:cap] for x in samples))))
+        return measure(codes_of(_first(samples, first)))
 
     of_samples.description = (
-        f"RDKit's view of molecules of {', '.join(elements)} against {data.test.count:,} held-out ones of {data.name}; novel: "
-        f"not among {data.train.count:,} training ones"
+        f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "
+        f"{data.train.count:,} training ones"
     )
     of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
     return of_samples

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from gan_jax.errors import InputError
@@ -23,19 +24,20 @@ BITS = 1_024  # of a Morgan fingerprint of radius 2
 
 
 def judge(
-    train: Any, test: Any, elements: Sequence[str], errors: bool, chemnet: bool = False
+    train: Any, test: Any, read: Callable[[Any], list[Any]], errors: bool, chemnet: bool = False
 ) -> Callable[[Any], dict[str, float]]:
-    """(nodes [B, N], bonds [B, N, N]) -> metrics, beside each the same of as many training molecules as NAME_real, or for a
-    distance to the held-out ones, NAME_floor. `train` and `test` are such pairs. `chemnet` is whether `chemnet_distance`, as
-    `fcd`, is among them."""
-    known = {smiles for smiles in _smiles(train, elements) if smiles}
-    held_smiles = [smiles for smiles in _smiles(test, elements) if smiles] if chemnet else []
-    held = _properties([m for m in _molecules(tuple(x[:COMPARED] for x in test), elements) if m is not None])
-    held_scaffolds = scaffolds(_molecules(test, elements))
+    """Samples as stored -> metrics, beside each the same of as many training molecules as NAME_real, or for a distance to the
+    held-out ones, NAME_floor. `train` and `test` are such samples, which `read` makes molecules of, or None where not valid.
+    `chemnet` is whether `chemnet_distance`, as `fcd`, is among them."""
+    known = {smiles_of(molecule) for molecule in read(train) if molecule is not None}
+    held_out = [molecule for molecule in read(test) if molecule is not None]
+    held = _properties(held_out[:COMPARED])
+    held_scaffolds = scaffolds(held_out)
+    held_smiles = [smiles_of(molecule) for molecule in held_out] if chemnet else []
 
-    def statistic(nodes: np.ndarray, bonds: np.ndarray) -> dict[str, float]:
-        found = [molecule for molecule in _molecules((nodes, bonds), elements) if molecule is not None]
-        result = shares([smiles_of(m) for m in found], len(nodes), known)
+    def statistic(samples: list[Any]) -> dict[str, float]:
+        found = [molecule for molecule in samples if molecule is not None]
+        result = shares([smiles_of(m) for m in found], len(samples), known)
         if not found:
             return result | {"intdiv": 0.0}
         own = _properties(found[:COMPARED])
@@ -50,22 +52,23 @@ def judge(
 
     @functools.lru_cache(maxsize=2)
     def beside(n: int) -> dict[str, float]:
-        real = statistic(*(x[:n] for x in train))
+        real = statistic(read(jax.tree.map(lambda x: x[:n], train)))
         of = {name: value for name, value in real.items() if name not in ("novel", "vun")}
         return {
             f"{name}_floor" if name.endswith("_w1") or name == "fcd" else f"{name}_real": value for name, value in of.items()
         }
 
-    def measure(samples: Any) -> dict[str, float]:
-        result = statistic(*samples)
-        if errors and len(samples[0]) >= LEAST:
-            counted = [np.array([s or "" for s in _smiles(samples, elements)])]
+    def measure(codes: Any) -> dict[str, float]:
+        samples = read(codes)
+        result = statistic(samples)
+        if errors and len(samples) >= LEAST:
+            counted = np.array(["" if molecule is None else smiles_of(molecule) for molecule in samples])
 
             def rows(smiles: np.ndarray) -> dict[str, float]:
                 return shares([s for s in smiles if s], len(smiles), known)
 
-            result |= {f"{name}_error": value for name, value in standard_error(rows, tuple(counted)).items()}
-        return result | beside(len(samples[0]))
+            result |= {f"{name}_error": value for name, value in standard_error(rows, (counted,)).items()}
+        return result | beside(len(samples))
 
     return measure
 
@@ -163,14 +166,6 @@ def chemnet_distance(smiles: Sequence[str], reference: Sequence[str]) -> float:
     except ImportError as error:
         raise InputError(f"the Frechet ChemNet distance needs a package of its own: pip install fcd ({error})") from error
     return float(get_fcd(list(smiles), list(reference), device="cpu"))
-
-
-def _molecules(pairs: Any, elements: Sequence[str]) -> list[Any]:
-    return [molecule_of(*codes, elements) for codes in zip(*pairs, strict=True)]
-
-
-def _smiles(pairs: Any, elements: Sequence[str]) -> list[str | None]:
-    return [None if molecule is None else smiles_of(molecule) for molecule in _molecules(pairs, elements)]
 
 
 def _properties(molecules: Sequence[Any]) -> dict[str, list[float]]:
