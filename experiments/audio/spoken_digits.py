@@ -2,29 +2,19 @@
 
     python experiments/train.py experiments/audio/spoken_digits.py
 
+The networks and the game of mnist_conditional.py. `--data` names fsdd/recordings.zip below $GAN_JAX_DATA or --data_dir.
+
+Measured on two shared CPU cores, jax 0.10.2, seed 0: 16 min beside other trainings (8.6 of CPU time). In a classifier that is
+right on 99.0% of the held-out clips: inception score 9.83 (9.87), 98.8% of 2,000 samples are the digit asked for, each digit
+between 9.3% and 10.7% of them, fd 13.5 (7.1), recall .74 (.96), coverage 1.0 (1.0); in brackets what real clips score. After
+400 of the steps: 9.58, 95.9%, fd 30. Real clips through mel bands and back to sound: 99.0% right, as before.
 """
 
-from gan_jax.config import Config
+from dataclasses import replace
+from pathlib import Path
 
-CONFIG = Config(
-    data='audio(path="fsdd/recordings.zip")',
-    model="dcgan",
-    z_dim=64,
-    g_width=32,
-    g_norm="batch",
-    g_condition="norm",
-    d_width=32,
-    d_window=6,
-    d_norm="spectral",
-    d_condition="projection",
-    loss="hinge",
-    g_lr=2e-3,
-    g_lr_final=2e-4,
-    d_lr=4e-3,
-    d_lr_final=4e-4,
-    batch=64,
-    steps=3_000,
-    eval_every=500,
-    save_every=1_000,
-    eval_samples=2_000,
-)
+from gan_jax.config import load_recipe
+
+MNIST = load_recipe(Path(__file__).parent.parent / "images" / "mnist_conditional.py")
+EVERY = {"steps": 1_600, "eval_every": 400, "save_every": 400, "eval_samples": 2_000}
+CONFIG = replace(MNIST, name="spoken_digits", data='audio(path="fsdd/recordings.zip")', batch=32, **EVERY)

@@ -1,7 +1,10 @@
-"""Captions of COCO, 32 characters each, by WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, section 5.6), narrow.
+"""Captions of COCO, 32 characters each, by WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), 64 channels for its 512.
 
     python experiments/train.py experiments/text/coco_characters.py
 
+Measured on two shared CPU cores, jax 0.10.2, seed 0: 7 min (8.4 of CPU time). Jensen-Shannon divergence of 1- to 4-grams of
+5,000 samples to as many held-out captions: .016, .106, .306, .518 (of training captions: .006, .054, .144, .242); all samples
+differ; 42% of their words are words of the training captions.
 """
 
 from gan_jax.config import Config
@@ -9,7 +12,6 @@ from gan_jax.config import Config
 CONFIG = Config(
     data='text(path="coco_captions_texygen/image_coco.txt", test="coco_captions_texygen/test_coco.txt")',
     model="text_resnet",
-    z_dim=64,
     g_width=64,
     d_width=64,
     loss="wasserstein",
@@ -22,8 +24,7 @@ CONFIG = Config(
     b1=0.5,
     b2=0.9,
     ema=0.99,
-    steps=3_000,
+    steps=2_000,
     eval_every=500,
-    save_every=500,
     eval_samples=5_000,
 )

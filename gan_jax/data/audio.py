@@ -124,13 +124,13 @@ def _tones(rate: int, length: int) -> tuple[list[np.ndarray], list[str]]:
     """Chirps that rise, fall or stay, each of many pitches."""
     random, time = np.random.RandomState(0), np.arange(length) / rate
     clips, names = [], []
-    for number in range(60):
+    for number in range(250):
         for word, change in (("falls", 0.5), ("rises", 2.0), ("stays", 1.0)):
             pitch, last = rate * random.uniform(0.04, 0.1), time[-1] * random.uniform(0.5, 0.9)
             share = np.minimum(time / last, 1)
             phase = 2 * np.pi * np.cumsum(pitch * change**share) / rate
             clips.append(np.float32(np.sin(phase) * np.sin(np.pi * share)))
-            names.append(f"{word}_made_{number}")
+            names.append(f"{word}/{number}")
     return clips, names
 
 
