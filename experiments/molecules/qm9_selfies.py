@@ -1,0 +1,30 @@
+"""Molecules of QM9 as SELFIES (Krenn et al. 2020, arXiv:1905.13741), each sample a valid one, by WGAN-GP's networks of text.
+
+python experiments/train.py experiments/molecules/qm9_selfies.py
+
+Measured on two shared CPU cores, jax 0.10.2, seed 0: 3.9 min of CPU time. Of 5,000 samples all are valid, by construction, 93%
+unique, of these 79% not in the training split: 73% are new molecules. In brackets that of training molecules: scaffold
+similarity .61 (.92), mean QED .445 (.465), logP .74 (.30), SA 3.9 (4.2). Nothing bounds the atoms: a few have more than 9.
+"""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data='molecules(path="qm9_smiles/small_mols.csv", form="selfies")',
+    model="text_resnet",
+    g_width=64,
+    d_width=64,
+    loss="wasserstein",
+    penalty="gradient_penalty",
+    gamma=10.0,
+    d_steps=3,
+    batch=64,
+    g_lr=5e-4,
+    d_lr=5e-4,
+    b1=0.5,
+    b2=0.9,
+    ema=0.99,
+    steps=1_000,
+    eval_every=250,
+    eval_samples=5_000,
+)
