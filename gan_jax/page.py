@@ -24,7 +24,7 @@ BESIDE = {
     "_train": ("to the training samples", "muted", "-"),
 }
 MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav"}
-TEXTS = {".txt", ".smi"}
+TEXTS = (".txt", ".smi")
 
 Rows = dict[int, dict[str, float]]  # step -> {key: value}
 
@@ -73,11 +73,12 @@ def panel(title: str, caption: str, curves: list[Curve], legend: bool = True) ->
 
 
 def media_files(run_dir: Path) -> list[Path]:
-    """What can be shown of `run_dir`/samples, by name."""
+    """What can be shown of `run_dir`/samples: pictures, then sounds, then texts, by name."""
     home = run_dir.resolve() / "samples"
-    found = sorted(home.iterdir()) if home.is_dir() else []
+    kinds = [*MEDIA, *TEXTS]
     # A link could bring any file of this machine into a page that is made to be passed on.
-    return [p for p in found if p.is_file() and p.resolve().parent == home and p.suffix in MEDIA.keys() | TEXTS]
+    found = [p for p in home.iterdir() if p.is_file() and p.resolve().parent == home] if home.is_dir() else []
+    return sorted((p for p in found if p.suffix in kinds), key=lambda path: (kinds.index(path.suffix), path.name))
 
 
 def embed(path: Path) -> str:
