@@ -55,7 +55,7 @@ def test_a_recipe_trains_two_tiny_steps(path, tmp_path, images):
     for word, package in EXTRAS.items():
         if word in recipe.data:
             pytest.importorskip(package, reason=f"needs {package}: pip install 'gan_jax[molecules]'")
-    config = replace(recipe, steps=2, batch=8, g_width=4, d_width=4, eval_samples=200, log_every=1)
+    config = replace(recipe, steps=2, batch=8 * recipe.pack, g_width=4, d_width=4, eval_samples=200, log_every=1)
     # Without a path, a domain has samples of our own making.
     config = replace(config, data=re.sub(r'\b(path|test)="[^"]*"(, )?', "", config.data.replace("tfds:mnist", str(images))))
     train(config, tmp_path / "run")

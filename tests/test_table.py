@@ -1,0 +1,196 @@
+"""Tables: kinds of columns are inferred, rows survive the networks' form, conditions are drawn as they should be."""
+
+import jax
+import numpy as np
+import pytest
+from made import png
+
+from gan_jax.data import columns, load, table
+from gan_jax.data.columns import Categorical, Numeric, Schema, Table
+from gan_jax.errors import InputError
+
+
+def write(tmp_path, text, name="t.csv"):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return str(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return load("table", 0, 64)
+
+
+def test_kinds_of_columns_are_inferred():
+    count = 60
+    cells = {
+        "age": [str(20 + i % 30) for i in range(count)],
+        "price": [f"{i / 4:.2f}" if i % 7 else " NA " for i in range(count)],
+        "stars": [str(i % 11 // 2 + 1) for i in range(count)],
+        "colour": [("red", "blue", "")[i % 3] for i in range(count)],
+    }
+    schema, rows = columns.infer(cells)
+    assert schema.names == ("age", "price", "stars", "colour")
+    assert schema.numeric == (Numeric("age", 0, False), Numeric("price", 2, True))
+    assert schema.categorical == (
+        Categorical("stars", ("1", "2", "3", "4", "5", "6")),
+        Categorical("colour", ("blue", "red", "")),
+    )
+    np.testing.assert_array_equal(rows.numbers[:, 0], 20 + np.arange(count) % 30)
+    np.testing.assert_array_equal(np.isnan(rows.numbers[:, 1]), np.arange(count) % 7 == 0)
+    np.testing.assert_array_equal(rows.codes[:3, 1], [1, 0, 2])
+    assert [str(column) for column in columns.fit(schema, rows).columns[2:]] == [
+        "stars: one of 1, 2, 3, 4, 5, 6",
+        "colour: one of blue, red, (missing)",
+    ]
+    other, _ = columns.infer(cells, numeric=["stars"], categorical=["age"])
+    assert [c.name for c in other.numeric] == ["price", "stars"] and len(other.categorical[0].levels) == 30
+    assert columns.infer({"x": ["10", "9", "b", "1.5"] * 9})[0].categorical[0].levels == ("1.5", "9", "10", "b")
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "words"),
+    [
+        ({"id": [f"n{i}" for i in range(101)]}, {}, "column 'id' has 101 different texts, 100 at most are levels"),
+        ({"x": ["1", "inf"] * 30}, {"numeric": ["x"]}, "not all of its values are finite"),
+        ({"x": ["1", "2"] * 30}, {"categorical": ["y"]}, "no column 'y'; known: x"),
+    ],
+)
+def test_columns_that_are_neither_are_refused(cells, options, words):
+    with pytest.raises(InputError, match=words):
+        columns.infer(cells, **options)
+
+
+def test_rows_survive_the_form_of_the_networks(made):
+    schema, rows = columns.infer(table.made(500))
+    schema = columns.fit(schema, rows)
+    stored = columns.encode(schema, rows, 0)
+    seen = columns.to_float(schema, stored)
+    back = columns.decode(schema, seen)
+    np.testing.assert_array_equal(back.numbers, rows.numbers)
+    np.testing.assert_array_equal(back.codes, rows.codes)
+    assert columns.cells(schema, back) == table.made(500)
+    assert np.isnan(rows.numbers).any() and all((x.sum(axis=1) == 1).all() for x in seen["choices"].values())
+    jitted = jax.jit(lambda x: columns.to_float(schema, x))(stored)
+    assert jax.tree.structure(jitted) == jax.tree.structure(seen)
+    jax.tree.map(np.testing.assert_array_equal, jitted, seen)
+    with pytest.raises(ValueError, match="finite"):
+        columns.decode(schema, {**seen, "values": seen["values"] * np.nan})
+    with pytest.raises(ValueError, match="must make the choices"):
+        columns.decode(schema, made.to_float(made.test.samples) | {"choices": {"age": np.ones((2, 3))}})
+
+
+def test_modes_are_those_of_the_data():
+    """Two normal modes far apart, and a number that a third of the values are: a point, which only that number is at."""
+    random = np.random.RandomState(1)
+    x = np.concatenate([np.zeros(2_000), 10 + random.randn(1_000), 20 + 0.5 * random.randn(3_000)])
+    schema = columns.fit(Schema(("x",), (Numeric("x", None, True),), ()), Table(x[:, None], np.zeros((6_000, 0))))
+    (column,) = schema.numeric
+    assert (column.means[0], column.deviations[0]) == (0, 0) and column.weights.sum() == pytest.approx(1, abs=0.01)
+    near = {center: np.abs(column.means - center) < 3 for center in (10, 20)}
+    assert column.weights[near[10]].sum() == pytest.approx(1 / 6, abs=0.005)
+    assert column.weights[near[20]].sum() == pytest.approx(1 / 2, abs=0.005)
+    values = np.array([0.0, 1e-9, 10.3, 19.8, np.nan])
+    stored = columns.encode(schema, Table(values[:, None], np.zeros((5, 0))), 0)
+    modes = stored["choices"]["x"]
+    assert modes[0] == 0 and (modes[1:4] > 0).all() and modes[4] == len(column.means)
+    means, deviations = column.means[modes[1:4]], column.deviations[modes[1:4]]
+    np.testing.assert_allclose(stored["values"][1:4, 0], (values[1:4] - means) / (4 * deviations), rtol=1e-6)
+
+
+def test_a_number_between_two_modes_is_drawn_by_their_probabilities():
+    column = Numeric("x", None, False, np.array([0.25, 0.75]), np.array([0.0, 2.0]), np.array([1.0, 1.0]))
+    stored = columns.encode(Schema(("x",), (column,), ()), Table(np.ones((20_000, 1)), np.zeros((20_000, 0))), 0)
+    assert (stored["choices"]["x"] == 1).mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 20_000))
+
+
+def test_training_asks_for_levels_by_the_logarithm_of_their_rows():
+    codes = np.stack([np.repeat([0, 1], [9, 90]), np.arange(99) % 3], axis=1)
+    rows, column = table.pairs(codes, (2, 3), 3_300, np.random.RandomState(0))
+    assert (column == 0).sum() == pytest.approx(1_650, abs=3) and (column == 1).sum() == pytest.approx(1_650, abs=3)
+    asked = codes[rows[column == 0], 0]
+    assert (asked == 0).mean() == pytest.approx(np.log(10) / (np.log(10) + np.log(91)), abs=1e-3)
+    for level in (0, 1):  # the rows of a level come equally often
+        times = np.bincount(rows[column == 0][asked == level], minlength=99)[codes[:, 0] == level]
+        assert np.ptp(times) <= 1 and times.min() > 0
+
+
+def test_labels_say_what_a_row_was_asked_for(made):
+    """The first half of a label is the condition in the row; the second comes as often as the levels do."""
+    schema, rows = columns.infer(table.made())
+    train = np.random.RandomState(0).permutation(5_000)[1_000:]
+    batch = made.decode(made.store, np.arange(made.rows))
+    condition, label = batch.real["condition"], made.train.labels
+    names, k = sorted(condition), made.num_classes // 2
+    assert label.shape == (made.rows, 28) and label.dtype == np.float32 and made.rows == pytest.approx(40_000, abs=10)
+    np.testing.assert_array_equal(np.concatenate([condition[name] for name in names], axis=1), label[:, :k])
+    assert (label[:, :k].sum(axis=1) == 1).all() and (label[:, k:].sum(axis=1) == 1).all()
+    for name in names:
+        asked = condition[name].any(axis=1)
+        np.testing.assert_array_equal(batch.real["choices"][name][asked], condition[name][asked])
+    at = k
+    for name in names:
+        column = [c.name for c in schema.categorical].index(name)
+        size = schema.levels[column]
+        expected = np.bincount(rows.codes[train, column], minlength=size) / 4_000
+        share = label[:, at : at + size].mean(axis=0) * len(names)
+        np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(len(names) / made.rows))
+        at += size
+    assert made.train.labels[:, :k].mean(axis=0).min() > 2 * made.train.labels[:, k:].mean(axis=0).min()  # rare ones
+
+
+def test_any_csv_is_read(tmp_path):
+    lines = [f'{i};"a, {i % 3}";{i / 2}' for i in range(60)]
+    data = load(f'table(path="{write(tmp_path, "n;kind;half" + chr(10) + chr(10).join(lines))}", target="kind")', 0, 8)
+    assert data.sample_shape["choices"]["kind"] == (3,) and data.sample_shape["values"] == (2,)
+    assert data.test.count == 12
+    bare = write(tmp_path, "\n".join(f"{i}\t{i % 2}" for i in range(60)), "bare.tsv")
+    data = load(f'table(path="{bare}", header=False, drop="column 2")', 0, 8)
+    assert (data.sample_shape["values"], data.train.labels, data.num_classes, data.rows) == ((1,), None, 0, 48)
+    assert set(data.sample_shape) == {"values", "choices"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("", "", "is empty"),
+        ("a,b\n1,2\n3", "", "line 3: 1 cells, there are 2 columns"),
+        ("a,a\n1,2", "", "columns must have names, each its own"),
+        ("a,b\n" + "1,2\n" * 20, "", "must have a column and 50 rows"),
+        ("a,b\n" + "1,2\n" * 60, ', drop="c"', "unknown column of the table 'c'"),
+        ("a,b\n" + "1,2\n" * 60, ', target="c"', "unknown column of the table 'c'"),
+        ("a,b\n" + "".join(f"1,{i}\n" for i in range(60)), ', target="b"', "target 'b' is numeric"),
+        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names between commas, got 3"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(tmp_path, text, options, words):
+    with pytest.raises(InputError, match=words) as error:
+        load(f'table(path="{write(tmp_path, text)}"{options})', 0, 8)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_tables_are_refused():
+    with pytest.raises(InputError, match="unknown table 'irsi': did you mean 'iris'"):
+        load('table(name="irsi")', 0, 8)
+    with pytest.raises(InputError, match="no file or folder 'no"):
+        load('table(path="no.csv")', 0, 8)
+
+
+def test_bundled_tables_have_their_published_sizes():
+    for name, rows, numbers, target in (("iris", 150, 4, 3), ("wine", 178, 13, 3)):
+        data = load(f'table(name="{name}")', 0, 8)
+        assert data.sample_shape["values"] == (numbers,) and data.num_classes == 2 * target
+        assert data.test.count == round(0.2 * rows)
+
+
+def test_rows_are_shown_as_a_picture_and_as_text(made):
+    samples = made.to_float(made.test.take(slice(500)).samples)
+    shown = made.show(samples)
+    assert set(shown) == {".png", ".txt"}
+    height, width, _ = png(samples, lambda x: {".png": made.show(x)[".png"]}).shape
+    assert height > 400 and width > 400
+    lines = shown[".txt"].decode().splitlines()
+    assert lines[0].split() == ["age", "school", "region", "hours", "income", "rent", "home", "buys"]
+    assert len(lines[1].split()) == 8 and "home: one of own, rented" in lines
+    packed = made.pack(samples)
+    assert packed["columns"].tolist() == lines[0].split() and packed["rows"].shape == (500, 8)
+    assert packed["rows"][0].tolist() == [cell.replace("-", "") for cell in lines[1].split()]
