@@ -54,7 +54,7 @@ def train(
     if seeds is not None and data.streamed:
         raise InputError(f"{config.data} is streamed, for one seed at a time: set --stream never, or train seeds one by one")
     rules = parse_stop(config.stop) if config.stop else ()
-    if len(data.sample_shape) == 3 and data.validation is None and selects(rules):
+    if type(data.sample_shape) is tuple and len(data.sample_shape) == 3 and data.validation is None and selects(rules):
         raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
     game, plan = build(config, data), parallel.plan(config, runs)
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
