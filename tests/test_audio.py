@@ -13,6 +13,7 @@ from gan_jax.data.audio import _wav, audio
 from gan_jax.errors import InputError
 
 LENGTH = 1_024
+REAL = os.environ.get("GAN_JAX_DATA")
 
 
 def tone(pitch, rate=8_000, length=900):
@@ -107,8 +108,8 @@ def test_what_is_shown_can_be_heard():
     assert data.pack(data.test.samples[:4])["waves"].shape == (4, 2_048)
 
 
-@pytest.mark.skipif("GAN_JAX_DATA" not in os.environ, reason="needs fsdd/recordings.zip below $GAN_JAX_DATA")
+@pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip below $GAN_JAX_DATA")
 def test_spoken_digits():
-    data = load('audio(path="fsdd/recordings.zip")', 0, 8)
+    data = load('audio(path="fsdd/recordings.zip")', 0, 8, REAL)
     assert (data.rows, data.test.count, data.num_classes) == (2_700, 300, 10)
     assert np.bincount(data.test.labels).tolist() == [30] * 10

@@ -15,6 +15,8 @@ from gan_jax.train import train
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
+# These play the game of another recipe on other data.
+ALIKE = {"breast_cancer", "ctgan", "qm9_selfies", "spoken_digits"}
 EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # what a recipe's data need beyond what is always installed
 
 
@@ -49,7 +51,9 @@ def test_a_recipe_is_a_docstring_and_a_config(path):
     assert len(path.read_text().splitlines()) <= 30
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in ALIKE else []) for path in RECIPES]
+)
 def test_a_recipe_trains_two_tiny_steps(path, tmp_path, images):
     recipe = load_recipe(path)
     for word, package in EXTRAS.items():

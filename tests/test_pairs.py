@@ -75,7 +75,7 @@ def test_loss_with_every_penalty(loss, digits):
     assert_finite_play(games, digits)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MLP_FIRST)
 def test_model_with_every_loss(model, digits):
     games = {loss: game(digits, model, loss=loss, **NEEDS.get(loss, {})) for loss in public_functions(losses)}
     assert_finite_play(games, digits)
