@@ -27,8 +27,8 @@ from gan_jax.train import dry_run, train
 from gan_jax.verify import verify
 
 ROOT = Path(__file__).parent.parent
-# tensorstore's writes under way tell an event loop that Orbax has closed by then.
-LATE_WRITES = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# tensorstore's writes under way tell an event loop that Orbax has closed by then; they may do so in the test that follows.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def log_of(run_dir):
@@ -153,7 +153,6 @@ def test_a_clock_that_runs_backwards_changes_nothing(tiny, whole, tmp_path, monk
     assert seconds == sorted(seconds) and 0 < seconds[-1] < 600
 
 
-@LATE_WRITES
 def test_a_clock_put_forward_in_a_save_costs_at_most_that_save(tiny, whole, tmp_path, monkeypatch):
     """Orbax waits for its own threads by the clock on the wall: after such a jump it may take them for lost."""
     jumps = np.random.default_rng(0)
@@ -165,7 +164,6 @@ def test_a_clock_put_forward_in_a_save_costs_at_most_that_save(tiny, whole, tmp_
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-@LATE_WRITES
 def test_a_disk_that_fills_up_ends_in_one_line_and_is_gone_on_from(tiny, whole, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
