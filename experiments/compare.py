@@ -13,7 +13,7 @@ configs and environments differs: exit code 0 where they are the same, 1 where n
 import sys
 from pathlib import Path
 
-from gan_jax.command import Parser, command
+from gan_jax.command import Parser, command, make_cores_devices
 from gan_jax.compare import methods, seeds_of, split_flags, train_methods
 from gan_jax.errors import InputError
 from gan_jax.methods import load_methods
@@ -48,6 +48,7 @@ def main() -> None:
     if finished:  # before anything is trained
         load_methods(finished)
     found = {} if finished and not recipes else methods(recipes, flags, DEFAULT)
+    make_cores_devices()
     run_dirs = train_methods(found, seeds_of(options.seeds), options.out, options.data_dir)
     # Not earlier: --help and a mistyped flag need not wait for JAX.
     from gan_jax.comparison import comparison_table, write_comparison

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.command import command, make_deterministic
+from gan_jax.command import command, make_cores_devices, make_deterministic
 from gan_jax.compare import seeds_of
 from gan_jax.errors import InputError
 from gan_jax.flags import parse
@@ -55,6 +55,8 @@ def main() -> None:
     fork_from = options.fork_from and Path(options.fork_from)
     if options.deterministic:
         make_deterministic()
+    if options.seeds or options.sweep:
+        make_cores_devices()
     # Not earlier: --help and a mistyped flag need not wait for JAX.
     from gan_jax import hosts
     from gan_jax.train import dry_run, train

@@ -3,6 +3,7 @@ without the rest.
 """
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,8 +180,12 @@ def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
     calls = []
     monkeypatch.setattr("gan_jax.train.train", lambda *arguments: calls.append(arguments) or "page.html")
     monkeypatch.setattr("sys.argv", ["train.py", "experiments/toy/ring.py", "--seeds", text])
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
     monkeypatch.chdir(ROOT)
     command.main()
+    # Each core a device, but for those who said how many there are.
+    ours, theirs = os.environ["XLA_FLAGS"].split()
+    assert ours.startswith("--xla_force_host_platform_device_count=") and theirs.endswith("=3")
     config, run_dir, _, given, *_ = calls[0]
     assert (config.name, run_dir, given) == ("ring", Path(f"runs/ring-{name}"), seeds)
     assert capsys.readouterr().out == "report: page.html\n"
