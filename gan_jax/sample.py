@@ -15,11 +15,13 @@ from gan_jax.data import Data
 from gan_jax.errors import InputError
 from gan_jax.files import write_atomically
 from gan_jax.game import Game
+from gan_jax.latents import spherical
 from gan_jax.run_dir import load_run, posthoc_average
 from gan_jax.state import apply, init_state
 from gan_jax.types import Array, Batch
 
 BATCH = 500  # samples a call: every count is made of calls of one shape, so that one program serves all
+LARGE = 1 << 23  # numbers of all samples of a call
 
 # (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
 Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
@@ -28,19 +30,24 @@ Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
 def sampler(game: Game) -> Sampler:
     """The function from a generator's variables, latents and labels to samples on the host. Running statistics, not the
     batch's: a sample does not depend on its neighbours."""
+    return in_batches(game, lambda variables, z, label: apply(game.generator, variables, z, label, train=False)[0])
 
-    @jax.jit
-    def generate(variables: Any, z: Array, label: Array | None) -> Any:
-        return apply(game.generator, variables, z, label, train=False)[0]
 
-    def sample(variables: Any, z: np.ndarray, label: np.ndarray | None) -> np.ndarray:
-        count = len(z)
-        padded = jax.tree.map(lambda x: np.concatenate([x, np.zeros((-count % BATCH, *x.shape[1:]), x.dtype)]), (z, label))
-        parts = [jax.tree.map(lambda x, i=i: x[i : i + BATCH], padded) for i in range(0, len(padded[0]), BATCH)]
-        batches = [generate(variables, *part) for part in parts]
+def in_batches(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(variables, z [N, Z], labels [N, ...] or None, ...)`, compiled for one number of rows, for any number of them;
+    of large samples for fewer. What it returns is on the host."""
+    largest = max(math.prod(shape) for shape in jax.tree.leaves(game.sample_shape, is_leaf=lambda x: type(x) is tuple))
+    batch = max(1, min(BATCH, LARGE // largest))
+    compiled = jax.jit(function)
+
+    def call(variables: Any, *arguments: Any) -> Any:
+        count = len(arguments[0])
+        padded = jax.tree.map(lambda x: np.concatenate([x, np.zeros((-count % batch, *x.shape[1:]), x.dtype)]), arguments)
+        parts = [jax.tree.map(lambda x, i=i: x[i : i + batch], padded) for i in range(0, len(padded[0]), batch)]
+        batches = [compiled(variables, *part) for part in parts]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(batches))
 
-    return sample
+    return call
 
 
 def latents(game: Game, key: Array, count: int) -> np.ndarray:
@@ -103,16 +110,9 @@ def chosen_label(game: Game, text: str, count: int) -> np.ndarray:
 
 
 def interpolation(z: np.ndarray, count: int) -> np.ndarray:
-    """`count` latents in a square, row after row: each row leads in equal steps from z[2i] to z[2i + 1].
-
-    Spherical: a straight line would pass through lengths that N(0, 1) hardly ever has. Source: White 2016,
-    arXiv:1609.04468, section 2.1."""
+    """`count` latents in a square, row after row: each row leads in equal steps along an arc from z[2i] to z[2i + 1]."""
     side = math.isqrt(count)
-    start, end = z[: 2 * side : 2, None], z[1 : 2 * side : 2, None]
-    share = jnp.linspace(0, 1, side)[None, :, None]
-    norms = jnp.linalg.norm(start, axis=-1, keepdims=True) * jnp.linalg.norm(end, axis=-1, keepdims=True)
-    angle = jnp.arccos(jnp.clip((start * end).sum(axis=-1, keepdims=True) / norms, -0.9999, 0.9999))
-    path = (jnp.sin((1 - share) * angle) * start + jnp.sin(share * angle) * end) / jnp.sin(angle)
+    path = spherical(z[: 2 * side : 2, None], z[1 : 2 * side : 2, None], jnp.linspace(0, 1, side)[None, :, None])
     return np.asarray(path.reshape(-1, z.shape[-1]))
 
 
@@ -152,6 +152,11 @@ def sample_run(
     told = {"label": label_of[0][:count]} if conditional(game) else {}
     np.savez_compressed(archive, **data.pack(samples), z=z[:count], **told)
     files[f"samples-{suffix}.npz"] = archive.getvalue()
+    return write_files(out, files)
+
+
+def write_files(out: Path, files: dict[str, bytes]) -> list[Path]:
+    """Writes files by name into the directory `out`; returns their paths. Raises InputError where that cannot be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,7 @@ from gan_jax.types import Array, Shape, map_shapes
 PLAY = {"g_lr", "g_lr_final", "g_optimizer", "g_penalty", "g_gamma", "g_penalty_every"}
 PLAY |= {"d_lr", "d_lr_final", "d_optimizer", "d_steps", "d_clip"}
 GIVEN = {"sample_shape", "num_classes"}  # to every network
-NOT_FAMILIES = {"attention", "conditioning", "conv", "layers"}
+NOT_FAMILIES = {"attention", "conditioning", "conv", "fir", "layers"}
 
 
 def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -53,13 +54,18 @@ def find(what: str, text: str, module: ModuleType) -> Callable[..., Any]:
     return bind(what, name, _named(what, name, public_functions(module)), options)
 
 
-def find_penalty(what: str, text: str, module: ModuleType) -> Callable[..., tuple[Array, dict[str, Array]]]:
+def find_penalty(
+    what: str, text: str, module: ModuleType, data: Data | None = None
+) -> Callable[..., tuple[Array, dict[str, Array]]]:
     """The weighted sum of regularisers that `text` says, as one that returns (scalar, new memory) always, and whose attribute
-    `memory` holds what all of them remember."""
+    `memory` holds what all of them remember. One with a parameter `data` is given the game's."""
     terms = []
     for weight, name, options in parse_sum(text):
         function = _named(what, name, public_functions(module))
-        terms.append((weight, bind(what, name, function, options), getattr(function, "memory", {})))
+        memory = getattr(function, "memory", {})
+        if "data" in inspect.signature(function).parameters:
+            function = partial(function, data=data)
+        terms.append((weight, bind(what, name, function, options), memory))
 
     def penalty(subject: Any, *arguments: Any) -> tuple[Array, dict[str, Array]]:
         *arguments, key = arguments

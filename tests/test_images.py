@@ -187,8 +187,8 @@ def test_features_of_real_images_are_kept_and_never_stale(digits, tmp_path, monk
     """Computed anew for other data, another split, other weights, another resize, another number, and after damage."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     calls = []
-    first = images._side(digits, "test", extractor(calls), 100)
-    again = images._side(digits, "test", extractor(calls, scale=2.0), 100)  # as the hash says, the same weights
+    first = images.side_of(digits, "test", extractor(calls), 100)
+    again = images.side_of(digits, "test", extractor(calls, scale=2.0), 100)  # as the hash says, the same weights
     np.testing.assert_array_equal(first.features, again.features)
     assert calls == [100]
     other = dataclasses.replace(digits, checksum="0" * 64)
@@ -199,11 +199,11 @@ def test_features_of_real_images_are_kept_and_never_stale(digits, tmp_path, monk
         (digits, "test", 100, {"hash": "b" * 64}),
         (digits, "test", 100, {"resize": "to 299"}),
     ):
-        images._side(data, split, extractor(calls, **told), cap)
+        images.side_of(data, split, extractor(calls, **told), cap)
     assert calls == [100, 100, 100, 99, 100, 100]
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-100])
-    np.testing.assert_array_equal(images._side(digits, "test", extractor(calls), 100).features, first.features)
+    np.testing.assert_array_equal(images.side_of(digits, "test", extractor(calls), 100).features, first.features)
     assert len(calls) == 7
 
 
@@ -214,7 +214,7 @@ def test_fid_is_a_name_for_the_original_weights_alone(digits, tmp_path, monkeypa
         rows = np.random.default_rng(0).normal(size=(64, 2048)).astype(np.float32)
         return Extractor(lambda x: (x.reshape(len(x), -1) @ rows, None), name="wide", resize="none", hash=told)
 
-    monkeypatch.setattr(images, "_extractor", lambda data, text: wide(text))
+    monkeypatch.setattr(images, "extractor_of", lambda data, text: wide(text))
     real = digits.to_float(digits.train.samples[:50])
     for told, names in ((INCEPTION.sha256, {"kid", "kid_floor"}), ("c" * 64, {"kd", "kd_floor"})):
         assert set(images.evaluator(digits, Protocol(told, ("kernel",)))(real)) == names

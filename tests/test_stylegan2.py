@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.conv import convolve
-from gan_jax.models.stylegan2 import Discriminator, Generator, Styled, _convolve, double, halve
+from gan_jax.latents import paint, styles
+from gan_jax.models import conv, fir
+from gan_jax.models.fir import double, halve
+from gan_jax.models.stylegan2 import Discriminator, Generator, Styled
 from gan_jax.state import apply
 
 Z = jax.random.normal(jax.random.key(1), (4, 8))
@@ -70,10 +72,10 @@ def test_a_convolution_that_resamples_is_both_one_after_the_other():
     x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 3))
     inner = np.s_[:, 3:-3, 3:-3]
-    up = convolve(double(x), kernel[::-1, ::-1])
-    np.testing.assert_allclose(_convolve(x, kernel, doubling=True)[inner], up[inner], atol=1e-5)
-    down, inner = halve(convolve(x, kernel)), np.s_[:, 1:-1, 1:-1]
-    np.testing.assert_allclose(_convolve(x, kernel, halving=True)[inner], down[inner], atol=1e-5)
+    up = conv.convolve(double(x), kernel[::-1, ::-1])
+    np.testing.assert_allclose(fir.convolve(x, kernel, doubling=True)[inner], up[inner], atol=1e-5)
+    down, inner = halve(conv.convolve(x, kernel)), np.s_[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(fir.convolve(x, kernel, halving=True)[inner], down[inner], atol=1e-5)
 
 
 def test_outputs_keep_unit_variance_whatever_the_style():
@@ -120,6 +122,24 @@ def test_noise_truncation_and_the_average(tiny):
     before = variables["average"]["w"]
     moved = stats["average"]["w"] - 0.998 * before
     np.testing.assert_allclose(moved, 0.002 * latents(generator, variables).mean(axis=0), atol=1e-5)
+
+
+def test_a_given_w_takes_the_place_of_the_mapping(tiny):
+    """z then decides the noise alone; and constant noise is the same for all, but in training."""
+    generator, variables = tiny
+    z = Z.at[:2].set(Z[2:])
+    w = styles(generator, variables, Z, None)
+    np.testing.assert_allclose(w, jnp.broadcast_to(latents(generator, variables)[:, None], (4, 4, 512)), atol=1e-5)
+    plain = apply(generator, variables, Z, None, train=False)[0]
+    np.testing.assert_allclose(paint(generator, variables, Z, None, w), plain, atol=1e-4)
+    assert not np.allclose(paint(generator, variables, z, None, w)[:2], plain[:2], atol=1e-3)
+    # As many constants as layers with noise.
+    constant = generator.clone(noise="constant")
+    noise = {f"Styled_{i}": {"constant": jnp.ones((side, side))} for i, side in ((0, 4), (2, 8), (3, 8))}
+    kept = variables | {"noise": noise}
+    same = paint(constant, kept, z, None, w)
+    np.testing.assert_array_equal(same, paint(constant, kept, Z, None, w))
+    assert not np.allclose(same, plain, atol=1e-3)
 
 
 def latents(generator, variables):

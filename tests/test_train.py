@@ -23,6 +23,7 @@ from gan_jax.data import load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
 from gan_jax.run_dir import RunDir, load_run
+from gan_jax.seen import view_run
 from gan_jax.train import dry_run, train
 from gan_jax.verify import verify
 
@@ -350,6 +351,15 @@ def test_sample_a_run(whole, tmp_path):
     missing = run(tmp_path / "nothing", script="sample.py")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
     assert "not a run directory" in missing.stderr
+
+
+def test_view_a_run(whole, tmp_path):
+    (path,) = view_run(whole, "truncation(values=(0.5, 2.0))", 1, tmp_path)
+    assert path.name == "truncation-seed1.png" and path.stat().st_size > 1_000
+    with pytest.raises(InputError, match="unknown view 'truncate': did you mean 'truncation'"):
+        view_run(whole, "truncate", 1, tmp_path)
+    with pytest.raises(InputError, match="neighbours is for images"):
+        view_run(whole, "neighbours", 1, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     """
     if min(len(data.train.samples), len(data.test.samples)) <= NEIGHBOURS:
         raise InputError(f"{data.name} is too small to measure: a split has no more than {NEIGHBOURS} images")
-    extractor = _extractor(data, protocol.extractor)
-    real = Real(data, *(_side(data, name, extractor, protocol.cap) for name in ("test", "train")))
+    extractor = extractor_of(data, protocol.extractor)
+    real = Real(data, *(side_of(data, name, extractor, protocol.cap) for name in ("test", "train")))
     chosen = _chosen(protocol.metrics)
     each = partial(_each, chosen, bool(protocol.metrics) and "all" not in protocol.metrics)
     is_fid = extractor.hash == INCEPTION.sha256 and real.held.features.shape[1] == 2048
@@ -84,7 +84,8 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     return measure
 
 
-def _extractor(data: Data, text: str | None) -> Extractor:
+def extractor_of(data: Data, text: str | None) -> Extractor:
+    """The extractor that `text` names; None is what the data calls for: a classifier where there are classes."""
     classes = data.train.labels is not None and data.train.labels.ndim == 1
     return find_extractor(text or ("classifier" if classes else "random"), data)
 
@@ -144,8 +145,8 @@ def _named_beside(values: dict[str, float]) -> dict[str, float]:
     return {f"{name}_floor" if name in ("fd", "kd") else f"{name}_real": value for name, value in values.items()}
 
 
-def _side(data: Data, split: str, extractor: Extractor, cap: int) -> Side:
-    """The first images of a split (`Data` comes shuffled), their features from the cache where they are known."""
+def side_of(data: Data, split: str, extractor: Extractor, cap: int) -> Side:
+    """The first `cap` images of a split (`Data` comes shuffled), their features from the cache where they are known."""
     stored: Split = getattr(data, split)
     samples = data.to_float(stored.samples[:cap])
     label = None if stored.labels is None else stored.labels[:cap]

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from gan_jax.models.conditioning import check_condition, label_vector, stddev
-from gan_jax.models.conv import convolve, convolve_transpose
 from gan_jax.models.dcgan import halvings
+from gan_jax.models.fir import convolve, double
 from gan_jax.types import Array, Shape
 
 LATENT = 512  # numbers of w
@@ -31,7 +31,9 @@ class Generator(nn.Module):
     Pictures of all sizes are added up (the skip form of figure 7). `condition` "norm": the label, embedded, is mapped with z.
     In training a share `mixing` of samples takes the finer layers' w from another latent, and otherwise w is drawn towards its
     average by `truncation`, which is psi. `width` is the channels at most: there are `base` / side of them, `base` being 16,384
-    as for 256 pixels, or 32,768 as for 1,024 and for CIFAR-10. With `noise` False there is none. Raises ValueError for Z < 2.
+    as for 256 pixels, or 32,768 as for 1,024 and for CIFAR-10. With `noise` False there is none; with "constant" it is the
+    same for all samples but in training. `w` [B, layers, LATENT] takes the place of those that z gives (`gan_jax/latents.py`),
+    and is not truncated. Raises ValueError for Z < 2.
     """
 
     sample_shape: Shape
@@ -42,20 +44,24 @@ class Generator(nn.Module):
     base: int = 16_384
     mapping: int = 8
     mixing: float = 0.9
-    noise: bool = True
+    noise: bool | str = True
     truncation: float = 1.0
 
     @nn.compact
-    def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
+    def __call__(self, z: Array, label: Array | None, train: bool, w: Array | None = None) -> Array:
         check_condition(self.condition, ("none", "norm"), label, self.num_classes)
+        if self.noise not in (True, False, "constant"):
+            raise ValueError(f"noise must be True, False or 'constant', got {self.noise!r}")
         if z.shape[-1] < 2:
             raise ValueError(f"stylegan2 needs a z_dim of at least 2, got {z.shape[-1]}")
+        keys = jax.vmap(_key)(z)
+        if w is not None:
+            return self._synthesis(w, keys, train)
         vector = label_vector(label, self.num_classes) if self.condition == "norm" else None
         mapping = Mapping(self.mapping)
         w = mapping(z, vector)
         average = self.variable("average", "w", jnp.zeros, LATENT)
         layers = 2 * halvings(self.sample_shape) + 2  # of which the last makes the last picture
-        keys = jax.vmap(_key)(z)
         if train:
             if self.is_mutable_collection("average") and not self.is_initializing():
                 average.value = AVERAGE * average.value + (1 - AVERAGE) * w.mean(axis=0)
@@ -66,25 +72,29 @@ class Generator(nn.Module):
                 finer = jnp.arange(layers) >= from_layer[:, None]
                 w = jnp.where(finer[..., None], mapping(other, vector)[:, None], w)
         else:
-            w = jnp.repeat((average.value + self.truncation * (w - average.value))[:, None], layers, axis=1)
-        return self._synthesis(w, keys)
+            w = jnp.repeat(w[:, None], layers, axis=1)
+            self.sow("intermediates", "w", w)
+            w = average.value + self.truncation * (w - average.value)
+        return self._synthesis(w, keys, train)
 
-    def _synthesis(self, w: Array, keys: Array) -> Array:
+    def _synthesis(self, w: Array, keys: Array, train: bool) -> Array:
         stages = halvings(self.sample_shape)
         height, width, planes = self.sample_shape
         grid = (height >> stages, width >> stages)
         start = self.param("start", nn.initializers.normal(1.0), (*grid, self._channels(grid)))
         x = jnp.broadcast_to(start, (len(w), *start.shape))
 
-        def noise(layer: int) -> Array | None:
-            return jax.vmap(lambda key: jax.random.fold_in(key, 2 + layer))(keys) if self.noise else None
+        def styled(x: Array, count: int, layer: int, doubling: bool = False) -> Array:
+            drawn = jax.vmap(lambda key: jax.random.fold_in(key, 2 + layer))(keys) if self.noise else None
+            constant = self.noise == "constant"
+            return Styled(count, doubling=doubling, constant=constant)(x, w[:, layer], drawn, train)
 
-        x = Styled(start.shape[-1])(x, w[:, 0], noise(0))
+        x = styled(x, start.shape[-1], 0)
         picture = Styled(planes, window=1, plain=True)(x, w[:, 1])
         for stage in range(1, stages + 1):
             count = self._channels((height >> (stages - stage), width >> (stages - stage)))
-            x = Styled(count, doubling=True)(x, w[:, 2 * stage - 1], noise(2 * stage - 1))
-            x = Styled(count)(x, w[:, 2 * stage], noise(2 * stage))
+            x = styled(x, count, 2 * stage - 1, doubling=True)
+            x = styled(x, count, 2 * stage)
             # The layer that makes a picture shares its w with the next one that styles.
             picture = double(picture) + Styled(planes, window=1, plain=True)(x, w[:, 2 * stage + 1])
         return picture
@@ -156,8 +166,8 @@ class Mapping(nn.Module):
 class Styled(nn.Module):
     """A convolution of x [B, H, W, C] whose kernel's inputs are scaled by a style, linear in w [B, LATENT], and whose outputs
     are brought back to unit variance; noise, drawn from a key for each sample where there are `keys`, bias and a leaky ReLU
-    after it. `plain`: only the bias, as where it makes a picture. The scales are applied to inputs and outputs, so that all
-    samples share one kernel.
+    after it. `constant`: outside of training the noise is what the collection "noise" keeps. `plain`: only the bias, as where
+    it makes a picture. The scales are applied to inputs and outputs, so that all samples share one kernel.
 
     Source: Karras et al. 2020, arXiv:1912.04958, eq. 1 to 3.
     """
@@ -166,13 +176,14 @@ class Styled(nn.Module):
     window: int = 3
     doubling: bool = False
     plain: bool = False
+    constant: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, w: Array, keys: Array | None = None) -> Array:
+    def __call__(self, x: Array, w: Array, keys: Array | None = None, train: bool = True) -> Array:
         style = EqualDense(x.shape[-1], bias_init=1.0, name="style")(w).astype(x.dtype)
         kernel = self.param("kernel", nn.initializers.normal(1.0), (self.window, self.window, x.shape[-1], self.features))
         kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))
-        y = checkpoint_name(_convolve(x * style[:, None, None], kernel.astype(x.dtype), doubling=self.doubling), "layer")
+        y = checkpoint_name(convolve(x * style[:, None, None], kernel.astype(x.dtype), doubling=self.doubling), "layer")
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
         if self.plain:
             return y + bias
@@ -181,6 +192,9 @@ class Styled(nn.Module):
         if keys is not None:
             strength = self.param("noise", nn.initializers.zeros, ())
             drawn = jax.vmap(lambda key: jax.random.normal(key, y.shape[1:3]))(keys)
+            if self.constant:
+                kept = self.variable("noise", "constant", lambda: jax.random.normal(self.make_rng("params"), y.shape[1:3]))
+                drawn = drawn if train else kept.value[None]
             y = y + (strength * drawn[..., None]).astype(y.dtype)
         return _rectified(y + bias)
 
@@ -201,7 +215,7 @@ class Equal(nn.Module):
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", nn.initializers.normal(1.0), (self.window, self.window, x.shape[-1], self.features))
         kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))
-        y = checkpoint_name(_convolve(x, kernel.astype(x.dtype), halving=self.halving), "layer")
+        y = checkpoint_name(convolve(x, kernel.astype(x.dtype), halving=self.halving), "layer")
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
         return y if self.linear else _rectified(y)
@@ -221,58 +235,6 @@ class EqualDense(nn.Module):
         bias = self.param("bias", nn.initializers.constant(self.bias_init / self.rate), (self.features,))
         y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1]))).astype(x.dtype) + (bias * self.rate).astype(x.dtype)
         return _rectified(y) if self.rectified else y
-
-
-def double(x: Array) -> Array:
-    """[B, H, W, C] -> [B, 2 H, 2 W, C] through the filter [1, 3, 3, 1] / 4 along each axis; zeros beyond the border. It is
-    written as what comes of it at even and at odd pixels: sums of shifts, whose derivatives are sums of shifts again."""
-    for axis in (1, 2):
-        before, after = _shifted(x, axis, -1), _shifted(x, axis, 1)
-        pairs = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis=axis + 1)
-        x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
-    return x
-
-
-def halve(x: Array) -> Array:
-    """[B, 2 H, 2 W, C] -> [B, H, W, C] through the filter [1, 3, 3, 1] / 8 along each axis; zeros beyond the border."""
-    for axis in (1, 2):
-        pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
-        even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
-        x = 0.125 * _shifted(odd, axis, -1) + 0.375 * even + 0.375 * odd + 0.125 * _shifted(even, axis, 1)
-    return x
-
-
-def _convolve(x: Array, kernel: Array, doubling: bool = False, halving: bool = False) -> Array:
-    """With `doubling`, of x with zeros between its pixels, then blurred: `double` and a convolution, at a quarter of the work.
-    With `halving`, of x blurred, at every second pixel."""
-    if doubling:
-        y = convolve_transpose(x, kernel, strides=2, padding=0)  # [B, 2 H + 1, 2 W + 1, C], centred on the first pixel
-        return _blurred(y, before=1, after=1, gain=2.0)
-    if halving and kernel.shape[0] == 1:
-        return convolve(halve(x), kernel)
-    if halving:
-        return convolve(_blurred(x, before=2, after=2, gain=1.0), kernel, strides=2, padding=0)
-    return convolve(x, kernel)
-
-
-def _blurred(x: Array, before: int, after: int, gain: float) -> Array:
-    """x [B, H, W, C] through gain * [1, 3, 3, 1] / 8 along each axis, with so many zeros around it."""
-    for axis in (1, 2):
-        pad = [(0, 0)] * x.ndim
-        pad[axis] = (before, after)
-        padded = jnp.pad(x, pad)
-        size = padded.shape[axis] - 3
-        taps = [jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(4)]
-        x = gain / 8 * (taps[0] + 3 * taps[1] + 3 * taps[2] + taps[3])
-    return x
-
-
-def _shifted(x: Array, axis: int, by: int) -> Array:
-    """x[i + by], with zeros beyond the border."""
-    pad = [(0, 0)] * x.ndim
-    pad[axis] = (max(0, -by), max(0, by))
-    start = max(0, by)
-    return jax.lax.slice_in_dim(jnp.pad(x, pad), start, start + x.shape[axis], axis=axis)
 
 
 def _rectified(x: Array) -> Array:
