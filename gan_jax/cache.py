@@ -5,6 +5,7 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,13 @@ def write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
             except BaseException:
                 os.unlink(file.name)
                 raise
+
+
+def cached(name: str, keys: Sequence[str], make: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """The arrays `keys` of the cached file `name`, which `make` makes, in that order, where they are not there."""
+    path = cache_path(name)
+    known = read_cache(path)
+    if known is None or not known.keys() >= set(keys):
+        known = dict(zip(keys, make(), strict=True))
+        write_cache(path, known)
+    return [known[key] for key in keys]

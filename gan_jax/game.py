@@ -97,7 +97,7 @@ def build(config: Config, data: Data) -> Game:
         auxiliary=Head(find("auxiliary", config.auxiliary, auxiliary), num_classes) if config.auxiliary else None,
         loss=_with_label(find("loss", config.loss, losses)),
         penalty=find_penalty("penalty", config.penalty, penalties) if config.penalty else None,
-        g_penalty=find_penalty("g_penalty", config.g_penalty, g_penalties) if config.g_penalty else None,
+        g_penalty=find_penalty("g_penalty", config.g_penalty, g_penalties, data) if config.g_penalty else None,
         augment=find_augment(config.augment, augment) if config.augment else None,
         deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
         fake_label=partial(draw_code, *code) if any(code) else lambda key, batch: batch.label,

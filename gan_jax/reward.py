@@ -1,6 +1,6 @@
 """Desired properties: a network that has learnt what a molecule is worth tells the generator, as a value of `--g_penalty`.
 
-    --g_penalty 'gan_jax.reward:desired(goal="qed", path="qm9_smiles/small_mols.csv")' --g_gamma 1
+    --g_penalty 'gan_jax.reward:desired(goal="qed")' --g_gamma 1
 
 RDKit's scores have no gradient; the network's do. It is trained once, before the game, and cached.
 
@@ -12,7 +12,7 @@ three valid samples in a thousand are unique.
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax.cache import cache_path, read_cache, write_cache
-from gan_jax.data.molecules import BONDS, Graph, molecules, one_hot
+from gan_jax.cache import cached
+from gan_jax.data import Data
+from gan_jax.data.molecules import BONDS, Graph, one_hot
 from gan_jax.errors import unknown
 from gan_jax.models.molgan import Discriminator
 from gan_jax.types import Array, Critic, Synthesis
@@ -34,15 +35,13 @@ EDITS = 3  # at most, to spoil one
 WIDTH, STEPS, BATCH, RATE = 64, 3_000, 128, 2e-3
 
 
-def desired(
-    synthesis: Synthesis, critic: Critic, real: Graph, key: Array, *, goal: str = "qed", path: str | None = None, atoms: int = 9
-) -> Array:
-    """1 - E R(G(z)): what samples fall short of in `goal`, a key of `SCALES`. R learns from the molecules of `path`, which must
-    be those of the game, `atoms` too; null is the known ones. Weighted by `g_gamma`, it is the paper's lambda L_WGAN +
-    (1 - lambda) L_RL over lambda, with g_gamma = (1 - lambda) / lambda.
+def desired(synthesis: Synthesis, critic: Critic, real: Graph, key: Array, *, data: Data, goal: str = "qed") -> Array:
+    """1 - E R(G(z)): what samples fall short of in `goal`, a key of `SCALES`. R learns from the molecules of the game, `data`,
+    which comes by itself. Weighted by `g_gamma`, it is the paper's lambda L_WGAN + (1 - lambda) L_RL over lambda, with g_gamma
+    = (1 - lambda) / lambda.
 
     R judges the likeliest atoms and bonds, which is what a metric will see; its gradient goes to the probabilities, as if they
-    were those. Raises InputError for a goal that there is not, ValueError for samples of another kind than R learnt from.
+    were those. Raises InputError for a goal that there is not, ValueError for samples that are no graphs.
 
     Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R learns during the game, of the generator's
     samples too, each step's scored by RDKit; ours before it, of real molecules and of spoilt ones, so that no step waits for
@@ -50,11 +49,9 @@ def desired(
     """
     if goal not in SCALES:
         raise unknown("goal of desired", goal, SCALES)
-    judge, shape = _network(goal, path, atoms)
-    fake = synthesis(synthesis.z)
-    if not isinstance(fake, Graph) or tuple(x.shape[1:] for x in fake) != tuple(shape):
-        shapes = [x.shape[1:] for x in jax.tree.leaves(fake)]
-        raise ValueError(f"desired learnt from graphs {tuple(shape)} of path {path!r}; the samples are {shapes}")
+    if not isinstance(data.sample_shape, Graph):
+        raise ValueError(f"desired needs graphs, as of data molecules; got samples of shape {data.sample_shape}")
+    fake, judge = synthesis(synthesis.z), _judge(goal, data)
     return 1 - judge(Graph(*(_straight_through(x.astype(jnp.float32)) for x in fake))).mean()
 
 
@@ -63,30 +60,32 @@ def _straight_through(soft: Array) -> Array:
     return hard + soft - jax.lax.stop_gradient(soft)
 
 
-@lru_cache(maxsize=8)
-def _network(goal: str, path: str | None, atoms: int) -> tuple[Callable[[Graph], Array], Graph]:
-    """(graphs -> what they are worth [B] in 0..1, the shape of one graph)."""
-    source = molecules(None, path=path, atoms=atoms)
-    stored = source.train.samples
-    elements = source.pack(source.to_float(Graph(*(x[:1] for x in stored))))["elements"].tolist()
-    shape = Graph((atoms, len(elements) + 1), (atoms, atoms, BONDS))
-    network = Discriminator(shape, width=WIDTH, minibatch="none")
+_judges: dict[str, Callable[[Graph], Array]] = {}
+
+
+def _judge(goal: str, data: Data) -> Callable[[Graph], Array]:
+    """Graphs -> what they are worth [B] in 0..1. Learnt once: a game is traced several times."""
+    stored = data.train.samples
+    elements = data.pack(data.to_float(Graph(*(x[:1] for x in stored))))["elements"].tolist()
     told = hashlib.sha256(f"{goal} {elements} {TAUGHT} {EDITS} {WIDTH} {STEPS} {BATCH} {RATE}".encode())
     for codes in stored:
         told.update(np.ascontiguousarray(codes))
-    cache = cache_path(f"reward-{told.hexdigest()[:32]}.npz")
-    # The game is being traced; this happens now, once.
-    with jax.ensure_compile_time_eval():
-        example = one_hot(Graph(*(x[:2] for x in stored)), len(elements) + 1)
-        params = network.init(jax.random.key(0), example, None, train=False)["params"]
-        leaves, tree = jax.tree.flatten(params)
-        known = read_cache(cache)
-        if known is None or [known.get(str(i), np.zeros(0)).shape for i in range(len(leaves))] != [x.shape for x in leaves]:
-            taught = jax.tree.leaves(_fit(network, params, *examples(stored, elements, goal), len(elements) + 1))
-            known = {str(i): np.asarray(x) for i, x in enumerate(taught)}
-            write_cache(cache, known)
-        params = jax.tree.unflatten(tree, [known[str(i)] for i in range(len(leaves))])
-    return partial(_worth, network, params), shape
+    name = f"reward-{told.hexdigest()[:32]}.npz"
+    if name not in _judges:
+        network = Discriminator(data.sample_shape, width=WIDTH, minibatch="none")
+        # The game is being traced; this happens now, once.
+        with jax.ensure_compile_time_eval():
+            example = one_hot(Graph(*(x[:2] for x in stored)), len(elements) + 1)
+            params = network.init(jax.random.key(0), example, None, train=False)["params"]
+            leaves, tree = jax.tree.flatten(params)
+
+            def made() -> list[np.ndarray]:
+                taught = _fit(network, params, *examples(stored, elements, goal), len(elements) + 1)
+                return [np.asarray(x) for x in jax.tree.leaves(taught)]
+
+            known = cached(name, [str(i) for i in range(len(leaves))], made)
+        _judges[name] = partial(_worth, network, jax.tree.unflatten(tree, known))
+    return _judges[name]
 
 
 def _worth(network: Discriminator, params: Any, graphs: Graph) -> Array:

@@ -72,3 +72,31 @@ def prepare(
     dictionary = {"pythonClassName": f"{FEATURES}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
     (where / "features.json").write_text(json.dumps(dictionary))
     return written
+
+
+def prepare_rows(folder: Path, name: str, features: dict, rows: list[dict], target: str | None = None) -> None:
+    """A data set of `rows` of numbers and texts as tensorflow-datasets prepares one, written without TensorFlow; a feature's
+    name says where it is: "a/b" is b of a."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    where = folder / name / "1.0.0"
+    where.mkdir(parents=True)
+    writer = ArrayRecordWriter(str(where / f"{name.split('/')[0]}-train.array_record-00000-of-00001"), "group_size:1")
+    for row in rows:
+        example = tf_example_pb2.Example()
+        for key, value in row.items():
+            lists = example.features.feature[key]
+            values = value if isinstance(value, list) else [value]
+            kind = {bytes: lists.bytes_list, float: lists.float_list}.get(type(values[0]), lists.int64_list)
+            kind.value.extend(values)
+        writer.write(example.SerializeToString())
+    writer.close()
+    split = {"name": "train", "shardLengths": [str(len(rows))], "numBytes": "1"}
+    split["filepathTemplate"] = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    info = {"name": name.split("/")[0], "version": "1.0.0", "fileFormat": "array_record", "moduleName": "x", "splits": [split]}
+    if target is not None:
+        info["supervisedKeys"] = {"tuple": {"items": [{"featureKey": "features"}, {"featureKey": target}]}}
+    (where / "dataset_info.json").write_text(json.dumps(info))
+    tfds.features.FeaturesDict(features).save_config(str(where))

@@ -1,6 +1,7 @@
 """Molecules: SMILES to graphs and back, the metrics by hand, MolGAN's networks and the penalty on two leaves."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from made import prepare_rows
 
 from gan_jax import penalties
 from gan_jax.config import Config
-from gan_jax.data import Protocol, load
-from gan_jax.data.molecules import KNOWN, Graph, codes_of, encoded, molecules, one_hot
+from gan_jax.data import Protocol, latent, load
+from gan_jax.data.molecules import KNOWN, Graph, encoded, likeliest, molecules, one_hot
 from gan_jax.errors import InputError
 from gan_jax.metrics.molecules import (
     cosine,
@@ -55,7 +57,7 @@ def test_codes_by_hand():
     assert bonds.tolist() == [[[0, 2, 0], [2, 0, 0], [0, 0, 0]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]]]
     graph = jax.jit(lambda stored: one_hot(stored, 3))(Graph(nodes, bonds))
     assert graph.nodes.shape == (2, 3, 3) and graph.bonds.shape == (2, 3, 3, 4)
-    np.testing.assert_array_equal(codes_of(graph).bonds, bonds)
+    np.testing.assert_array_equal(likeliest(graph).bonds, bonds)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +108,68 @@ def test_molecules_as_selfies():
     found = data.evaluator(data, Protocol())(noise, None)
     assert found["valid"] == 199 / 200 and 0.3 < found["novel"]
     assert data.show(noise[:5])[".smi"].startswith(b"\n")
-    with pytest.raises(InputError, match="form must be one of graph, selfies, got 'x'"):
+    with pytest.raises(InputError, match="form must be one of graph, selfies, latent, got 'x'"):
         molecules(form="x")
+
+
+def test_a_prepared_set_of_smiles(prepared):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = {"SMILES": tfds.features.Text(), "charges": tfds.features.Tensor(shape=(2,), dtype=np.int64)}
+    rows = [{"SMILES": each.encode(), "charges": [0, 0]} for each in KNOWN]
+    prepare_rows(prepared, "qm9/original", features, rows)
+    source = molecules(str(prepared), path="tfds:qm9/original")
+    jax.tree.map(np.testing.assert_array_equal, source.train, molecules().train)
+
+
+@pytest.fixture
+def few(tmp_path, monkeypatch):
+    """A file of 17 molecules, and data of the numbers that an autoencoder has for them."""
+    pytest.importorskip("selfies", reason="needs selfies: pip install 'gan_jax[molecules]'")
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr("gan_jax.data.molecules.FEW", 4)
+    monkeypatch.setattr(latent, "BATCH", 16)
+    monkeypatch.setattr(latent, "RATE", 0.02)
+    path = tmp_path / "few.txt"
+    path.write_text("\n".join(each for each in KNOWN if len(each) < 4))
+    return lambda options: load(f"molecules(path='{path}', form='latent({options})')", 0, 8)
+
+
+def test_molecules_as_numbers(few, monkeypatch):
+    few("size=3, width=4, epochs=1")
+    monkeypatch.setattr(latent, "_fit", None)  # not needed any more
+    data = few("size=3, width=4, epochs=1")
+    vectors = data.to_float(data.train.samples)
+    assert vectors.dtype == np.float32 and data.sample_shape == (3,)
+    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(vectors.std(axis=0), 1, atol=1e-3)
+    packed = data.pack(vectors)
+    assert packed["latent"] is vectors and len(packed["smiles"]) == len(vectors)
+    for form, words in (
+        ("latent(siz=3)", "unknown option of data molecules latent 'siz': did you mean 'size'"),
+        ("latent(size=1)", "size of latent must be a whole number of at least 2, got 1"),
+        ("graph(size=3)", "unknown option of data molecules graph 'size'"),
+    ):
+        with pytest.raises(InputError, match=re.escape(words)):
+            molecules(form=form)
+
+
+@pytest.mark.slow
+def test_an_autoencoder_that_has_learnt_writes_the_same_molecules(few):
+    data = few("size=8, width=32, layers=2, epochs=300")
+    vectors = data.to_float(data.train.samples)
+    found = data.evaluator(data, Protocol())(vectors)
+    assert (found["valid"], found["unique"], found["novel"]) == (1, 1, 0) and found["valid_real"] == 1
+
+
+def test_the_metrics_know_the_training_molecules_from_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
+    first = load("molecules", 0, 8)
+    graphs = first.to_float(first.train.samples)
+    known = first.evaluator(first, Protocol())(graphs)
+    (cached,) = tmp_path.glob("smiles-*.npz")
+    np.savez(cached, smiles=np.array(["C"]))
+    again = load("molecules", 0, 8)
+    assert known["novel"] == 0 and again.evaluator(again, Protocol())(graphs)["novel"] == pytest.approx(1, abs=0.02)
 
 
 def test_shares_by_hand():

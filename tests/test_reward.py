@@ -1,5 +1,7 @@
 """The reward: spoilt molecules, what they are worth, and a generator that follows it."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from gan_jax import reward
 from gan_jax.config import Config
 from gan_jax.data import load
-from gan_jax.data.molecules import Graph, molecules
+from gan_jax.data.molecules import KNOWN, Graph
 from gan_jax.errors import InputError
 from gan_jax.game import build
 from gan_jax.metrics.molecules import molecule_of, properties
@@ -22,19 +24,21 @@ KEY = jax.random.key(0)
 def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     monkeypatch.setattr(reward, "STEPS", 150)
-    reward._network.cache_clear()
-    yield
-    reward._network.cache_clear()
+    monkeypatch.setattr(reward, "_judges", {})
 
 
-def stored():
-    source = molecules()
-    return source.train.samples, source.pack(source.to_float(source.train.samples))["elements"].tolist()
+@pytest.fixture(scope="module")
+def data():
+    return load("molecules", 0, 8)
 
 
-def test_spoilt_molecules():
-    graphs, elements = stored()
-    spoilt = reward.spoilt(graphs, len(elements), np.random.RandomState(0))
+def elements(data):
+    return data.pack(data.to_float(data.train.samples))["elements"].tolist()
+
+
+def test_spoilt_molecules(data):
+    graphs = data.train.samples
+    spoilt = reward.spoilt(graphs, len(elements(data)), np.random.RandomState(0))
     np.testing.assert_array_equal(spoilt.bonds, spoilt.bonds.swapaxes(1, 2))
     assert not np.diagonal(spoilt.bonds, axis1=1, axis2=2).any()
     changed = (spoilt.nodes != graphs.nodes).sum(axis=1) + (spoilt.bonds != graphs.bonds).sum(axis=(1, 2)) // 2
@@ -42,12 +46,11 @@ def test_spoilt_molecules():
 
 
 @pytest.mark.parametrize("goal", ["valid", "qed", "logp", "sa"])
-def test_what_graphs_are_worth(goal):
-    graphs, elements = stored()
-    found, worth = reward.examples(graphs, elements, goal)
-    assert len(worth) == 2 * len(graphs.nodes) and 0 <= worth.min() and worth.max() <= 1
+def test_what_graphs_are_worth(data, goal):
+    found, worth = reward.examples(data.train.samples, elements(data), goal)
+    assert len(worth) == 2 * data.train.count and 0 <= worth.min() and worth.max() <= 1
     for nodes, bonds, value in zip(*found, worth, strict=True):
-        molecule = molecule_of(nodes, bonds, elements)
+        molecule = molecule_of(nodes, bonds, elements(data))
         if molecule is None:
             assert value == 0
         elif goal == "valid":
@@ -58,29 +61,30 @@ def test_what_graphs_are_worth(goal):
             assert value == pytest.approx(properties(molecule)["qed"], abs=1e-6)
 
 
-def test_the_network_tells_sound_molecules_from_spoilt_ones_and_is_cached(tmp_path, monkeypatch):
-    source, (graphs, _) = molecules(), stored()
-
+def test_the_network_tells_sound_molecules_from_spoilt_ones_and_is_cached(data, tmp_path, monkeypatch):
     def short_of(samples):
-        return reward.desired(Synthesis(lambda z: samples, KEY), Critic(lambda x: x), samples, KEY, goal="valid")
+        return reward.desired(Synthesis(lambda z: samples, KEY), Critic(lambda x: x), samples, KEY, data=data, goal="valid")
 
-    real = source.to_float(graphs)
+    real = data.to_float(data.train.samples)
     broken = Graph(real.nodes, jnp.ones_like(real.bonds).at[..., :3].set(0.0))  # nothing but triple bonds
     first = jax.jit(short_of)(real)
     assert first < 0.4 < 0.7 < jax.jit(short_of)(broken)
     assert len(list(tmp_path.glob("reward-*.npz"))) == 1
-    reward._network.cache_clear()
+    monkeypatch.setattr(reward, "_judges", {})
     monkeypatch.setattr(reward, "_fit", None)  # not needed any more
     assert jax.jit(short_of)(real) == first
     gradient = jax.grad(lambda samples: short_of(samples))(real)
     assert all(np.abs(leaf).max() > 0 for leaf in gradient)
 
 
-def test_it_is_a_g_penalty():
+def test_it_is_a_g_penalty_that_learns_from_the_data_of_the_game(tmp_path, data):
+    """Wherever these lie: a file that only `--data_dir` finds."""
     config = Config(data="molecules", model="molgan", z_dim=4, g_width=4, d_width=4, batch=8, loss="wasserstein")
-    data = load("molecules", 0, 8)
-    for text, words in (("goal='q'", "unknown goal of desired 'q'"), ("atoms=8", "desired learnt from graphs")):
-        with pytest.raises(InputError, match=words):
-            build(Config(**vars(config) | {"g_penalty": f"gan_jax.reward:desired({text})"}), data)
-    game = build(Config(**vars(config) | {"g_penalty": "gan_jax.reward:desired(goal='valid')"}), data)
-    assert game.g_penalty is not None
+    with pytest.raises(InputError, match="unknown goal of desired 'q'"):
+        build(replace(config, g_penalty="gan_jax.reward:desired(goal='q')"), data)
+    (tmp_path / "mine.txt").write_text("\n".join(KNOWN[:60]))
+    mine = load('molecules(path="mine.txt", atoms=8)', 0, 8, str(tmp_path))
+    assert build(replace(config, g_penalty="gan_jax.reward:desired(goal='valid')"), mine).g_penalty is not None
+    points = load("ring", 0, 8)
+    with pytest.raises(InputError, match="desired needs graphs, as of data molecules"):
+        build(replace(config, model="mlp", g_penalty="gan_jax.reward:desired"), points)

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from made import png
+from made import png, prepare_rows
 
 from gan_jax.data import columns, load, table
 from gan_jax.data.columns import Categorical, Numeric, Schema, Table
@@ -194,3 +194,26 @@ def test_rows_are_shown_as_a_picture_and_as_text(made):
     packed = made.pack(samples)
     assert packed["columns"].tolist() == lines[0].split() and packed["rows"].shape == (500, 8)
     assert packed["rows"][0].tolist() == [cell.replace("-", "") for cell in lines[1].split()]
+
+
+def test_a_prepared_set_of_rows_is_read_without_tensorflow(prepared):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = {
+        "price": np.float32,
+        "rooms": np.int64,
+        "name": tfds.features.Text(),
+        "size": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    }
+    features |= {"features": {"wet": np.bool_, "city": tfds.features.ClassLabel(names=["Ulm", "Rom"])}}
+    rows = [
+        {"price": i / 8, "rooms": i % 30, "name": f"n{i % 5}".encode(), "features/wet": i % 2, "features/city": i % 3 - 1}
+        for i in range(80)
+    ]
+    rows = [row | {"size": [1.0, 2.0]} for row in rows]
+    prepare_rows(prepared, "homes", features, rows, target="price")
+    columns = table._columns(str(prepared), "tfds:homes", "made", True)
+    assert list(columns)[-1] == "price" and columns["price"][:3] == ["0.0", "0.125", "0.25"]
+    assert columns["features/city"][:4] == ["", "Ulm", "Rom", ""] and columns["name"][6] == "n1"
+    assert columns["rooms"][31] == "1" and set(columns["features/wet"]) == {"True", "False"} and "size" not in columns
+    data = load('table(path="tfds:homes")', 0, 8, str(prepared))
+    assert data.sample_shape["values"] == (2,)

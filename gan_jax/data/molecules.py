@@ -7,24 +7,24 @@ import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from gan_jax.cache import cache_path, read_cache, write_cache
-from gan_jax.data import Data, Measure, Protocol, Source, Split, selfies, text
+from gan_jax.cache import cached
+from gan_jax.data import Data, Measure, Protocol, Source, Split, latent, selfies, text
 from gan_jax.data.locate import locate
 from gan_jax.errors import InputError
+from gan_jax.specification import bind, parse_call
 from gan_jax.types import Sample
 
-FORMS = ("graph", "selfies")
+FORMS = ("graph", "selfies", "latent")
 BONDS = 4  # none, single, double, triple: aromatic ones are written as single and double in turn
 HELD_OUT = 0.1
 FEW = 10
-COLUMNS, TILE = 5, (180, 170)  # of a picture, in pixels
 # Small molecules that everybody knows: a sample that needs no file.
 KNOWN = """
 C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
@@ -36,9 +36,6 @@ CC(C)(C)C CC(C)(C)O CCCCO CCCCCO CCC(C)C COCCOC COC=O CC(C)C=O OCC1CO1 CC(=O)CC(
 """.split()
 
 
-Read = Callable[[Any], list[Any]]  # samples as stored -> RDKit's molecules, None where not valid
-
-
 class Graph(NamedTuple):
     """Graphs of N places: atoms [B, N, T] and bonds [B, N, N, BONDS], which are symmetric; the first of each kind is none."""
 
@@ -46,21 +43,34 @@ class Graph(NamedTuple):
     bonds: Any
 
 
+class Form(NamedTuple):
+    """How molecules are written for networks."""
+
+    stored: Any  # all of them, as a Split has them
+    names: dict[str, np.ndarray]  # what the numbers stand for
+    to_float: Callable[[Any], Sample]
+    original: Callable[[Any], list[Any]]  # stored -> RDKit's molecules
+    code: Callable[[Sample], dict[str, np.ndarray]]  # samples of networks -> what an .npz has of them
+    read: Callable[[dict[str, np.ndarray]], list[Any]]  # that -> molecules, None where not valid
+
+
 def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, form: str = "graph") -> Source:
-    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line.
-    A tenth is held out. Null is a hundred known ones.
+    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line;
+    or `tfds:qm9/original`, or another prepared set with a feature `SMILES`. A tenth is held out. Null is a hundred known ones.
 
     As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
     charges, radicals, isotopes or several parts is dropped, and of duplicates all but one. Where `form` is "selfies", a sample
-    is a sequence of symbols, one-hot [T, V], for networks of text. Raises InputError where RDKit is missing, the file cannot be
-    read, or too few are left. What was read is cached.
+    is a sequence of symbols, one-hot [T, V], for networks of text; where it is "latent", numbers that an autoencoder has for
+    its SMILES, which is trained first: "latent(size=64)" and other options of `latent.vectors`. Raises InputError where RDKit
+    is missing, the file cannot be read, or too few are left. What was read is cached.
     """
     if type(atoms) is not int or not 2 <= atoms <= 100:
         raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
-    if form not in FORMS:
+    kind, options = parse_call(form) if isinstance(form, str) else (form, {})
+    if kind not in FORMS:
         raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
     _rdkit()
-    nodes, bonds, elements = _known(atoms) if path is None else _file(locate(path, data_dir), atoms)
+    nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms)
     # A fixed order: what is held out must be a fair sample of a sorted file.
     order = np.random.RandomState(0).permutation(len(nodes))
     count = round(HELD_OUT * len(order))
@@ -68,24 +78,64 @@ def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: in
         raise InputError(
             f"data molecules: {path} has too few molecules of at most {atoms} atoms that can be used: {len(order)}"
         )
-    names = {"elements": elements}
-    stored, read = Graph(nodes[order], bonds[order]), partial(read_graphs, elements.tolist())
-    to_float = partial(one_hot, kinds=len(elements) + 1)
-    if form == "selfies":
-        told = b"".join(x.tobytes() for x in (*stored, elements))
-        ids, symbols = selfies.sequences(read(stored), told)
-        names, stored, read = {"symbols": symbols}, ids, partial(selfies.read, symbols.tolist())
-        to_float = partial(text.one_hot, size=len(symbols) + 1)
+    graphs, train, test = Graph(nodes[order], bonds[order]), slice(count, None), slice(count)
+    if kind == "latent":
+        vectors = bind("data molecules", kind, latent.vectors, options)
+        written = _latent(graphs, elements, partial(vectors, taught=train))
+    else:
+        written = bind("data molecules", kind, _graph if kind == "graph" else _selfies, options)(graphs, elements)
     return Source(
-        train=Split(_first(stored, slice(count, None)), None),
-        test=Split(_first(stored, slice(count)), None),
+        train=Split(_rows(written.stored, train), None),
+        test=Split(_rows(written.stored, test), None),
         num_classes=0,
-        to_float=to_float,
-        show=partial(_show, read),
-        pack=partial(_pack, read, names),
-        evaluator=partial(_evaluator, read),
+        to_float=written.to_float,
+        show=partial(_show, written),
+        pack=partial(_pack, written),
+        evaluator=partial(_evaluator, written),
         shown=25,
     )
+
+
+def _graph(graphs: Graph, elements: np.ndarray) -> Form:
+    read = partial(read_graphs, elements.tolist())
+    return Form(
+        stored=graphs,
+        names={"elements": elements},
+        to_float=partial(one_hot, kinds=len(elements) + 1),
+        original=read,
+        code=lambda samples: likeliest(samples)._asdict(),
+        read=lambda codes: read(Graph(**codes)),
+    )
+
+
+def _selfies(graphs: Graph, elements: np.ndarray) -> Form:
+    ids, symbols = selfies.sequences(lambda: read_graphs(elements.tolist(), graphs), _told(graphs, elements))
+    return Form(
+        stored=ids,
+        names={"symbols": symbols},
+        to_float=partial(text.one_hot, size=len(symbols) + 1),
+        original=partial(selfies.read, symbols.tolist()),
+        code=lambda samples: {"selfies": likeliest(samples)},
+        read=lambda codes: selfies.read(symbols.tolist(), codes["selfies"]),
+    )
+
+
+def _latent(graphs: Graph, elements: np.ndarray, encoded: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
+    read = partial(read_graphs, elements.tolist())
+    vectors, decode = encoded(lambda: read(graphs), told=_told(graphs, elements))
+    return Form(
+        stored={"graph": graphs, "latent": vectors},
+        names={},
+        to_float=lambda stored: stored["latent"],
+        original=lambda stored: read(stored["graph"]),
+        code=lambda samples: {"latent": np.asarray(samples, np.float32)},
+        read=lambda codes: decode(codes["latent"]),
+    )
+
+
+def _told(graphs: Graph, elements: np.ndarray) -> bytes:
+    """What tells these molecules from others."""
+    return hashlib.sha256(b"".join(x.tobytes() for x in (*graphs, elements))).digest()
 
 
 def one_hot(stored: Graph, kinds: int) -> Graph:
@@ -130,23 +180,22 @@ def _plain(molecule: Any) -> bool:
     )
 
 
-def _known(atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return encoded(KNOWN, atoms)
-
-
-def _file(path: Path, atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"data molecules: {path} cannot be read as UTF-8: {error}") from error
+def _file(path: str, data_dir: str | None, atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    content = _content(path, data_dir)
     told = hashlib.sha256(f"{atoms} {content}".encode()).hexdigest()[:32]
-    cache = cache_path(f"molecules-{told}.npz")
-    known = read_cache(cache)
-    names = ("nodes", "bonds", "elements")
-    if known is None or not known.keys() >= set(names):
-        known = dict(zip(names, encoded(_smiles(content), atoms), strict=True))
-        write_cache(cache, known)
-    return tuple(known[name] for name in names)
+    return cached(f"molecules-{told}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms))
+
+
+def _content(path: str, data_dir: str | None) -> str:
+    if path.startswith("tfds:"):
+        from gan_jax.data.tfds import texts
+
+        return "\n".join(texts(path.removeprefix("tfds:"), data_dir, "SMILES"))
+    file = locate(path, data_dir)
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data molecules: {file} cannot be read as UTF-8: {error}") from error
 
 
 def _smiles(content: str) -> list[str]:
@@ -176,55 +225,63 @@ def read_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
     return [molecule_of(*codes, elements) for codes in zip(*graphs, strict=True)]
 
 
-def _show(read: Read, samples: Sample) -> dict[str, bytes]:
-    """Drawings of the structures with their properties, and the SMILES of those that are valid."""
-    from rdkit import Chem
-    from rdkit.Chem.Draw import rdMolDraw2D
+def _show(form: Form, samples: Sample) -> dict[str, bytes]:
+    """Drawings of the structures, and the SMILES of those that are valid."""
+    from gan_jax.data.structures import picture
+    from gan_jax.metrics.molecules import smiles_of
 
-    from gan_jax.metrics.molecules import PROPERTIES, properties, smiles_of
-
-    found = read(codes_of(samples))
-    legends = []
-    for molecule in found:
-        values = {} if molecule is None else properties(molecule)
-        legends.append(", ".join(f"{PROPERTIES[name]} {value:.2f}" for name, value in values.items()) or "not valid")
-    rows = -(-len(found) // COLUMNS)
-    drawing = rdMolDraw2D.MolDraw2DSVG(COLUMNS * TILE[0], rows * TILE[1], *TILE)
-    drawing.DrawMolecules([Chem.Mol() if molecule is None else molecule for molecule in found], legends=legends)
-    drawing.FinishDrawing()
+    found = form.read(form.code(samples))
     listed = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in found)
-    return {".svg": drawing.GetDrawingText().encode(), ".smi": f"{listed}\n".encode()}
+    return {".svg": picture(found), ".smi": f"{listed}\n".encode()}
 
 
-def _pack(read: Read, names: dict[str, np.ndarray], samples: Sample) -> dict[str, np.ndarray]:
+def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
     """Codes, what they stand for, and SMILES, empty where not valid."""
     from gan_jax.metrics.molecules import smiles_of
 
-    codes = codes_of(samples)
-    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in read(codes)])
-    return {**(codes._asdict() if isinstance(codes, Graph) else {"selfies": codes}), **names, "smiles": smiles}
+    codes = form.code(samples)
+    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in form.read(codes)])
+    return {**codes, **form.names, "smiles": smiles}
 
 
-def codes_of(samples: Sample) -> Any:
+def likeliest(samples: Sample) -> Any:
     """One-hot or soft samples -> the likeliest of each kind, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
     return jax.tree.map(lambda x: np.asarray(x).argmax(axis=-1).astype(np.uint8), samples)
 
 
-def _first(codes: Any, rows: slice) -> Any:
-    return jax.tree.map(lambda x: x[rows], codes)
+def _rows(samples: Any, rows: slice) -> Any:
+    return jax.tree.map(lambda x: x[rows], samples)
 
 
-def _evaluator(read: Read, data: Data, protocol: Protocol = Protocol()) -> Measure:
+def _smiles_of(form: Form, data: Data) -> set[str]:
+    """Canonical SMILES of the training molecules; a hundred thousand take a minute, so they are cached."""
+    from gan_jax.metrics.molecules import smiles_of
+
+    told = hashlib.sha256(f"{version('rdkit')} {data.checksum} {form.names}".encode()).hexdigest()[:32]
+
+    def made() -> tuple[np.ndarray]:
+        return (np.array([smiles_of(molecule) for molecule in form.original(data.train.samples) if molecule is not None]),)
+
+    return set(cached(f"smiles-{told}.npz", ("smiles",), made)[0].tolist())
+
+
+def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measure:
     from gan_jax.metrics.molecules import judge
 
     if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
         raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
     chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
     first = slice(protocol.cap)
-    measure = judge(data.train.samples, _first(data.test.samples, first), read, protocol.errors, chemnet)
+    held_out = [molecule for molecule in form.original(_rows(data.test.samples, first)) if molecule is not None]
+
+    def real(count: int) -> list[Any]:
+        """Training molecules, as far as the networks' form has kept them."""
+        return form.read(form.code(data.to_float(_rows(data.train.samples, slice(count)))))
+
+    measure = judge(_smiles_of(form, data), held_out, real, protocol.errors, chemnet)
 
     def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
-        return measure(codes_of(_first(samples, first)))
+        return measure(form.read(form.code(_rows(samples, first))))
 
     of_samples.description = (
         f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "

@@ -5,36 +5,41 @@ Source: Krenn et al. 2020, arXiv:1905.13741.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gan_jax.cache import cache_path, read_cache, write_cache
+from gan_jax.cache import cached
 from gan_jax.errors import InputError
 
 
-def sequences(molecules: Sequence[Any], told: bytes) -> tuple[np.ndarray, np.ndarray]:
+def sequences(molecules: Callable[[], Sequence[Any]], told: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Molecules -> symbols' numbers [M, T] uint8, 0 where a sequence has ended, and the symbols, number 1 first, by how often
     they come. T is the length of the longest. Cached under `told`, which must tell the molecules."""
-    from gan_jax.metrics.molecules import smiles_of
-
     package = _package()
-    cache = cache_path(f"selfies-{hashlib.sha256(told + package.__version__.encode()).hexdigest()[:32]}.npz")
-    known = read_cache(cache)
-    if known is None or not known.keys() >= {"ids", "symbols"}:
-        written = [list(package.split_selfies(package.encoder(smiles_of(molecule)))) for molecule in molecules]
-        counted = Counter(symbol for each in written for symbol in each)
-        symbols = sorted(counted, key=lambda symbol: (-counted[symbol], symbol))
-        if len(symbols) > 255:
-            raise InputError(f"data molecules: {len(symbols)} different symbols of SELFIES, more than 255")
-        numbers = {symbol: i for i, symbol in enumerate(symbols, 1)}
-        ids = np.zeros((len(written), max(map(len, written))), np.uint8)
-        for row, each in enumerate(written):
-            ids[row, : len(each)] = [numbers[symbol] for symbol in each]
-        known = {"ids": ids, "symbols": np.array(symbols)}
-        write_cache(cache, known)
-    return known["ids"], known["symbols"]
+
+    def made() -> tuple[np.ndarray, np.ndarray]:
+        from gan_jax.metrics.molecules import smiles_of
+
+        written = [list(package.split_selfies(package.encoder(smiles_of(molecule)))) for molecule in molecules()]
+        return numbered(written)
+
+    told = hashlib.sha256(told + package.__version__.encode()).hexdigest()[:32]
+    return tuple(cached(f"selfies-{told}.npz", ("ids", "symbols"), made))
+
+
+def numbered(written: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of symbols -> what `sequences` returns. Raises InputError for more than 255 different ones."""
+    counted = Counter(symbol for each in written for symbol in each)
+    symbols = sorted(counted, key=lambda symbol: (-counted[symbol], symbol))
+    if len(symbols) > 255:
+        raise InputError(f"data molecules: {len(symbols)} different symbols, more than 255")
+    numbers = {symbol: i for i, symbol in enumerate(symbols, 1)}
+    ids = np.zeros((len(written), max(map(len, written))), np.uint8)
+    for row, each in enumerate(written):
+        ids[row, : len(each)] = [numbers[symbol] for symbol in each]
+    return ids, np.array(symbols)
 
 
 def read(symbols: Sequence[str], ids: np.ndarray) -> list[Any]:

@@ -184,6 +184,10 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
     if path is not None:
         if not isinstance(path, str):
             raise InputError(f"table: path must be the name of a csv file, got {path!r}")
+        if path.startswith("tfds:"):
+            from gan_jax.data.tfds import columns
+
+            return columns(path.removeprefix("tfds:"), data_dir)
         return _read(locate(path, data_dir), header)
     if name == "made":
         return made()

@@ -77,23 +77,59 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
     return images.source(f"tfds:{name}", *splits)
 
 
-def texts(name: str, data_dir: str | None = None) -> list[str]:
-    """The feature `text` of a prepared set, all examples of a split after each other: of the training split, and of the test or
+def texts(name: str, data_dir: str | None = None, feature: str = "text") -> list[str]:
+    """A text feature of a prepared set, all examples of a split after each other: of the training split, and of the test or
     validation split where there is one. Raises InputError as `tfds` does, and where there is no such feature."""
+    with _opened(name, data_dir) as builder:
+        features, splits = sorted(builder.info.features), list(builder.info.splits)
+        if feature not in features:
+            raise InputError(f"tfds:{name}: a feature `{feature}` is needed, it has {', '.join(features)}")
+        train = "train" if "train" in splits else splits[0]
+        test = next((split for split in ("test", "validation") if split in splits and split != train), None)
+        sources = [builder.as_data_source(split) for split in (train, test) if split]
+        return ["\n".join(bytes(row[feature]).decode("utf-8") for row in source) for source in sources]
+
+
+def columns(name: str, data_dir: str | None = None) -> dict[str, list[str]]:
+    """The features of a prepared set's training split that are one number, class or text an example, as text, a column each;
+    that which the set says is to be predicted is the last. Raises InputError as `tfds` does, and for a set without any."""
+    with _opened(name, data_dir) as builder:
+        split = "train" if "train" in builder.info.splits else next(iter(builder.info.splits))
+        kinds = dict(_leaves(builder.info.features))
+        target = next((key for key in builder.info.supervised_keys or () if key in kinds), None)
+        names = [key for key in kinds if kinds[key].shape == () and key != target] + ([target] if target else [])
+        rows = [dict(_leaves(row)) for row in builder.as_data_source(split)]
+        if not names:
+            raise InputError(f"tfds:{name}: no feature is a number, a class or a text: {', '.join(kinds)}")
+        return {key: [_cell(kinds[key], row[key]) for row in rows] for key in names}
+
+
+def _leaves(tree: Any, within: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if hasattr(value, "items"):
+            yield from _leaves(value, f"{within}{key}/")
+        else:
+            yield f"{within}{key}", value
+
+
+def _cell(feature: Any, value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if getattr(feature, "names", None):  # of classes; -1 is one that is not known
+        return feature.int2str(int(value)) if value >= 0 else ""
+    return str(np.asarray(value)[()])  # a float32 with its own digits, not those of a float64
+
+
+@contextlib.contextmanager
+def _opened(name: str, data_dir: str | None) -> Iterator[Any]:
+    """The builder of a prepared set, whose errors are InputErrors within."""
     folder = _folder(data_dir)
     prepared = _find(name, folder)
     try:
         import tensorflow_datasets as tfds
 
         with _quiet():
-            builder = tfds.builder_from_directory(str(prepared))
-            features, splits = sorted(builder.info.features), list(builder.info.splits)
-            if "text" not in features:
-                raise InputError(f"tfds:{name}: a feature `text` is needed, it has {', '.join(features)}")
-            train = "train" if "train" in splits else splits[0]
-            test = next((split for split in ("test", "validation") if split in splits and split != train), None)
-            sources = [builder.as_data_source(split) for split in (train, test) if split]
-            return ["\n".join(bytes(row["text"]).decode("utf-8") for row in source) for source in sources]
+            yield tfds.builder_from_directory(str(prepared))
     except InputError:
         raise
     except ImportError as error:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from gan_jax.errors import InputError
@@ -24,13 +23,11 @@ BITS = 1_024  # of a Morgan fingerprint of radius 2
 
 
 def judge(
-    train: Any, test: Any, read: Callable[[Any], list[Any]], errors: bool, chemnet: bool = False
+    known: set[str], held_out: Sequence[Any], real: Callable[[int], list[Any]], errors: bool, chemnet: bool = False
 ) -> Callable[[Any], dict[str, float]]:
-    """Samples as stored -> metrics, beside each the same of as many training molecules as NAME_real, or for a distance to the
-    held-out ones, NAME_floor. `train` and `test` are such samples, which `read` makes molecules of, or None where not valid.
-    `chemnet` is whether `chemnet_distance`, as `fcd`, is among them."""
-    known = {smiles_of(molecule) for molecule in read(train) if molecule is not None}
-    held_out = [molecule for molecule in read(test) if molecule is not None]
+    """Molecules, None for a sample that is not valid -> metrics, beside each that of as many `real` ones as NAME_real, or for a
+    distance to the held-out ones, NAME_floor. `known` are the SMILES of the training molecules; `chemnet` is whether
+    `chemnet_distance`, as `fcd`, is among the metrics."""
     held = _properties(held_out[:COMPARED])
     held_scaffolds = scaffolds(held_out)
     held_smiles = [smiles_of(molecule) for molecule in held_out] if chemnet else []
@@ -52,14 +49,12 @@ def judge(
 
     @functools.lru_cache(maxsize=2)
     def beside(n: int) -> dict[str, float]:
-        real = statistic(read(jax.tree.map(lambda x: x[:n], train)))
-        of = {name: value for name, value in real.items() if name not in ("novel", "vun")}
+        of = {name: value for name, value in statistic(real(n)).items() if name not in ("novel", "vun")}
         return {
             f"{name}_floor" if name.endswith("_w1") or name == "fcd" else f"{name}_real": value for name, value in of.items()
         }
 
-    def measure(codes: Any) -> dict[str, float]:
-        samples = read(codes)
+    def measure(samples: list[Any]) -> dict[str, float]:
         result = statistic(samples)
         if errors and len(samples) >= LEAST:
             counted = np.array(["" if molecule is None else smiles_of(molecule) for molecule in samples])
