@@ -11,19 +11,21 @@ INIT = nn.initializers.orthogonal()
 
 
 class SelfAttention(nn.Module):
-    """x [B, H, W, C] -> x + gain o(softmax(theta(x) phi(x)^T) g(x)), the gain 0 at first. The four maps are spectrally
-    normalised 1 x 1 convolutions without bias; theta and phi have C / 8 channels, g has C / 2; phi and g are pooled to half the
-    sides.
+    """x [B, H, W, C] -> x + gain o(softmax(theta(x) phi(x)^T) g(x)), the gain 0 at first. The four maps are 1 x 1 convolutions
+    without bias, spectrally normalised if `spectral`; theta and phi have C / 8 channels, g has C / 2; phi and g are pooled to
+    half the sides.
 
     Source: Zhang et al. 2019 (SAGAN), arXiv:1805.08318, section 3; pooling and C / 2 are of the authors' code, as in BigGAN.
     """
+
+    spectral: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         batch, height, width, channels = x.shape
 
         def conv(features: int, name: str) -> Conv:
-            return Conv(features, 1, spectral=True, use_bias=False, kernel_init=INIT, name=name)
+            return Conv(features, 1, spectral=self.spectral, use_bias=False, kernel_init=INIT, name=name)
 
         def pooled(y: Array) -> Array:
             y = y[:, : height // 2 * 2, : width // 2 * 2]

@@ -116,11 +116,11 @@ def channels(sample_shape: Shape, table: dict[int, tuple[int, ...]], least: int)
     return table[stages]
 
 
-def conditional_norm(x: Array, style: Array | None, train: bool, spectral: bool) -> Array:
+def conditional_norm(x: Array, style: Array | None, train: bool, spectral: bool, epsilon: float = 1e-5) -> Array:
     """Batch norm of x [B, ..., C], whose gain and bias are linear in `style` [B, K]; plain where there is none. It makes layers
     of the module that calls it."""
     plain = style is None
-    x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, use_scale=plain, use_bias=plain)(x)
+    x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=epsilon, use_scale=plain, use_bias=plain)(x)
     if plain:
         return x
     # A shared embedding is a dense vector, whose maps are kept in bounds; that of a class alone is a table, zero at first.
