@@ -1,5 +1,8 @@
 """Tables: kinds of columns are inferred, rows survive the networks' form, conditions are drawn as they should be."""
 
+import csv
+import io
+
 import jax
 import numpy as np
 import pytest
@@ -158,7 +161,6 @@ def test_any_csv_is_read(tmp_path):
         ("a,b\n" + "1,2\n" * 20, "", "must have a column and 50 rows"),
         ("a,b\n" + "1,2\n" * 60, ', drop="c"', "unknown column of the table 'c'"),
         ("a,b\n" + "1,2\n" * 60, ', target="c"', "unknown column of the table 'c'"),
-        ("a,b\n" + "".join(f"1,{i}\n" for i in range(60)), ', target="b"', "target 'b' is numeric"),
         ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names between commas, got 3"),
     ],
 )
@@ -185,7 +187,7 @@ def test_bundled_tables_have_their_published_sizes():
 def test_rows_are_shown_as_a_picture_and_as_text(made):
     samples = made.to_float(made.test.take(slice(500)).samples)
     shown = made.show(samples)
-    assert set(shown) == {".png", ".txt"}
+    assert set(shown) == {".png", ".txt", ".csv"}
     height, width, _ = png(samples, lambda x: {".png": made.show(x)[".png"]}).shape
     assert height > 400 and width > 400
     lines = shown[".txt"].decode().splitlines()
@@ -194,6 +196,25 @@ def test_rows_are_shown_as_a_picture_and_as_text(made):
     packed = made.pack(samples)
     assert packed["columns"].tolist() == lines[0].split() and packed["rows"].shape == (500, 8)
     assert packed["rows"][0].tolist() == [cell.replace("-", "") for cell in lines[1].split()]
+    written = list(csv.reader(io.StringIO(shown[".csv"].decode())))
+    assert written[0] == packed["columns"].tolist() and written[1:] == packed["rows"].tolist()
+
+
+def test_validation_rows_are_apart_from_the_pairs_that_are_drawn(tmp_path):
+    name = f'table(path="{write(tmp_path, "x,kind" + "".join(f"{chr(10)}{i},{i % 3}" for i in range(200)))}")'
+    whole, data = load(name, 0, 64), load(name, 0, 64, validation=0.25)
+
+    def numbers(split):
+        packed = data.pack(data.to_float(split.samples))["rows"]
+        assert all(int(x) % 3 == int(kind) for x, kind in packed)
+        return {x for x, _ in packed}
+
+    learnt, aside, held = (numbers(split) for split in (data.train, data.validation, data.test))
+    assert (len(learnt), len(aside), len(held), len(learnt | aside | held)) == (120, 40, 40, 200)
+    assert data.rows == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
+    jax.tree.map(np.testing.assert_array_equal, data.test, whole.test)
+    with pytest.raises(InputError, match="leaves one side empty"):
+        load(name, 0, 64, validation=1e-3)
 
 
 def test_a_prepared_set_of_rows_is_read_without_tensorflow(prepared):

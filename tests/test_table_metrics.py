@@ -1,5 +1,7 @@
 """Metrics of tables against closed forms and hand calculations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,9 +114,9 @@ def test_the_evaluator_tells_real_rows_from_copies_and_noise():
 def test_errors_are_told_where_asked_for():
     data = load('table(name="iris", drop="species")', 0, 8)
     found = data.evaluator(data, Protocol(errors=True))(data.to_float(data.test.samples))
-    known = {"wasserstein", "correlation_gap", "dcr", "dcr_low"}
+    known = {"wasserstein", "correlation_gap", "dcr", "dcr_low", "tstr_r2"}
     assert {name for name in found if name.endswith("_error")} == {f"{name}_error" for name in known}
-    assert "tstr" not in found and "jsd" not in found  # there is nothing to classify, and there are no levels
+    assert "tstr" not in found and "jsd" not in found  # there are no levels
 
 
 @pytest.mark.parametrize("protocol", [Protocol(extractor="random"), Protocol(metrics=("frechet",))])
@@ -124,9 +126,25 @@ def test_what_tables_do_not_have_is_refused(protocol):
         data.evaluator(data, protocol)
 
 
-def test_a_validation_split_of_rows_drawn_twice_is_refused():
-    data = load('table(name="iris")', 0, 8, validation=0.2)
-    with pytest.raises(InputError, match="--validation 0"):
-        data.evaluator(data, Protocol())
-    free = load('table(name="iris", drop="species")', 0, 8, validation=0.2)
-    assert free.evaluator(free, Protocol())(free.to_float(free.test.samples))["wasserstein"] == 0
+def test_a_validation_split_is_measured_as_the_held_out_one():
+    for options in ("", ', drop="species"'):
+        data = load(f'table(name="iris"{options})', 0, 8, validation=0.25)
+        measure = data.evaluator(replace(data, test=data.validation), Protocol())
+        assert (measure.facts["train"], measure.facts["held_out"]) == (90, 30)
+        assert measure(data.to_float(data.validation.samples))["wasserstein"] == 0
+
+
+def test_regressions_learn_what_there_is_to_learn():
+    x = RANDOM.rand(400)
+    held = rows(np.stack([x, 3 * x + 1], axis=1))
+    assert metrics.regressed(held, held, held, [], 1)["tstr_r2"] > 0.99
+    wrong = rows(np.stack([x, np.full(400, held.numbers[:, 1].mean())], axis=1))
+    assert metrics.regressed(wrong, held, held, [], 1)["tstr_r2"] == pytest.approx(0, abs=1e-9)  # always the mean
+    lacking = Table(np.where(np.arange(400)[:, None] % 2, [np.nan, np.nan], held.numbers), np.arange(400)[:, None] % 2)
+    assert metrics.regressed(lacking, held._replace(codes=lacking.codes), lacking, [2], 1)["tstr_r2"] > 0.98
+    assert np.isnan(metrics.regressed(rows(np.full((9, 2), np.nan)), held, held, [], 1)["tstr_r2"])
+    data = load('table(name="diabetes")', 0, 8)
+    measure = data.evaluator(data, Protocol())
+    found = measure(data.to_float(data.train.take(slice(600)).samples))
+    assert measure.facts["target"] == "progression" and "regressions learn" in measure.description
+    assert 0.15 < found["tstr_r2_real"] < 0.5 and "tstr" not in found

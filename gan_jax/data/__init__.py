@@ -86,6 +86,8 @@ class Source:
     evaluator: Evaluator
     shown: int = 100  # samples in a picture
     files: str = ""  # sha256 of the files that splits are `Stored` in
+    # Where several training samples are of one record: a share of the records -> (the source without them, theirs).
+    set_aside: Callable[[float], tuple["Source", Split]] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,14 +161,16 @@ def load(
     streamed = isinstance(source.train, Stored)
     if stream == "always" and not streamed:
         raise InputError(f"data {name!r} cannot be streamed: tfds:NAME and folders of images can; leave off --stream always")
+    aside = None
+    if validation and source.set_aside:
+        source, aside = source.set_aside(validation)
     # A fixed random order: files are often sorted by class, and then their first rows show one class.
     order, test_order = (np.random.RandomState(0).permutation(split.count) for split in (source.train, source.test))
-    aside = None
-    if validation:
+    if validation and aside is None:
         count = round(validation * len(order))
         if not 1 <= count < len(order):
             raise InputError(f"validation {validation} of {len(order)} training samples of {name} leaves one side empty")
-        order, aside = order[count:], order[:count]
+        order, aside = order[count:], _taken(source.train, order[:count])
     train, test = _taken(source.train, order), _taken(source.test, test_order)
     # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
     first = jax.tree.map(np.asarray, source.to_float(train.take(slice(1)).samples))
@@ -184,7 +188,7 @@ def load(
         num_classes=source.num_classes,
         train=train,
         test=test,
-        validation=None if aside is None else _taken(source.train, aside),
+        validation=aside,
         rows=len(order),
         streamed=streamed,
         to_float=source.to_float,

@@ -24,6 +24,7 @@ BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # of scikit-learn
 DRAWS, CAP = 10, 100_000  # pairs for each row, where that is no more than CAP; never fewer than rows
 HELD = 0.2  # of the rows
 LEAST = 50  # rows of a table
+SHOWN = 2_000  # rows of a picture, and of the csv beside it
 
 
 def table(
@@ -37,13 +38,14 @@ def table(
     categorical: str = "",
     header: bool = True,
 ) -> Source:
-    """The csv at `path` (a header and rows, cells between commas, semicolons, tabs or bars), or the table `name`: "made", 5,000
-    rows of our own with missing values and rare levels, or one of `BUNDLED`.
+    """The csv at `path` (a header and rows, cells between commas, semicolons, tabs or bars), or there `tfds:NAME`, the numbers,
+    classes and texts of a prepared set; or the table `name`: "made", 5,000 rows of our own with missing values and rare levels,
+    or one of `BUNDLED`.
 
     What columns hold is inferred (`columns.infer`); `numeric` and `categorical` name those that are meant otherwise, `drop`
-    those that are left out, between commas. `target`, a categorical column, is what classifiers learn in the evaluation: the
-    last column where it is one. A fifth of the rows is held out, always the same. Raises InputError for what is not there or no
-    table."""
+    those that are left out, between commas. `target` is the column that is predicted in the evaluation, by classifiers or by
+    regressions; null is the last. A fifth of the rows is held out, always the same. Raises InputError for what is not there or
+    no table."""
     lists = {what: _names(what, text) for what, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))}
     columns = _columns(data_dir, path, name, header)
     for dropped in lists.pop("drop"):
@@ -57,7 +59,9 @@ def table(
     held = round(HELD * len(order))
     train, test = (Table(*(x[chosen] for x in rows)) for chosen in (order[held:], order[:held]))
     schema = fit(schema, train)
-    return _source(schema, train, test, _target(schema, target))
+    if target is not None and target not in schema.names:
+        raise unknown("column of the table", target, schema.names)
+    return _source(schema, train, test, target or schema.names[-1])
 
 
 def made(count: int = 5_000) -> dict[str, list[str]]:
@@ -102,7 +106,7 @@ def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.ran
     return np.concatenate(rows), np.concatenate(columns)
 
 
-def _source(schema: Schema, train: Table, test: Table, target: str | None) -> Source:
+def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
     splits = [Split(encode(schema, rows, seed), None) for seed, rows in enumerate((train, test))]
     if schema.categorical:
         splits = [_asked(schema, *pair) for pair in zip(splits, (train, test), (True, False), strict=True)]
@@ -111,12 +115,19 @@ def _source(schema: Schema, train: Table, test: Table, target: str | None) -> So
         from gan_jax.data.marginals import picture, text
 
         rows = decode(schema, samples)
-        return {".png": picture(schema, rows, train), ".txt": text(schema, rows)}
+        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), ".csv": _csv(cells(schema, rows))}
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         from gan_jax.metrics import table as metrics
 
         return metrics.evaluator(data, protocol, schema, train, target)
+
+    def set_aside(share: float) -> tuple[Source, Split]:
+        count = round(share * len(train.numbers))
+        if not 1 <= count < len(train.numbers):
+            raise InputError(f"validation {share} of {len(train.numbers)} rows leaves one side empty")
+        aside, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
+        return _source(schema, rest, test, target), _source(schema, rest, aside, target).test
 
     return Source(
         train=splits[0],
@@ -126,8 +137,15 @@ def _source(schema: Schema, train: Table, test: Table, target: str | None) -> So
         show=show,
         pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
         evaluator=evaluator,
-        shown=500,
+        shown=SHOWN,
+        set_aside=set_aside,
     )
+
+
+def _csv(columns: dict[str, list[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return out.getvalue().encode()
 
 
 def _packed(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
@@ -160,17 +178,6 @@ def _asked(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
     for half, (level, of) in enumerate(asked):
         labels[np.arange(len(chosen)), half * at + starts[of] + level] = 1
     return Split(stored, labels)
-
-
-def _target(schema: Schema, target: str | None) -> str | None:
-    known = [column.name for column in schema.categorical]
-    if target is None:
-        return schema.names[-1] if schema.names[-1] in known else None
-    if target not in schema.names:
-        raise unknown("column of the table", target, schema.names)
-    if target not in known:
-        raise InputError(f"table: target {target!r} is numeric, classifiers learn a categorical column: {', '.join(known)}")
-    return target
 
 
 def _names(what: str, text: str) -> list[str]:

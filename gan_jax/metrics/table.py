@@ -109,12 +109,10 @@ def learnt(rows: Table, held: Table, reference: Table, levels: Sequence[int], ta
     from sklearn.metrics import accuracy_score, f1_score
     from sklearn.tree import DecisionTreeClassifier
 
-    def sides(table: Table) -> tuple[np.ndarray, np.ndarray]:
-        others = [c for c in range(len(levels)) if c != target]
-        seen = [Table(side.numbers, side.codes[:, others]) for side in (table, reference)]
-        return features(*seen, [levels[c] for c in others]), table.codes[:, target]
-
-    (x, y), (held_x, held_y) = sides(rows), sides(held)
+    others = [c for c in range(len(levels)) if c != target]
+    seen = [Table(side.numbers, side.codes[:, others]) for side in (rows, held, reference)]
+    x, held_x = (features(side, seen[2], [levels[c] for c in others]) for side in seen[:2])
+    y, held_y = rows.codes[:, target], held.codes[:, target]
     if len(np.unique(y)) < 2:  # nothing to learn but to say always the same
         guesses = [np.full_like(held_y, y[0])]
     else:
@@ -127,7 +125,29 @@ def learnt(rows: Table, held: Table, reference: Table, levels: Sequence[int], ta
     return {"tstr": float(np.mean(accuracy)), "tstr_f1": float(np.mean(f1))}
 
 
-def evaluator(data: "Data", protocol: "Protocol", schema: Schema, train: Table, target: str | None) -> "Measure":
+def regressed(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """What regressions make of held-out rows' column `target` of `numbers`, having seen `rows` alone: the mean R^2, 1 - squared
+    error over that of the held-out mean, of a ridge regression, a decision tree and a random forest. Rows that lack the number
+    are left out; NaN where there are fewer than two."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import r2_score
+    from sklearn.tree import DecisionTreeRegressor
+
+    def sides(table: Table) -> tuple[np.ndarray, np.ndarray]:
+        y = table.numbers[:, target]
+        seen = [Table(np.delete(side.numbers, target, axis=1), side.codes) for side in (table, reference)]
+        return features(*seen, levels)[np.isfinite(y)], y[np.isfinite(y)]
+
+    (x, y), (held_x, held_y) = sides(rows), sides(held)
+    if min(len(y), len(held_y)) < 2:
+        return {"tstr_r2": float("nan")}
+    forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=0)
+    tree = DecisionTreeRegressor(max_depth=4, random_state=0)
+    return {"tstr_r2": float(np.mean([r2_score(held_y, m.fit(x, y).predict(held_x)) for m in (Ridge(), tree, forest)]))}
+
+
+def evaluator(data: "Data", protocol: "Protocol", schema: Schema, train: Table, target: str) -> "Measure":
     """`measure(samples, label) -> metrics` of generated rows, with `train` the real rows that were learnt from, each once.
 
     Sets of n rows, n = min(N, train), at most `SETS` of them, are measured against the held-out rows; each value is the mean.
@@ -137,21 +157,19 @@ def evaluator(data: "Data", protocol: "Protocol", schema: Schema, train: Table, 
 
     if protocol.extractor or protocol.metrics:
         raise InputError(f"{data.name} is judged column by column: no --extractor and no --metrics")
-    if data.validation is not None and data.train.labels is not None:
-        raise InputError(
-            f"{data.name}: rows are drawn several times, so no validation split is apart from them: --validation 0"
-        )
     held = decode(schema, data.to_float(data.test.samples))
     if min(len(held.numbers), len(train.numbers)) < LEAST:
         raise InputError(f"{data.name} is too small to measure: a split has fewer than {LEAST} rows")
     levels = schema.levels
-    column = [c.name for c in schema.categorical].index(target) if target else None
+    kinds = [[column.name for column in kind] for kind in (schema.numeric, schema.categorical)]
+    predict = regressed if target in kinds[0] else learnt
+    column = kinds[target in kinds[1]].index(target)
     records = features(train, train, levels)
 
     def compared(rows: Table) -> dict[str, float]:
         values = {"wasserstein": wasserstein(rows, held), "jsd": jsd(rows, held, levels)}
         values["correlation_gap"] = correlation_gap(rows, held, levels)
-        return values if column is None else values | learnt(rows, held, train, levels, column)
+        return values | predict(rows, held, train, levels, column) if len(schema.names) > 1 else values
 
     def distances(rows: Table) -> dict[str, float]:
         distance = closest(features(rows, train, levels), records)
@@ -184,19 +202,18 @@ def evaluator(data: "Data", protocol: "Protocol", schema: Schema, train: Table, 
     return measure
 
 
-def _tell(measure: "Measure", data: "Data", schema: Schema, held: Table, train: Table, target: str | None) -> None:
+def _tell(measure: "Measure", data: "Data", schema: Schema, held: Table, train: Table, target: str) -> None:
     rows = {"train": len(train.numbers), "held_out": len(held.numbers)}
     measure.facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
-    predicted = ""
-    if target:
-        column = [c.name for c in schema.categorical].index(target)
-        common = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
-        measure.facts["guess"] = common
-        predicted = f"; {target} is what classifiers learn (always the commonest level: {common:.3f} right)"
+    predicted = f"{target} is what regressions learn (always the mean: R2 0)"
+    if target in (names := [c.name for c in schema.categorical]):
+        column = names.index(target)
+        measure.facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
+        predicted = f"{target} is what classifiers learn (always the commonest level: {measure.facts['guess']:.3f} right)"
     measure.facts["schema"] = [str(column) for column in schema.columns]
     measure.description = (
         f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones; beside them the "
-        f"{rows['train']:,} rows that were learnt from{predicted}. Columns: {'; '.join(measure.facts['schema'])}"
+        f"{rows['train']:,} rows that were learnt from; {predicted}. Columns: {'; '.join(measure.facts['schema'])}"
     )
 
 
