@@ -35,8 +35,8 @@ Chem = pytest.importorskip("rdkit.Chem", reason="needs RDKit: pip install 'gan_j
 SHAPE = Graph((4, 3), (4, 4, 4))
 
 
-def back(smiles, atoms=9):
-    nodes, bonds, elements = encoded(smiles, atoms)
+def back(smiles, atoms=9, charges=False):
+    nodes, bonds, elements = encoded(smiles, atoms, charges)
     return [smiles_of(molecule_of(*codes, elements.tolist())) for codes in zip(nodes, bonds, strict=True)]
 
 
@@ -49,6 +49,12 @@ def test_molecules_come_back_as_they_went():
 def test_what_is_dropped():
     """Charges, radicals, isotopes, parts, nonsense, too many atoms, and what was there."""
     assert back(["[NH4+]", "[CH3]", "[13CH4]", "C.C", "no", "CCCCC", "C(C)(C)(C)(C)C", "CO", "OC"], atoms=4) == ["CO"]
+
+
+def test_charges_are_kept_where_they_are_asked_for():
+    charged = ["C[N+](=O)[O-]", "C[NH3+]", "O=C([O-])c1cc[nH]c1"]
+    assert back([*charged, "CO"]) == ["CO"] and back([*charged, "CO"], charges=True) == [*charged, "CO"]
+    assert set(encoded(charged, 9, True)[2].tolist()) == {"C", "N", "O", "N+1", "O-1"}
 
 
 def test_codes_by_hand():

@@ -54,15 +54,17 @@ class Form(NamedTuple):
     read: Callable[[dict[str, np.ndarray]], list[Any]]  # that -> molecules, None where not valid
 
 
-def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, form: str = "graph") -> Source:
+def molecules(
+    data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, charges: bool = False, form: str = "graph"
+) -> Source:
     """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line;
     or `tfds:qm9/original`, or another prepared set with a feature `SMILES`. A tenth is held out. Null is a hundred known ones.
 
     As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
-    charges, radicals, isotopes or several parts is dropped, and of duplicates all but one. Where `form` is "selfies", a sample
-    is a sequence of symbols, one-hot [T, V], for networks of text; where it is "latent", numbers that an autoencoder has for
-    its SMILES, which is trained first: "latent(size=64)" and other options of `latent.vectors`. Raises InputError where RDKit
-    is missing, the file cannot be read, or too few are left. What was read is cached.
+    radicals, isotopes, several parts or, without `charges`, charged atoms is dropped, and of duplicates all but one. Where
+    `form` is "selfies", a sample is a sequence of symbols, one-hot [T, V], for networks of text; where it is "latent", numbers
+    that an autoencoder has for its SMILES, which is trained first: "latent(size=64)" and other options of `latent.vectors`.
+    Raises InputError where RDKit is missing, the file cannot be read, or too few are left. What was read is cached.
     """
     if type(atoms) is not int or not 2 <= atoms <= 100:
         raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
@@ -70,7 +72,7 @@ def molecules(data_dir: str | None = None, *, path: str | None = None, atoms: in
     if kind not in FORMS:
         raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
     _rdkit()
-    nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms)
+    nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms, charges)
     # A fixed order: what is held out must be a fair sample of a sorted file.
     order = np.random.RandomState(0).permutation(len(nodes))
     count = round(HELD_OUT * len(order))
@@ -146,14 +148,14 @@ def one_hot(stored: Graph, kinds: int) -> Graph:
     return Graph(nodes, bonds)
 
 
-def encoded(smiles: Sequence[str], atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def encoded(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of those that can be used, each once, and the elements' symbols
-    [T], code 1 first, by how frequent they are."""
+    [T], those with a charge as N+1, code 1 first, by how frequent they are."""
     Chem = _rdkit()
     found = {}
     for each in smiles:
         molecule = Chem.MolFromSmiles(each)
-        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule):
+        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule, charges):
             continue
         Chem.RemoveStereochemistry(molecule)
         canonical = Chem.MolToSmiles(molecule)
@@ -161,7 +163,7 @@ def encoded(smiles: Sequence[str], atoms: int) -> tuple[np.ndarray, np.ndarray, 
             molecule = Chem.MolFromSmiles(canonical)  # whose atoms are in canonical order
             Chem.Kekulize(molecule, clearAromaticFlags=True)
             found[canonical] = molecule
-    kinds = [[atom.GetSymbol() for atom in molecule.GetAtoms()] for molecule in found.values()]
+    kinds = [[_symbol(atom) for atom in molecule.GetAtoms()] for molecule in found.values()]
     names, counts = np.unique([symbol for each in kinds for symbol in each], return_counts=True)
     elements = names[np.lexsort((names, -counts))] if kinds else np.array([], "U2")
     codes = {symbol: i for i, symbol in enumerate(elements, 1)}
@@ -174,16 +176,20 @@ def encoded(smiles: Sequence[str], atoms: int) -> tuple[np.ndarray, np.ndarray, 
     return nodes, bonds, elements
 
 
-def _plain(molecule: Any) -> bool:
-    return all(
-        not (atom.GetFormalCharge() or atom.GetNumRadicalElectrons() or atom.GetIsotope()) for atom in molecule.GetAtoms()
-    )
+def _plain(molecule: Any, charges: bool) -> bool:
+    atoms = molecule.GetAtoms()
+    return not any((a.GetFormalCharge() and not charges) or a.GetNumRadicalElectrons() or a.GetIsotope() for a in atoms)
 
 
-def _file(path: str, data_dir: str | None, atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _symbol(atom: Any) -> str:
+    charge = atom.GetFormalCharge()
+    return f"{atom.GetSymbol()}{charge:+d}" if charge else atom.GetSymbol()
+
+
+def _file(path: str, data_dir: str | None, atoms: int, charges: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     content = _content(path, data_dir)
-    told = hashlib.sha256(f"{atoms} {content}".encode()).hexdigest()[:32]
-    return cached(f"molecules-{told}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms))
+    told = hashlib.sha256(f"{atoms}{' charges' * charges} {content}".encode()).hexdigest()[:32]
+    return cached(f"molecules-{told}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms, charges))
 
 
 def _content(path: str, data_dir: str | None) -> str:

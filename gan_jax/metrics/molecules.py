@@ -82,8 +82,8 @@ def shares(smiles: Sequence[str], count: int, known: set[str]) -> dict[str, floa
 
 
 def molecule_of(nodes: np.ndarray, bonds: np.ndarray, elements: Sequence[str]) -> Any:
-    """The molecule of atoms [N] and bonds [N, N] (codes, 0 for none); None where RDKit refuses it, where it is in several parts
-    or has no atom, or where a bond leads to a place without an atom."""
+    """The molecule of atoms [N] and bonds [N, N] (codes, 0 for none), atoms of `elements` such as C or N+1; None where RDKit
+    refuses it, where it is in several parts or has no atom, or where a bond leads to a place without an atom."""
     from rdkit import Chem
 
     if not (nodes > 0).any() or (bonds[nodes == 0] > 0).any():
@@ -91,7 +91,10 @@ def molecule_of(nodes: np.ndarray, bonds: np.ndarray, elements: Sequence[str]) -
     kinds = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
     molecule, places = Chem.RWMol(), {}
     for place in np.flatnonzero(nodes):
-        places[place] = molecule.AddAtom(Chem.Atom(elements[nodes[place] - 1]))
+        symbol = elements[nodes[place] - 1].rstrip("+-0123456789")
+        atom = Chem.Atom(symbol)
+        atom.SetFormalCharge(int(elements[nodes[place] - 1][len(symbol) :] or 0))
+        places[place] = molecule.AddAtom(atom)
     for i, j in zip(*np.nonzero(np.triu(bonds, 1)), strict=True):
         molecule.AddBond(places[i], places[j], kinds[bonds[i, j]])
     if Chem.SanitizeMol(molecule, catchErrors=True) or len(Chem.GetMolFrags(molecule)) > 1:
