@@ -63,11 +63,11 @@ def _text_table(group: Group) -> str:
         feet.append("† over the seeds that lived and were evaluated at the method's last step")
     for source, checked in dict.fromkeys((row.source, row.checked) for row in group.published):
         feet.append(f"published: {source}" + ("" if checked else " (as cited, not checked against the paper)"))
-    return "\n".join([*_blocks(rows), *feet])
+    return "\n".join([*side_by_side(rows), *feet])
 
 
-def _blocks(rows: list[list[str]]) -> list[str]:
-    """Columns side by side as lines, those that the terminal has no room for below, the first column repeated."""
+def side_by_side(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines; columns that the terminal has no room for below, the first column repeated; no empty ones."""
     room = shutil.get_terminal_size((120, 24)).columns
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     first, rest = columns[0], columns[1:]

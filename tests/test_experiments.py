@@ -16,7 +16,8 @@ from gan_jax.train import train
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
 # These play the game of another recipe on other data.
-ALIKE = {"breast_cancer", "ctgan", "qm9_selfies", "spoken_digits"}
+ALIKE = {"breast_cancer", "ctgan", "qm9_selfies", "spoken_digits", "billion_word_characters", "shakespeare_characters"}
+ALIKE |= {"coco_characters_relativistic", "coco_words_mle", "coco_words_relgan"}
 EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # what a recipe's data need beyond what is always installed
 
 
@@ -62,6 +63,7 @@ def test_a_recipe_trains_two_tiny_steps(path, tmp_path, images):
     config = replace(recipe, steps=2, batch=8 * recipe.pack, g_width=4, d_width=4, eval_samples=200, log_every=1)
     # Without a path, a domain has samples of our own making.
     config = replace(config, data=re.sub(r'\b(path|test)="[^"]*"(, )?', "", config.data.replace("tfds:mnist", str(images))))
+    config = replace(config, data=re.sub(r"latent\([^)]*\)", "latent(size=8, width=8, epochs=1)", config.data))
     train(config, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]

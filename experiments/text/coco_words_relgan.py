@@ -1,0 +1,28 @@
+"""The game of RelGAN (Nie et al. 2019), after maximum likelihood: captions of COCO, 16 words each of 2,000 and <unk>.
+
+python experiments/train.py experiments/text/coco_words_mle.py
+python experiments/train.py experiments/text/coco_words_relgan.py --fork_from runs/coco_words_mle-seed0
+python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0 --metrics bleu,self_bleu
+"""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data='text(path="coco_captions_texygen/image_coco.txt", test="coco_captions_texygen/test_coco.txt", '
+    'level="word", length=16, vocabulary=2000)',
+    model='relgan(memory="lstm", embeddings=8)',
+    update="gan_jax.sequences:annealed(steps=1000)",
+    z_dim=2,
+    g_width=256,
+    d_width=64,
+    loss="relativistic",
+    batch=64,
+    g_lr=1e-4,
+    d_lr=1e-4,
+    b1=0.9,
+    b2=0.999,
+    ema=0.99,
+    steps=1_000,
+    eval_every=250,
+    eval_samples=2_000,
+)

@@ -1,0 +1,26 @@
+"""Tiny Shakespeare, pieces of 32 characters, by the game of coco_characters.py (Gulrajani et al. 2017, arXiv:1704.00028).
+
+python experiments/train.py experiments/text/shakespeare_characters.py
+"""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data='text(path="tfds:tiny_shakespeare", length=32)',
+    model="text_resnet",
+    g_width=64,
+    d_width=64,
+    loss="wasserstein",
+    penalty="gradient_penalty",
+    gamma=10.0,
+    d_steps=3,
+    batch=64,
+    g_lr=5e-4,
+    d_lr=5e-4,
+    b1=0.5,
+    b2=0.9,
+    ema=0.99,
+    steps=1_500,
+    eval_every=500,
+    eval_samples=800,
+)
