@@ -61,7 +61,7 @@ def mixing(seen: Seen, *, layers: int | None = None) -> Files:
 
     Source: Karras et al. 2019 (StyleGAN), arXiv:1812.04948, section 3.1 and figure 3."""
     side = seen.side
-    z, label = seen.z(2 * side - 1), _each(seen.labels(1), 2 * side - 1)
+    z, label = seen.z(2 * side - 1), seen.labels(2 * side - 1)
     w = seen.styles(z, label)
     layers = w.shape[1] // 2 if layers is None else layers
     if type(layers) is not int or not 0 < layers < w.shape[1]:
@@ -69,7 +69,7 @@ def mixing(seen: Seen, *, layers: int | None = None) -> Files:
     # The corner is a sample that crosses itself.
     coarse, fine = w[:side, None, :layers], w[None, [0, *range(side, len(w))], layers:]
     mixed = np.concatenate([coarse.repeat(side, axis=1), fine.repeat(side, axis=0)], axis=2)
-    return seen.data.show(seen.paint(_each(z[:side], side), _each(label, side), _flat(mixed)))
+    return seen.data.show(seen.paint(_each(z[:side], side), _each(None if label is None else label[:side], side), _flat(mixed)))
 
 
 def classes(seen: Seen) -> Files:

@@ -129,7 +129,7 @@ class Data:
 
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
-DOMAINS = ("text", "audio", "molecules", "table")  # a file here each; their options say where the user's data are
+DOMAINS = ("text", "audio", "molecules", "table", "blank")  # a file here each; their options say where the user's data are
 NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
 
 
