@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
 # These play the game of another recipe on other data.
 ALIKE = {"breast_cancer", "ctgan", "qm9_selfies", "spoken_digits", "billion_word_characters", "shakespeare_characters"}
-ALIKE |= {"coco_characters_relativistic", "coco_words_mle", "coco_words_relgan"}
+ALIKE |= {"qm9_latentgan", "zinc_latentgan", "zinc_molgan", "coco_characters_relativistic", "coco_words_mle", "coco_words_relgan"}
 EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # what a recipe's data need beyond what is always installed
 
 

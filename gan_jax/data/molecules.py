@@ -291,7 +291,7 @@ def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measu
 
     of_samples.description = (
         f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "
-        f"{data.train.count:,} training ones"
+        f"{data.train.count:,} training ones; beside them training molecules as the networks' form has kept them"
     )
     of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
     return of_samples
