@@ -44,8 +44,13 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind is None or hosts.alone():  # it waits for the other hosts
+        if kind is not None and not hosts.alone():  # closing waits for the other hosts
+            return
+        try:
             self._manager.close()
+        except Exception as error:  # that of a save which failed, perhaps once more: it must not hide what came before
+            if kind is None:
+                raise self._failed(error) from error
 
     def steps(self) -> list[int]:
         """The steps that have a finished checkpoint, newest first."""

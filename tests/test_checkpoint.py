@@ -186,6 +186,19 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def test_a_failure_to_close_hides_no_error_and_is_told_where_there_is_none(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+
+    def close():
+        raise OSError("disk on fire")
+
+    monkeypatch.setattr(checkpoints._manager, "close", close)
+    with pytest.raises(KeyError), checkpoints:
+        raise KeyError
+    with pytest.raises(RunError, match="disk on fire; the older ones are as they were"), checkpoints:
+        pass
+
+
 # tensorstore's writes under way tell an event loop that Orbax has closed by then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_leaves_the_older_checkpoints_as_they_were(small_disk, state, abstract):
