@@ -21,7 +21,7 @@ from gan_jax.state import apply, init_state
 from gan_jax.types import Array, Batch
 
 BATCH = 500  # samples a call: every count is made of calls of one shape, so that one program serves all
-LARGE = 1 << 23  # numbers of all samples of a call
+LARGE = 1 << 21  # numbers of all samples of a call
 
 # (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
 Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]

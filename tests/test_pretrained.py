@@ -399,7 +399,7 @@ def test_blank_data_are_grey_and_cannot_be_measured():
     batch = data.batch_at(0)
     assert batch.real.shape == (4, 16, 16, 3) and not np.asarray(batch.real).any()
     assert sorted(data.train.labels) == list(range(12)) and data.num_classes == 12
-    with pytest.raises(InputError, match="is blank: to evaluate or train, name real data"):
+    with pytest.raises(InputError, match="is blank: to measure or train, name real data"):
         data.evaluator(data)
     for options, words in (
         ("side=0", "side must be"),
