@@ -28,4 +28,6 @@ def _grey(shape: tuple[int, ...], stored):
 
 
 def _nothing(data: Data, protocol: Protocol = Protocol()) -> Measure:
-    raise InputError(f"data {data.name} is blank: to measure or train, name real data of the same size where the run is made, with --data")
+    raise InputError(
+        f"data {data.name} is blank: to measure or train, name real data of the same size where the run is made, with --data"
+    )
