@@ -25,7 +25,7 @@ def maximum_likelihood(game: "Game", state: TrainState, batch: Batch, key: Array
     logged as `g/loss` is the mean of -log p of a symbol in nats, ends counted too. Of several batches it takes the last.
 
     Raises ValueError for a generator that knows no likelihood. It is what adversarial training of words begins with, and what
-    it must be compared with; the loss, D and its settings are there for the fork.
+    it must be compared with; the loss, D and its settings are there for the fork. It computes in float32.
     """
 
     def objective(game: "Game", state: TrainState, batch: Batch, params: Any) -> tuple[Array, Outcome]:

@@ -209,6 +209,7 @@ def _evaluator(symbols: list[str], joint: str, oracle: "Oracle | None", data: Da
         f"n-grams of {len(test):,} held-out samples of {data.name}, {len(symbols)} symbols; beside it the same of training ones"
     )
     of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": len(test), "symbols": len(symbols)}
+    of_samples.facts |= {"metrics": list(asked), "extractor": protocol.extractor}
     return of_samples
 
 
