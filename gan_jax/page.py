@@ -21,6 +21,7 @@ from gan_jax.metrics.glossary import METRICS
 BESIDE = {
     "_floor": ("real against real", "ink", "--"),
     "_real": ("real samples", "ink", "--"),
+    "_griffin_lim": ("Griffin-Lim", "ink", "--"),
     "_train": ("to the training samples", "muted", "-"),
 }
 MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav"}

@@ -58,12 +58,12 @@ def latents(game: Game, key: Array, count: int) -> np.ndarray:
 
 
 def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
-    """`count` labels as training has them: those of real samples, row after row, or latent codes; None where there are none.
-    The first ones are the same whatever the count."""
+    """`count` labels as training has them: those of real samples that G is judged with, row after row, or latent codes; None
+    where there are none. The first ones are the same whatever the count."""
     if game.label is None:
         return None
     if game.real_labelled:
-        return data.train.labels[np.arange(count) % len(data.train.labels)]
+        return data.asked[np.arange(count) % len(data.asked)]
     batch = Batch(np.zeros((BATCH, 1), np.float32), None)
     blocks = [game.fake_label(jax.random.fold_in(key, block), batch) for block in range(math.ceil(count / BATCH))]
     return np.concatenate(blocks)[:count]

@@ -58,14 +58,14 @@ def test_folders_are_labels(tmp_path):
 def test_what_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="no file or folder 'nowhere'"):
         audio(path="nowhere")
-    with pytest.raises(InputError, match="length must be a multiple of 128, got 1100"):
+    with pytest.raises(InputError, match="length must be a multiple of 128, at least 1024, got 1100"):
         audio(length=1_100)
     with pytest.raises(InputError, match="rate must be a whole number of at least 1000, got 0"):
         audio(rate=0)
     with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ has 8000 samples a second: set rate=8000, or convert it"):
         audio(path=str(folder), rate=16_000)
     (folder / "high_ann_0.wav").write_bytes(b"RIFF")
-    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ cannot be read as wav"):
+    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ cannot be read as a sound"):
         audio(path=str(folder))
     empty = tmp_path / "empty"
     empty.mkdir()

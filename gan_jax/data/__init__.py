@@ -88,6 +88,8 @@ class Source:
     files: str = ""  # sha256 of the files that splits are `Stored` in
     # Where several training samples are of one record: a share of the records -> (the source without them, theirs).
     set_aside: Callable[[float], tuple["Source", Split]] | None = None
+    # Whether G is to be judged with labels of held-out samples: where a label tells all but its sample, as a spectrogram does.
+    asked_held_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Data:
     pack: Pack
     evaluator: Evaluator
     shown: int
+    asked: np.ndarray | None  # the labels that G is judged with, as many as there are
     feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples where streamed
 
     @property
@@ -196,6 +199,7 @@ def load(
         pack=source.pack,
         evaluator=source.evaluator,
         shown=source.shown,
+        asked=(test if source.asked_held_out else train).labels,
         feed_at=feed_at,
     )
 

@@ -1,150 +1,216 @@
-"""Speech and other short sounds: folders and zips of wav files, as images of their log-mel spectrograms.
+"""Speech and other short sounds, from folders and zips of wav files: as images of their log-mel spectrograms, as waves, or as
+waves to be made of their spectrograms, which is a vocoder's task.
 
-A spectrogram is judged as an image is, by a classifier that is trained on the spectrograms (`metrics.images`); what is shown is
-also heard, through Griffin-Lim (`spectral.py`).
+A spectrogram is judged as an image is, by a classifier that is trained on the spectrograms (`metrics.images`), and so is a
+wave, by its own. A vocoder is judged against the clip whose spectrogram it was given (`metrics.audio`), beside Griffin-Lim
+(`spectral.py`), which is also how spectrograms are heard.
 """
 
 import io
-import re
 import wave
-import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from gan_jax import spectral
-from gan_jax.data import Source, Split, images
+from gan_jax.data import Data, Measure, Protocol, Source, Split, images, recordings
 from gan_jax.data.locate import locate
-from gan_jax.errors import InputError
+from gan_jax.data.recordings import LOUDEST
+from gan_jax.errors import InputError, unknown
+from gan_jax.metrics import audio as distances
+from gan_jax.metrics.jackknife import with_errors
 
-BANDS = 64
-HELD_OUT = 0.1
+FORMS = ("mel", "wave", "vocoder")
 HEARD = 10  # sounds that come with a picture
-NAMED = re.compile(r"(\w+)_(\w+)_(\d+)")  # of a file: what is said, who says it, for which time
-TAKES = 5  # of each speaker and word: the first ones are held out
 
 
-def audio(data_dir: str | None = None, *, path: str | None = None, rate: int = 8_000, length: int = 8_192) -> Source:
-    """Clips of `length` samples at `rate` a second, brought to a peak of 1, padded with silence or cut, as log-mel spectrograms
-    [length / 128, 64, 1] in about [-1, 1].
+class _Mel(NamedTuple):
+    """How spectrograms are taken."""
 
-    `path` is a folder or a zip of wav files. Where all are called WORD_SPEAKER_NUMBER.wav, as those of the Free Spoken Digit
-    Dataset, words are classes, and numbers below 5 are held out, which is its official split; else sub-folders are classes, if
-    there are any, and a tenth is held out. Null is tones of our own making. Raises InputError for a file that is no wav, is not
-    of that rate, or a set too small.
+    rate: int
+    bands: int
+    fft: int
+    hop: int
+
+    def of(self, waves: np.ndarray) -> np.ndarray:
+        """[N, T] -> log-mel spectrograms [N, F, bands]"""
+        take = jax.jit(partial(spectral.log_mel, rate=self.rate, bands=self.bands, fft=self.fft, hop=self.hop))
+        return _in_blocks(take, waves)
+
+    def heard(self, spectrograms: np.ndarray) -> np.ndarray:
+        """[N, F, bands] -> sounds [N, T], by Griffin-Lim"""
+        return _in_blocks(lambda x: spectral.from_log_mel(x, self.rate, fft=self.fft, hop=self.hop), spectrograms)
+
+
+def audio(
+    data_dir: str | None = None,
+    *,
+    path: str | None = None,
+    form: str = "mel",
+    rate: int = 8_000,
+    length: int = 8_192,
+    bands: int = 64,
+    fft: int = spectral.FFT,
+    hop: int = spectral.HOP,
+) -> Source:
+    """Clips of `length` samples at `rate` a second, brought to a peak of 1, padded with silence or cut. By `form` they are
+
+    mel: log-mel spectrograms [length / hop, bands, 1] in about [-1, 1];
+    wave: [length, 1] in [-1, 1];
+    vocoder: the same waves, whose labels are their spectrograms, [length / hop * bands]. Recordings that are longer than
+    `length` are cut into as many clips as they are long for.
+
+    `path` is a folder or a zip of wav files; 16-bit ones are read as they are, others, flac and ogg by soundfile. Where all are
+    called WORD_SPEAKER_NUMBER.wav, as those of the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held
+    out, which is its official split; else sub-folders are classes, if there are any, and a tenth of the files is held out, or
+    those that a testing_list.txt beside them names, as in Speech Commands. Null is tones of our own making. Raises InputError
+    for a file that is no sound, is not of that rate, or a set too small.
     """
-    for name, value, least in (("rate", rate, 1_000), ("length", length, 8 * spectral.HOP)):
-        if type(value) is not int or value < least:
-            raise InputError(f"data audio: {name} must be a whole number of at least {least}, got {value!r}")
-    if length % spectral.HOP:
-        raise InputError(f"data audio: length must be a multiple of {spectral.HOP}, got {length}")
-    if path is None:
-        clips, names = _tones(rate, length)
-    else:
-        names, clips = zip(*_clips(locate(path, data_dir), rate, length), strict=True)
-    label, held, classes = _labels(list(names))
+    if form not in FORMS:
+        raise unknown("form of data audio", form, FORMS)
+    least = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
+    for name, (value, at_least) in least.items():
+        if type(value) is not int or value < at_least:
+            raise InputError(f"data audio: {name} must be a whole number of at least {at_least}, got {value!r}")
+    if fft % hop or fft % 2:
+        raise InputError(f"data audio: fft must be even and a multiple of hop, {hop}, got {fft}")
+    if length % hop or length < max(fft, 8 * hop):
+        raise InputError(f"data audio: length must be a multiple of {hop}, at least {max(fft, 8 * hop)}, got {length}")
+    mel = _Mel(rate, bands, fft, hop)
+    whole = form == "vocoder"
+    found = recordings.tones(rate, length) if path is None else recordings.clips(locate(path, data_dir), rate, length, whole)
+    names, clips, listed = found
+    label, held, classes = recordings.labels(names, listed)
     if min(held.sum(), (~held).sum()) < 10:
         raise InputError(f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out")
-    blocks = np.array_split(np.stack(clips), max(1, len(clips) // 500))
-    stored = np.concatenate([np.asarray(spectral.log_mel(block, rate, BANDS)) for block in blocks])[..., None]
+    if form == "mel":
+        stored = mel.of(clips.astype(np.float32) / LOUDEST)[..., None]
+        seen = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel), "evaluator": _judge}
+    else:
+        stored = clips[..., None]
+        seen = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
+        seen["evaluator"] = partial(_judge_waves, mel)
+    if form == "vocoder":
+        flat = mel.of(clips.astype(np.float32) / LOUDEST).reshape(len(clips), -1)
+        label, classes = flat, flat.shape[1]
+        seen["evaluator"] = partial(_judge_pairs, mel)
 
     def split(rows: np.ndarray) -> Split:
         return Split(stored[rows], None if label is None else label[rows])
 
-    return Source(
-        train=split(~held),
-        test=split(held),
-        num_classes=classes,
-        to_float=_as_stored,
-        show=partial(_show, rate),
-        pack=lambda samples: {"log_mel": samples, "waves": np.asarray(_heard(samples, rate))},
-        evaluator=images.evaluator,
-    )
+    return Source(train=split(~held), test=split(held), num_classes=classes, asked_held_out=whole, **seen)
 
 
 def _as_stored(spectrograms):
     return spectrograms
 
 
-def _clips(path: Path, rate: int, length: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(path inside the folder or zip, clip [length]) of each wav file, by name."""
-    for name, read in _files(path):
-        try:
-            with wave.open(io.BytesIO(read())) as file:
-                if file.getsampwidth() != 2:
-                    raise InputError(f"data audio: {name} in {path} has {8 * file.getsampwidth()} bits a sample, not 16")
-                found, channels = file.getframerate(), file.getnchannels()
-                samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, channels).mean(axis=1)
-        except (wave.Error, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"data audio: {name} in {path} cannot be read as wav: {error}") from error
-        if found != rate:
-            raise InputError(f"data audio: {name} in {path} has {found} samples a second: set rate={found}, or convert it")
-        clip = np.zeros(length, np.float32)
-        clip[: len(samples)] = samples[:length]
-        yield name, clip / max(1e-6, np.abs(clip).max())
+def _as_wave(stored):
+    return stored.astype(np.float32) / LOUDEST
 
 
-def _files(path: Path) -> list[tuple[str, Callable[[], bytes]]]:
-    """The wav files in a folder or zip: (path in it, its content)."""
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() == ".wav" and file.is_file())
-        files = [(str(file.relative_to(path)), file.read_bytes) for file in found]
-    else:
-        try:
-            archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"data audio: {path} is neither a folder nor a zip of wav files: {error}") from error
-        names = sorted(name for name in archive.namelist() if name.lower().endswith(".wav"))
-        files = [(name, partial(archive.read, name)) for name in names]
-    if not files:
-        raise InputError(f"data audio: there is no wav file in {path}")
-    return files
+def _in_blocks(function: Callable, x: np.ndarray, rows: int = 250) -> np.ndarray:
+    return np.concatenate([np.asarray(function(x[i : i + rows])) for i in range(0, len(x), rows)])
 
 
-def _labels(names: list[str]) -> tuple[np.ndarray | None, np.ndarray, int]:
-    """-> (classes [N] or None, which are held out [N], how many classes)."""
-    paths = [Path(name) for name in names]
-    takes = [NAMED.fullmatch(path.stem) for path in paths]
-    if all(takes):
-        words = [take[1] for take in takes]
-        held = np.array([int(take[3]) < TAKES for take in takes])
-    else:
-        folders = {path.parent for path in paths}
-        words = [path.parent.name for path in paths] if len(folders) > 1 else []
-        # RandomState's stream never changes (NEP 19).
-        held = np.random.RandomState(0).permutation(len(paths)) < round(HELD_OUT * len(paths))
-    known = sorted(set(words))
-    return (np.array([known.index(word) for word in words], np.int32) if words else None), held, len(known)
+# What is said of samples.
 
 
-def _tones(rate: int, length: int) -> tuple[list[np.ndarray], list[str]]:
-    """Chirps that rise, fall or stay, each of many pitches."""
-    random, time = np.random.RandomState(0), np.arange(length) / rate
-    clips, names = [], []
-    for number in range(250):
-        for word, change in (("falls", 0.5), ("rises", 2.0), ("stays", 1.0)):
-            pitch, last = rate * random.uniform(0.04, 0.1), time[-1] * random.uniform(0.5, 0.9)
-            share = np.minimum(time / last, 1)
-            phase = 2 * np.pi * np.cumsum(pitch * change**share) / rate
-            clips.append(np.float32(np.sin(phase) * np.sin(np.pi * share)))
-            names.append(f"{word}/{number}")
-    return clips, names
+def _judge(data: Data, protocol: Protocol) -> Measure:
+    """As images, and the share of every class."""
+    if not protocol.metrics and data.train.labels is not None:
+        protocol = replace(protocol, metrics=(*images.QUICK, "class_shares"))
+    return images.evaluator(data, protocol)
 
 
-def _heard(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Spectrograms [N, F, BANDS, 1] -> sounds [N, T] with a peak of 1."""
-    sounds = np.asarray(spectral.from_log_mel(jnp.asarray(samples)[..., 0], rate))
-    return sounds / np.maximum(1e-6, np.abs(sounds).max(axis=-1, keepdims=True))
+def _judge_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
+    """As their spectrograms are."""
+
+    def spectrograms(split: Split) -> Split:
+        return Split(mel.of(_as_wave(split.samples[..., 0]))[..., None], split.labels)
+
+    train, test = spectrograms(data.train), spectrograms(data.test)
+    seen = replace(data, train=train, test=test, sample_shape=train.samples.shape[1:], to_float=_as_stored, validation=None)
+    of_spectrograms = _judge(seen, protocol)
+
+    def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
+        return of_spectrograms(mel.of(np.asarray(samples)[..., 0])[..., None], label)
+
+    measure.description = f"spectrograms of {mel.bands} mel bands, in a {of_spectrograms.description}"
+    measure.facts = of_spectrograms.facts | mel._asdict()
+    return measure
 
 
-def _show(rate: int, samples: np.ndarray) -> dict[str, bytes]:
+def _judge_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
+    """`measure(waves [N, T, 1], the spectrograms that they were made of [N, F * bands])`: distances to the clips of these, and
+    beside them those of what Griffin-Lim makes of the same spectrograms, which learns nothing."""
+    if protocol.extractor or protocol.metrics:
+        raise InputError(f"{data.name} is judged clip by clip: no --extractor and no --metrics")
+    row_of = {label.tobytes(): row for row, label in enumerate(data.test.labels)}
+    settings = {"bands": mel.bands, "fft": mel.fft, "hop": mel.hop}
+
+    @jax.jit
+    def apart(real: jax.Array, fake: jax.Array) -> list[jax.Array]:
+        cepstral = distances.mel_cepstral_distortion(real, fake, mel.rate, **settings)
+        return [distances.mel_l1(real, fake, mel.rate, **settings), distances.multi_resolution_stft(real, fake), cepstral]
+
+    def mean(*values: np.ndarray) -> dict[str, float]:
+        return {name: float(x.mean()) for name, x in zip(("mel_l1", "mstft", "mcd"), values, strict=True)}
+
+    def pairs(rows: tuple[int, ...], waves: np.ndarray) -> list[np.ndarray]:
+        real = _as_wave(data.test.samples[list(rows), :, 0])
+        blocks = [apart(real[i : i + 100], waves[i : i + 100]) for i in range(0, len(real), 100)]
+        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+    @lru_cache(maxsize=2)
+    def griffin_lim(rows: tuple[int, ...]) -> dict[str, float]:
+        given = data.test.labels[list(rows)].reshape(len(rows), -1, mel.bands)
+        return {f"{name}_griffin_lim": x for name, x in mean(*pairs(rows, mel.heard(given))).items()}
+
+    def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
+        rows = tuple(row_of.get(np.float32(x).tobytes(), -1) for x in (() if label is None else label))
+        if not rows or -1 in rows:
+            raise InputError(f"samples of {data.name} are measured where a vocoder made them of held-out spectrograms alone")
+        values = pairs(rows, np.asarray(samples)[..., 0])
+        return (with_errors(mean, tuple(values)) if protocol.errors else mean(*values)) | griffin_lim(rows)
+
+    measure.description = f"held-out clips ({data.test.count:,}), each against what was made of its spectrogram"
+    measure.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count} | mel._asdict()
+    return measure
+
+
+# What a person sees and hears.
+
+
+def _show_mel(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
     """A grid of spectrograms, low tones at the bottom and time to the right, and what the first ones sound like, one by one."""
-    upright = np.asarray(samples).swapaxes(1, 2)[:, ::-1]
-    sounds = _heard(samples[:HEARD], rate)
-    return images.show(upright) | {f"-{number}.wav": _wav(sound, rate) for number, sound in enumerate(sounds)}
+    return _shown(mel, np.asarray(samples), _pack_mel(mel, samples[:HEARD])["waves"])
+
+
+def _show_waves(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
+    """The same of waves."""
+    waves = np.asarray(samples)[..., 0]
+    return _shown(mel, mel.of(waves)[..., None], waves[:HEARD])
+
+
+def _shown(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
+    upright = spectrograms.swapaxes(1, 2)[:, ::-1]
+    return images.show(upright) | {f"-{number}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
+
+
+def _pack_mel(mel: _Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """The spectrograms, and sounds [N, T] of them with a peak of 1."""
+    sounds = mel.heard(np.asarray(samples)[..., 0])
+    sounds = sounds / np.maximum(1e-6, np.abs(sounds).max(axis=-1, keepdims=True))
+    return {"log_mel": samples, "waves": sounds}
+
+
+def _pack_waves(samples: np.ndarray) -> dict[str, np.ndarray]:
+    return {"waves": np.asarray(samples)[..., 0]}
 
 
 def _wav(sound: np.ndarray, rate: int) -> bytes:

@@ -94,4 +94,8 @@ METRICS: dict[str, tuple[str, str, str]] = {
         "−log p of a symbol under the law of the data, in nats. Low alone is no virtue.",
     ),
     "nll_oracle_gap": ("… over its entropy", "↓", "The same minus the oracle’s own entropy; below 0: too little variety."),
+    "mel_l1": ("Mel distance", "↓", "Mean absolute difference of log-mel spectrograms, in nepers."),
+    "mstft": ("Multi-resolution STFT distance", "↓", "Spectral convergence and log magnitudes’ difference, three resolutions."),
+    "mcd": ("Mel-cepstral distortion", "↓", "How far spectral envelopes are apart, in dB."),
 }
+METRICS |= {f"share_{i}": (f"Share of class {i}", "", "Of the samples, as the classifier sees them.") for i in range(10)}

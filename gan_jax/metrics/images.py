@@ -21,7 +21,7 @@ from gan_jax.metrics.suite import NEIGHBOURS, PAIRS, Real, Side
 from gan_jax.variants import find_extractor, public_functions
 
 _SEED = 0
-_QUICK = ("frechet", "kernel", "prdc", "inception_score", "classes", "nearest_train")
+QUICK = ("frechet", "kernel", "prdc", "inception_score", "classes", "nearest_train")
 # Of these the real images beside the fakes are held out: they compare with the train split, or with none.
 _HELD = ("inception_score", "memory", "frechet_infinity", "intra_class", "vendi", "ms_ssim")
 _FID = {"fd": "fid", "kd": "kid"}  # what a distance is called in the features that the papers use
@@ -96,7 +96,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in (*known, "all"):
             raise unknown("metric", name, [*known, "all"])
-    return known if "all" in names else list(dict.fromkeys(names or _QUICK))
+    return known if "all" in names else list(dict.fromkeys(names or QUICK))
 
 
 def _each(metrics: list[str], strict: bool, value_of: Callable[[str], dict[str, float]]) -> dict[str, float]:

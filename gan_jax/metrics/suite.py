@@ -101,6 +101,13 @@ def classes(real: Real, fake: Side) -> dict[str, float]:
     return {"class_min": float(shares.min()), "class_max": float(shares.max())} | accuracy
 
 
+def class_shares(real: Real, fake: Side) -> dict[str, float]:
+    """share_0, share_1, ...: the share of each class, as classified."""
+    logits = _logits("class_shares", fake)
+    shares = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]) / len(logits)
+    return {f"share_{i}": float(share) for i, share in enumerate(shares)}
+
+
 def nearest_train(real: Real, fake: Side) -> dict[str, float]:
     """nearest_train: pixel distance of 1,000 fakes to the whole train split, over that of held-out images."""
     return {"nearest_train": real.nearest(fake.samples) / max(real.held_nearest, 1e-12)}

@@ -82,12 +82,14 @@ class Dense(nn.Module):
 
 class Conv(nn.Module):
     """Convolution of x [B, *spatial, C] through the closed family of `conv.py`; `transpose` for its adjoint, which
-    multiplies the size by `strides` where `convolve` divides it."""
+    multiplies the size by `strides` where `convolve` divides it. One number for window, strides or padding is that of each
+    spatial dimension."""
 
     features: int
-    window: int = 3
-    strides: int = 1
-    padding: str | int = "SAME"
+    window: int | tuple[int, ...] = 3
+    strides: int | tuple[int, ...] = 1
+    padding: str | int | tuple[int, ...] = "SAME"
+    groups: int = 1
     transpose: bool = False
     spectral: bool = False
     use_bias: bool = True
@@ -95,11 +97,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        kernel = self.param("kernel", self.kernel_init, (*(self.window,) * (x.ndim - 2), x.shape[-1], self.features))
+        window = (self.window,) * (x.ndim - 2) if isinstance(self.window, int) else self.window
+        kernel = self.param("kernel", self.kernel_init, (*window, x.shape[-1] // self.groups, self.features))
         if self.spectral:
             kernel = _spectrally_normalised(self, kernel)
         kernel = kernel.astype(x.dtype)
-        y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding)
+        y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding, self.groups)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
         return checkpoint_name(y, "layer")
