@@ -75,3 +75,26 @@ def test_folder_bad(tmp_path):
     write(tmp_path / "c.png")
     write(tmp_path / "cats" / "a.png")
     says("both beside and inside class folders (cats)")
+
+
+def test_images_of_any_sizes_are_cut_to_one(tmp_path, monkeypatch):
+    """The middle square, of which a constant one stays constant; from memory and from disk the same."""
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    for i in range(10):
+        write(tmp_path / "all" / f"{i}.png", size=(12, 9 + i))
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, 4:20] = (10, 20, 30)
+    Image.fromarray(wide).save(tmp_path / "all" / "wide.png")
+    data = load(f'folder(path="{tmp_path}/all", side=4)', 0, 4)
+    assert data.sample_shape == (4, 4, 3)
+    assert (data.test.samples == np.uint8([10, 20, 30])).all(axis=(1, 2, 3)).sum() == 1
+    from_disk = load(f'folder(path="{tmp_path}/all", side=4)', 0, 4, stream="always")
+    np.testing.assert_array_equal(from_disk.test.samples, data.test.samples)
+    assert load(f'folder(path="{tmp_path}/all", side=6)', 0, 4, stream="always").sample_shape == (6, 6, 3)
+    for name, message in (
+        (f'folder(path="{tmp_path}/all", side=0)', "side must be a whole number of at least 1, got 0"),
+        (f'folder(path="{tmp_path}/none")', "no file or folder"),
+        (f'folder(path="{tmp_path}/all/1.png")', "is no folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(name, 0, 4)

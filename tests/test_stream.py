@@ -46,7 +46,7 @@ def reads(monkeypatch):
     counts = []
     original = {"tfds": tfds._read, "folder": folder._pixels}
     monkeypatch.setattr(tfds, "_read", lambda split, rows: counts.append(len(rows)) or original["tfds"](split, rows))
-    monkeypatch.setattr(folder, "_pixels", lambda file, shape: counts.append(1) or original["folder"](file, shape))
+    monkeypatch.setattr(folder, "_pixels", lambda *of: counts.append(1) or original["folder"](*of))
     return counts
 
 
@@ -265,11 +265,11 @@ def test_a_run_is_that_on_data_in_memory_also_when_resumed(config, tmp_path, mon
     train(replace(config, stream="never", dispatch="loop"), tmp_path / "memory")
     calls = []
 
-    def failing(file, shape, pixels=folder._pixels):
+    def failing(file, shape, cut, pixels=folder._pixels):
         calls.append(file)
         if len(calls) > 60 + 8 * 14:  # those that are kept, and then seven steps of two batches
             raise InputError(f"{file}: gone")
-        return pixels(file, shape)
+        return pixels(file, shape, cut)
 
     monkeypatch.setattr(stream, "AHEAD", 1)
     with monkeypatch.context() as patch:

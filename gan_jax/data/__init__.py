@@ -133,7 +133,7 @@ class Data:
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
 DOMAINS = ("text", "audio", "molecules", "table", "blank")  # a file here each; their options say where the user's data are
-NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)")
+NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)", "folder")
 
 
 def load(
@@ -215,6 +215,8 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
         return stacked.stacked(name.removeprefix("stacked:"), data_dir)
     if name.startswith("tfds:"):
         return tfds.tfds(name.removeprefix("tfds:"), data_dir, stream)
+    if head == "folder" and "(" in name:
+        return bind("data", head, folder.squares, parse_call(name)[1])(data_dir, stream)
     if head in DOMAINS:
         reader = getattr(importlib.import_module(f"gan_jax.data.{head}"), head)
         return bind("data", head, reader, parse_call(name)[1])(data_dir)

@@ -96,13 +96,16 @@ def feeds(split: Stored, order: np.ndarray, rows_at: Callable[[int], np.ndarray]
     return feed_at
 
 
-def remembered(root: Path, files: Sequence[Path], look: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What `look()` finds, and `sha256` of the files' names below `root`, sizes and contents. All is cached for as long as
-    names, sizes and times of change stay the same: a large set is read through once, not at every start."""
+def remembered(
+    root: Path, files: Sequence[Path], look: Callable[[], dict[str, np.ndarray]], asked: str = ""
+) -> dict[str, np.ndarray]:
+    """What `look()` finds, which is `asked` for, and `sha256` of the files' names below `root`, sizes and contents. All is
+    cached for as long as names, sizes and times of change stay the same: a large set is read through once, not at every
+    start."""
     try:
         stats = [file.stat() for file in files]
         stamps = [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in zip(files, stats, strict=True)]
-        path = cache_path(f"stream-{hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:32]}.npz")
+        path = cache_path(f"stream-{hashlib.sha256(json.dumps([asked, stamps]).encode()).hexdigest()[:32]}.npz")
         facts = read_cache(path)
         if facts is None or "sha256" not in facts:
             facts = look()
