@@ -22,6 +22,7 @@ from gan_jax.data.locate import locate
 from gan_jax.data.recordings import LOUDEST
 from gan_jax.errors import InputError, unknown
 from gan_jax.metrics import audio as distances
+from gan_jax.metrics.images import QUICK
 from gan_jax.metrics.jackknife import with_errors
 
 FORMS = ("mel", "wave", "vocoder")
@@ -123,7 +124,7 @@ def _in_blocks(function: Callable, x: np.ndarray, rows: int = 250) -> np.ndarray
 def _judge(data: Data, protocol: Protocol) -> Measure:
     """As images, and the share of every class."""
     if not protocol.metrics and data.train.labels is not None:
-        protocol = replace(protocol, metrics=(*images.QUICK, "class_shares"))
+        protocol = replace(protocol, metrics=(*QUICK, "class_shares"))
     return images.evaluator(data, protocol)
 
 
