@@ -9,4 +9,4 @@ from pathlib import Path
 from gan_jax.config import load_recipe
 
 MNIST = load_recipe(Path(__file__).with_name("mnist_dcgan.py"))
-CONFIG = replace(MNIST, name="fashion_mnist_dcgan", data="tfds:fashion_mnist", steps=14_000)
+CONFIG = replace(MNIST, name="fashion_mnist_dcgan", data="tfds:fashion_mnist", steps=24_000)

@@ -1,0 +1,18 @@
+"""CIFAR-10 by class with the networks of cifar10_sngan.py an eighth as wide, for 20 minutes on two cores.
+
+python experiments/train.py experiments/images/cifar10_sngan_narrow.py
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gan_jax.config import load_recipe
+
+SNGAN = load_recipe(Path(__file__).with_name("cifar10_sngan.py"))
+RATES = {"g_lr": 1e-3, "g_lr_final": 1e-4, "d_lr": 2e-3, "d_lr_final": 2e-4, "b1": 0.0, "b2": 0.99, "ema": 0.999}
+CONFIG = replace(
+    SNGAN,
+    name="cifar10_sngan_narrow",
+    **{"g_width": 8, "d_width": 16, "batch": 32, "d_steps": 1, "steps": 5_000, "eval_every": 1_000, "save_every": 500},
+    **RATES,
+)
