@@ -147,8 +147,9 @@ def g_objective(game: "Game", state: TrainState, batch: Batch, params, key: Arra
     judged_fake, _ = see(state.d.params, state.d.stats, pack(fake, game.pack))
     _, g_loss = game.loss(judged_real.logits, judged_fake.logits, batch.label)
     _, auxiliary = assist(game, state.d.params, judged_real, judged_fake, fake_label)
-    synthesis = Synthesis(synthesis, z, params, state.g.memory)
-    penalty, memory = regularise(game.g_penalty, game.g_penalty_every, state.step, synthesis, judge, batch.real, pen_key)
+    # The fakes that there are are not made again, nor is their gradient taken twice.
+    made = Synthesis(lambda latents: fake if latents is z else synthesis(latents), z, params, state.g.memory)
+    penalty, memory = regularise(game.g_penalty, game.g_penalty_every, state.step, made, judge, batch.real, pen_key)
     metrics = {"g/loss": g_loss}
     if game.auxiliary is not None:
         metrics["g/auxiliary"] = auxiliary

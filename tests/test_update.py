@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import losses, penalties
+from gan_jax import g_penalties, losses, penalties
+from gan_jax import update as update_page
 from gan_jax.game import Game, cosine
 from gan_jax.state import init_state
 from gan_jax.types import Batch
@@ -129,3 +130,19 @@ def test_the_key_of_a_step_is_all_its_randomness():
     a, b, c = play(GAME, 2, key=0)[0], play(GAME, 2, key=0)[0], play(GAME, 2, key=7)[0]
     assert jax.tree.all(jax.tree.map(lambda x, y: bool((x == y).all()), a, b))
     assert float(a.d.params["psi"][0]) != float(c.d.params["psi"][0])
+
+
+def test_fakes_are_made_once_in_each_step(monkeypatch):
+    """A penalty on G that asks for them is given those that there are, and others where it asks for others."""
+    made, generate = [], update_page.generate
+    monkeypatch.setattr(update_page, "generate", lambda *given: made.append(given[3]) or generate(*given))
+
+    def bright(synthesis, critic, real, key):
+        return synthesis(synthesis.z).mean(), {}
+
+    for penalty, times in ((bright, 2), (find_penalty("g_penalty", "mode_seeking", g_penalties), 3)):
+        made.clear()
+        game = replace(GAME, g_penalty=penalty)
+        state = init_state(game, jax.random.key(1))
+        jax.eval_shape(lambda state, game=game: update(game, state, Batch(jnp.ones((1, 4, 1)), None), jax.random.key(0)), state)
+        assert len(made) == times
