@@ -1,0 +1,25 @@
+"""LJSpeech: waves of mel spectrograms by HiFi-GAN V1 (Kong et al. 2020, arXiv:2010.05646) at the paper's size, for a GPU.
+
+    python experiments/train.py experiments/audio/ljspeech_hifigan.py --data_dir DIRECTORY_OF_LJSpeech-1.1
+
+Published: mean opinion 4.36 (V1; real 4.45), which no figure here stands for. Not run by us at this size. `g_width` 128 is V2.
+Of the paper but for: discriminators of spectra in place of scales; clips are cut once, not at random; bands reach to half the
+rate, not 8 kHz; rates fall along a cosine. The losses are means over 8 discriminators, theirs sums: so `g_gamma` is 1 / 8.
+"""
+
+from gan_jax.config import Config
+
+SOUND = "rate=22050, bands=80, fft=1024, hop=256"
+MEL = f"gan_jax.vocoder:mel_l1({SOUND})"
+CONFIG = Config(
+    data=f'audio(path="LJSpeech-1.1/wavs", form="vocoder", length=8192, {SOUND})',
+    model="hifigan(bands=80, strides=(8, 8, 2, 2))",
+    z_dim=1,
+    d_outputs=256,  # a judgement of each of 8 discriminators on each of 32 frames
+    loss="gan_jax.vocoder:least_squares",
+    g_penalty=f"45 * {MEL} + 2 * gan_jax.vocoder:feature_matching",
+    **{"g_gamma": 1 / 8, "batch": 16, "b1": 0.8, "b2": 0.99, "ema": 0.0},
+    **{"g_optimizer": "adamw(weight_decay=0.01)", "d_optimizer": "adamw(weight_decay=0.01)"},
+    **{"g_lr": 2e-4, "g_lr_final": 1e-5, "d_lr": 2e-4, "d_lr_final": 1e-5},
+    **{"steps": 2_500_000, "eval_every": 50_000, "save_every": 50_000, "eval_samples": 1_000},
+)
