@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gan_jax.command import command, make_cores_devices, make_deterministic
 from gan_jax.compare import seeds_of
+from gan_jax.config import smoke
 from gan_jax.errors import InputError
 from gan_jax.flags import parse
 from gan_jax.sweep import sweep_of
@@ -32,6 +33,7 @@ def add_options(parser):
     parser.add_argument("--processes", type=int | None, default=None, help="how many there are, where no cluster tells")
     parser.add_argument("--rank", type=int | None, default=None, help="which of them this is, from 0, where no cluster tells")
     parser.add_argument("--dry_run", action="store_true", help="show what would be trained, and stop")
+    parser.add_argument("--smoke", action="store_true", help="two small steps of it, to see that it runs")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
@@ -53,6 +55,7 @@ def _default(argv: list[str]) -> Path:
 def main() -> None:
     config, options = parse(sys.argv[1:], _default(sys.argv[1:]), __doc__, add_options)
     fork_from = options.fork_from and Path(options.fork_from)
+    config = smoke(config) if options.smoke else config
     if options.deterministic:
         make_deterministic()
     if options.seeds or options.sweep:

@@ -264,6 +264,13 @@ def load_config(path: str | Path) -> Config:
         raise InputError(f"{path}: {error}") from error
 
 
+def smoke(config: Config) -> Config:
+    """The same game at a size that shows within a minute whether it runs: two steps of a few samples, networks a few channels
+    wide, each step logged, evaluated and saved at the end. Data and methods are those of `config`."""
+    small = {"batch": 8 * config.pack * config.microbatches, "g_width": 4, "d_width": 4, "eval_samples": 200}
+    return replace(config, name=f"{config.name}-smoke", steps=2, log_every=1, **small)
+
+
 def config_json(config: Config) -> str:
     """The Config as JSON, one field a line: what `load_config` reads."""
     return json.dumps(asdict(config), indent=2) + "\n"

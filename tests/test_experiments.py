@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_jax.config import load_recipe
+from gan_jax.config import load_recipe, smoke
 from gan_jax.metrics.features import classifier
 from gan_jax.train import train
 
@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
 # Trained in every test run; the others play their games on other data, or have one like theirs in tests of their own.
 QUICK = {"digits", "digits_conditional", "mnist_dcgan", "ring", "ring_founding", "ring_pacgan", "spiral", "coco_characters"}
+IMAGES = {"tfds:mnist": (28, 1), "tfds:fashion_mnist": (28, 1), "tfds:cifar10": (32, 3)}
 EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # what a recipe's data need beyond what is always installed
 
 
@@ -29,13 +30,19 @@ def quick_classifier(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """28x28 images of ten classes, in place of a data set that has to be downloaded."""
-    path = tmp_path_factory.mktemp("data") / "noise.npz"
-    random = np.random.RandomState(0)
-    np.savez(path, images=random.randint(0, 256, (1_000, 28, 28, 1), np.uint8), labels=random.randint(0, 10, 1_000))
-    return path
+def at_hand(data, folder):
+    """`data` where it is always there: noise for images that have to be downloaded or are the user's, and of the other domains
+    the samples of our own making, which they have without a path."""
+    side, planes = next((size for name, size in IMAGES.items() if name in data), (0, 0))
+    if "folder(" in data:
+        side, planes = int(re.search(r"side=(\d+)", data)[1]), 3
+    if side:
+        random, path = np.random.RandomState(0), folder / "noise.npz"
+        images = random.randint(0, 256, (1_000, side, side, planes), np.uint8)
+        np.savez(path, images=images, labels=random.randint(0, 10, 1_000))
+        return f"stacked:{path}" if "stacked:" in data else str(path)
+    data = re.sub(r'\b(path|test)="[^"]*"(, )?', "", data)
+    return re.sub(r"latent\([^)]*\)", "latent(size=8, width=8, epochs=1)", data)
 
 
 def test_there_are_recipes():
@@ -54,16 +61,13 @@ def test_a_recipe_is_a_docstring_and_a_config(path):
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow]) for path in RECIPES]
 )
-def test_a_recipe_trains_two_tiny_steps(path, tmp_path, images):
+def test_a_recipe_at_smoke_size(path, tmp_path):
     recipe = load_recipe(path)
     for word, package in EXTRAS.items():
         if word in recipe.data:
             pytest.importorskip(package, reason=f"needs {package}: pip install 'gan_jax[molecules]'")
-    config = replace(recipe, steps=2, batch=8 * recipe.pack, g_width=4, d_width=4, eval_samples=200, log_every=1)
-    # Without a path, a domain has samples of our own making.
-    config = replace(config, data=re.sub(r'\b(path|test)="[^"]*"(, )?', "", config.data.replace("tfds:mnist", str(images))))
-    config = replace(config, data=re.sub(r"latent\([^)]*\)", "latent(size=8, width=8, epochs=1)", config.data))
-    train(config, tmp_path / "run")
+    recipe = replace(recipe, data=at_hand(recipe.data, tmp_path))
+    train(smoke(recipe), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert any(name.startswith("eval/") for name in lines[-1])

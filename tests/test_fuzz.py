@@ -35,8 +35,9 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 SMALL = st.integers(-2, 40).map(str)
 OWN = [
-    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "deterministic", "help",
-    "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator", "doctor",
+    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
+    "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
+    "doctor",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]
