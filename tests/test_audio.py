@@ -1,6 +1,8 @@
 """Audio: wav files in folders and zips, what is held out, what a person hears."""
 
+import importlib.util
 import io
+import json
 import os
 import wave
 import zipfile
@@ -113,3 +115,62 @@ def test_spoken_digits():
     data = load('audio(path="fsdd/recordings.zip")', 0, 8, REAL)
     assert (data.rows, data.test.count, data.num_classes) == (2_700, 300, 10)
     assert np.bincount(data.test.labels).tolist() == [30] * 10
+
+
+def prepare_sounds(folder, name, splits, words=None, feature="audio"):
+    """A set of sounds as tensorflow-datasets 4.9.10 with TensorFlow prepared one, written without: samples are int64."""
+    pytest.importorskip("tensorflow_datasets")
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    where = folder / name / "1.0.0"
+    where.mkdir(parents=True)
+    sound = {"dtype": "int64", "encoding": "NONE", "sampleRate": "8000", "shape": {"dimensions": ["-1"]}}
+    kinds = "tensorflow_datasets.core.features"
+    features = {feature: {"pythonClassName": f"{kinds}.audio_feature.Audio", "audio": sound}}
+    if words:
+        label = {"classLabel": {"numClasses": str(len(words))}}
+        features["label"] = {"pythonClassName": f"{kinds}.class_label_feature.ClassLabel"} | label
+    told = {"pythonClassName": f"{kinds}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+    (where / "features.json").write_text(json.dumps(told))
+    info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "moduleName": "nowhere"}
+    (where / "dataset_info.json").write_text(json.dumps(info))
+    if words:
+        (where / "label.labels.txt").write_text("\n".join(words) + "\n")
+    for split, count in splits.items():
+        writer = ArrayRecordWriter(str(where / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
+        for number in range(count):
+            example = tf_example_pb2.Example()
+            pitch = (2_000, 300)[number % 2]
+            samples = np.int64(1_000 * np.sin(2 * np.pi * pitch * np.arange(900 + number) / 8_000))
+            example.features.feature[feature].int64_list.value.extend(samples.tolist())
+            example.features.feature["label"].int64_list.value.append(number % 2)
+            writer.write(example.SerializeToString())
+        writer.close()
+    return where
+
+
+def test_a_set_that_tensorflow_datasets_prepared(tmp_path):
+    prepare_sounds(tmp_path, "words", {"train": 20, "validation": 3, "test": 10}, ["high", "low"])
+    source = audio(str(tmp_path), path="tfds:words", length=LENGTH)
+    assert source.num_classes == 2 and source.train.samples.shape == (23, 8, 64, 1)
+    assert source.test.labels.tolist() == [0, 1] * 5
+    band = source.test.samples[:, 4, :, 0].argmax(axis=1)
+    assert (band[source.test.labels == 0] > band[source.test.labels == 1].max()).all()
+    if importlib.util.find_spec("tensorflow") is None:
+        with pytest.raises(InputError, match=r"tfds:words holds no images; sounds are read by --data 'audio\(path="):
+            load("tfds:words", 0, 8, str(tmp_path))
+    where = prepare_sounds(tmp_path, "read", {"train": 120}, feature="speech")
+    source = audio(str(tmp_path), path="tfds:read", form="wave", length=LENGTH)
+    assert source.train.labels is None and len(source.train.samples) == 108 and len(source.test.samples) == 12
+    with pytest.raises(InputError, match=r"train-00000-0 in tfds:read has 8000 samples a second: set rate=8000"):
+        audio(str(tmp_path), path="tfds:read", rate=16_000, length=LENGTH)
+    with pytest.raises(InputError, match="tfds:ljspeech is not prepared in"):
+        audio(str(tmp_path), path="tfds:ljspeech")
+    record = where / "read-train.array_record-00000-of-00001"
+    record.write_bytes(record.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"tfds:read: .* is damaged"):
+        audio(str(tmp_path), path="tfds:read", length=LENGTH)
+    (where / "features.json").write_text('{"featuresDict": {"features": {"image": {}}}}')
+    with pytest.raises(InputError, match="tfds:read: a feature of decoded sounds is needed, it has image"):
+        audio(str(tmp_path), path="tfds:read", length=LENGTH)

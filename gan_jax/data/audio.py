@@ -68,8 +68,9 @@ def audio(
     `path` is a folder or a zip of wav files; 16-bit ones are read as they are, others, flac and ogg by soundfile. Where all are
     called WORD_SPEAKER_NUMBER.wav, as those of the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held
     out, which is its official split; else sub-folders are classes, if there are any, and a tenth of the files is held out, or
-    those that a testing_list.txt beside them names, as in Speech Commands. Null is tones of our own making. Raises InputError
-    for a file that is no sound, is not of that rate, or a set too small.
+    those that a testing_list.txt beside them names, as in Speech Commands. Or it is `tfds:speech_commands`, `tfds:ljspeech` or
+    another set of sounds that tensorflow-datasets prepared, which is read without TensorFlow. Null is tones of our own making.
+    Raises InputError for a file that is no sound, is not of that rate, or a set too small.
     """
     if form not in FORMS:
         raise unknown("form of data audio", form, FORMS)
@@ -83,8 +84,12 @@ def audio(
         raise InputError(f"data audio: length must be a multiple of {hop}, at least {max(fft, 8 * hop)}, got {length}")
     mel = _Mel(rate, bands, fft, hop)
     whole = form == "vocoder"
-    found = recordings.tones(rate, length) if path is None else recordings.clips(locate(path, data_dir), rate, length, whole)
-    names, clips, listed = found
+    if path is None:
+        names, clips, listed = recordings.tones(rate, length)
+    elif path.startswith("tfds:"):
+        names, clips, listed = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, whole)
+    else:
+        names, clips, listed = recordings.clips(locate(path, data_dir), rate, length, whole)
     label, held, classes = recordings.labels(names, listed)
     if min(held.sum(), (~held).sum()) < 10:
         raise InputError(f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out")

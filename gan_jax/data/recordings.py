@@ -4,12 +4,13 @@ import io
 import re
 import wave
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from gan_jax.data import tfds
 from gan_jax.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -19,27 +20,48 @@ TAKES = 5  # of each speaker and word: the first ones are held out
 LOUDEST = 32_767  # of a clip as it is stored
 
 
+Sounds = Iterable[tuple[str, np.ndarray, int | None]]  # (name, samples [T], how many a second; None for what is asked for)
+
+
 def clips(path: Path, rate: int, length: int, whole: bool) -> tuple[list[str], np.ndarray, list[str] | None]:
     """-> (the path of each clip inside the folder or zip, by name; the clips int16 [N, length]; the names that are listed as
     held out, where there is a list)."""
-    names, found = [], []
     files, listed = _files(path)
-    for name, read in files:
-        try:
-            samples, per_second = _decoded(read())
-        except InputError as error:
-            raise InputError(f"data audio: {name} in {path} {error}") from error
-        except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"data audio: {name} in {path} cannot be read: {error}") from error
-        if per_second != rate:
-            many = f"{name} in {path} has {per_second} samples a second"
+    return *_cut(_sounds(path, files), str(path), rate, length, whole), listed
+
+
+def prepared(
+    name: str, data_dir: str | None, rate: int, length: int, whole: bool
+) -> tuple[list[str], np.ndarray, list[str] | None]:
+    """The same of a set that tensorflow-datasets prepared, NAME or NAME/CONFIG, whose test split is held out, or else its
+    validation split."""
+    names, found = _cut(tfds.sounds(name, data_dir), f"tfds:{name}", rate, length, whole)
+    splits = [[one for one in names if Path(one).name.startswith(f"{split}-")] for split in ("test", "validation")]
+    return names, found, splits[0] or splits[1] or None
+
+
+def _cut(sounds: Sounds, where: str, rate: int, length: int, whole: bool) -> tuple[list[str], np.ndarray]:
+    names, found = [], []
+    for name, samples, per_second in sounds:
+        if per_second not in (None, rate):
+            many = f"{name} in {where} has {per_second} samples a second"
             raise InputError(f"data audio: {many}: set rate={per_second}, or convert it")
         count = max(1, round(len(samples) / length)) if whole else 1
         kept = np.zeros(count * length, np.float32)
         kept[: len(samples)] = samples[: count * length]
         found.append(np.int16(np.rint(kept / max(1e-6, np.abs(kept).max()) * LOUDEST)).reshape(count, length))
         names += [name] * count
-    return names, np.concatenate(found), listed
+    return names, np.concatenate(found)
+
+
+def _sounds(path: Path, files: list[tuple[str, Callable[[], bytes]]]) -> Sounds:
+    for name, read in files:
+        try:
+            yield name, *_decoded(read())
+        except InputError as error:
+            raise InputError(f"data audio: {name} in {path} {error}") from error
+        except (OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"data audio: {name} in {path} cannot be read: {error}") from error
 
 
 def _files(path: Path) -> tuple[list[tuple[str, Callable[[], bytes]]], list[str] | None]:

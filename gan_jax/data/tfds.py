@@ -104,6 +104,33 @@ def columns(name: str, data_dir: str | None = None) -> dict[str, list[str]]:
         return {key: [_cell(kinds[key], row[key]) for row in rows] for key in names}
 
 
+def sounds(name: str, data_dir: str | None = None) -> Iterator[tuple[str, np.ndarray, int | None]]:
+    """The sounds of a prepared set, (WORD/SPLIT-NUMBER, or SPLIT-NUMBER where none has a label; samples [T]; how many a second,
+    None where it does not say). TFDS itself needs TensorFlow for them; what its records hold are the samples as they are.
+    Raises InputError as `tfds` does, and where there is no such feature."""
+    prepared = _find(name, folder := _folder(data_dir))
+    with _told(name, folder, prepared):
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        features = json.loads((prepared / "features.json").read_text())["featuresDict"]["features"]
+        key = next((key for key, kind in features.items() if "audio" in kind and not kind["audio"].get("lazyDecode")), None)
+        if key is None:
+            raise InputError(f"tfds:{name}: a feature of decoded sounds is needed, it has {', '.join(sorted(features))}")
+        rate = int(features[key]["audio"].get("sampleRate", 0)) or None
+        words = (prepared / "label.labels.txt").read_text().split() if "label" in features else None
+        if not (files := sorted(prepared.glob("*.array_record*"))):
+            raise InputError(f"tfds:{name}: {prepared} is not in the array_record format; {_how_to(name, folder)}")
+        for file in files:
+            split, shard = re.fullmatch(r".*-(\w+)\.array_record-?(\d*).*", file.name).groups()
+            source = ArrayRecordDataSource([str(file)])
+            for number in range(len(source)):
+                found = tf_example_pb2.Example.FromString(source[number]).features.feature
+                word = f"{words[found['label'].int64_list.value[0]]}/" if words else ""
+                samples = found[key].int64_list.value
+                yield f"{word}{split}-{shard}-{number}", np.fromiter(samples, np.float32, len(samples)), rate
+
+
 def _leaves(tree: Any, within: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if hasattr(value, "items"):
@@ -123,18 +150,25 @@ def _cell(feature: Any, value: Any) -> str:
 @contextlib.contextmanager
 def _opened(name: str, data_dir: str | None) -> Iterator[Any]:
     """The builder of a prepared set, whose errors are InputErrors within."""
-    folder = _folder(data_dir)
-    prepared = _find(name, folder)
-    try:
+    prepared = _find(name, folder := _folder(data_dir))
+    with _told(name, folder, prepared), _quiet():
         import tensorflow_datasets as tfds
 
-        with _quiet():
-            yield tfds.builder_from_directory(str(prepared))
+        yield tfds.builder_from_directory(str(prepared))
+
+
+@contextlib.contextmanager
+def _told(name: str, folder: Path, prepared: Path) -> Iterator[None]:
+    """What goes wrong within is an InputError."""
+    try:
+        yield
     except InputError:
         raise
     except ImportError as error:
+        if error.name == "tensorflow":  # it describes features that TFDS reads no other way
+            raise InputError(f"tfds:{name} holds no images; sounds are read by --data 'audio(path=\"tfds:{name}\")'") from error
         raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
-    except Exception as error:  # whatever a damaged file provokes in there
+    except Exception as error:  # what a damaged file provokes: array_record, protobuf, json and Pillow each raise their own
         raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
 
 
@@ -182,11 +216,9 @@ def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Recor
     except ImportError as error:
         raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
     with _quiet():
-        try:
+        with _told(name, folder, prepared):
             builder = tfds.builder_from_directory(str(prepared))
             features, splits = builder.info.features, list(builder.info.splits)
-        except Exception as error:  # whatever a damaged JSON file provokes in there
-            raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
         features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
         image, label = features.get("image"), features.get("label")
         if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
@@ -206,20 +238,15 @@ def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Recor
             source, files = builder.as_data_source(split), [shard.filename for shard in shards]
             return _Records(source, files, ends, tuple(image.shape), labelled, num_classes)
 
-        try:
+        with _told(name, folder, prepared):  # a missing split, or file
             return records(train), records(test) if test else None
-        except Exception as error:  # a missing split, or file
-            raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
 
 
 def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | None]:
     """All images and labels in memory."""
     splits = _prepared(name, folder, prepared)
-    try:
-        with _quiet():
-            train, test = (split and _read(split, range(split.ends[-1])) for split in splits)
-    except Exception as error:  # a cut-off or changed file: array_record, protobuf and Pillow each raise their own
-        raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {_how_to(name, folder)}") from error
+    with _told(name, folder, prepared), _quiet():  # a cut-off or changed file
+        train, test = (split and _read(split, range(split.ends[-1])) for split in splits)
     return train, test
 
 
