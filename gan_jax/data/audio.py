@@ -38,9 +38,9 @@ class _Mel(NamedTuple):
     hop: int
 
     def of(self, waves: np.ndarray) -> np.ndarray:
-        """[N, T] -> log-mel spectrograms [N, F, bands]"""
+        """[N, T], as floats or as stored -> log-mel spectrograms [N, F, bands]"""
         take = jax.jit(partial(spectral.log_mel, rate=self.rate, bands=self.bands, fft=self.fft, hop=self.hop))
-        return _in_blocks(take, waves)
+        return _in_blocks(lambda x: take(_as_wave(x) if x.dtype == np.int16 else x), waves)
 
     def heard(self, spectrograms: np.ndarray) -> np.ndarray:
         """[N, F, bands] -> sounds [N, T], by Griffin-Lim"""
@@ -94,14 +94,14 @@ def audio(
     if min(held.sum(), (~held).sum()) < 10:
         raise InputError(f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out")
     if form == "mel":
-        stored = mel.of(clips.astype(np.float32) / LOUDEST)[..., None]
+        stored = mel.of(clips)[..., None]
         seen = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel), "evaluator": _judge}
     else:
         stored = clips[..., None]
         seen = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
         seen["evaluator"] = partial(_judge_waves, mel)
     if form == "vocoder":
-        flat = mel.of(clips.astype(np.float32) / LOUDEST).reshape(len(clips), -1)
+        flat = mel.of(clips).reshape(len(clips), -1)
         label, classes = flat, flat.shape[1]
         seen["evaluator"] = partial(_judge_pairs, mel)
 
