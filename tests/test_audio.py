@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from gan_jax.data import load
+from gan_jax.data import Protocol, images, load
 from gan_jax.data.audio import _wav, audio
 from gan_jax.errors import InputError
 
@@ -108,6 +108,21 @@ def test_what_is_shown_can_be_heard():
         heard = np.frombuffer(file.readframes(2_048), "<i2")
     assert np.abs(heard).max() > 30_000
     assert data.pack(data.test.samples[:4])["waves"].shape == (4, 2_048)
+
+
+def test_waves_are_judged_by_their_spectrograms_and_classes(monkeypatch):
+    data, seen = load('audio(form="wave", length=1024)', 0, 8), {}
+
+    def evaluator(data, protocol):
+        seen.update(data=data, metrics=protocol.metrics)
+        judge = lambda samples, label: seen.update(samples=samples) or {}  # noqa: E731
+        judge.description, judge.facts = "classifier", {}
+        return judge
+
+    monkeypatch.setattr(images, "evaluator", evaluator)
+    data.evaluator(data, Protocol())(np.asarray(data.to_float(data.test.samples)), data.test.labels)
+    assert {"frechet", "class_shares"} <= set(seen["metrics"]) and seen["data"].sample_shape == (8, 64, 1)
+    np.testing.assert_array_equal(seen["samples"], seen["data"].test.samples)
 
 
 @pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip below $GAN_JAX_DATA")

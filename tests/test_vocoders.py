@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import vocoder
+from gan_jax import spectral, vocoder
+from gan_jax.data import Protocol, load
+from gan_jax.errors import InputError
 from gan_jax.models import hifigan, vocos
 from gan_jax.types import Critic, Synthesis
 
@@ -152,6 +154,30 @@ def test_a_spectrogram_is_what_the_data_say():
     """F * bands numbers a clip, frame after frame."""
     mel = np.random.RandomState(0).randn(2, 8, 5)
     np.testing.assert_array_equal(hifigan.spectrogram(mel.reshape(2, -1), (1_024, 1), 5), mel)
+
+
+def test_what_a_vocoder_is_given():
+    """Row by row a batch has waves and their spectrograms."""
+    data = load('audio(form="vocoder", length=1024)', 0, 4)
+    batch = data.batch_at(0)
+    mel = spectral.log_mel(batch.real[..., 0], 8_000, 64)
+    np.testing.assert_allclose(hifigan.spectrogram(batch.label, data.sample_shape, 64), mel, atol=1e-4)
+    with pytest.raises(InputError, match="is judged clip by clip: no --extractor and no --metrics"):
+        data.evaluator(data, Protocol(metrics=("frechet",)))
+
+
+@pytest.mark.slow
+def test_what_a_vocoder_is_measured_by():
+    """Real waves are at no distance from themselves; what Griffin-Lim makes of their spectrograms is, and so is each of
+    another."""
+    data = load('audio(form="vocoder", length=1024)', 0, 4)
+    measure = data.evaluator(data, Protocol())
+    real, label = np.asarray(data.to_float(data.test.samples[:8])), data.test.labels[:8]
+    found = measure(real, label)
+    assert all(found[name] < 1e-5 < 0.01 < found[f"{name}_griffin_lim"] for name in ("mel_l1", "mstft", "mcd"))
+    assert measure(real[::-1], label)["mel_l1"] > 0.1
+    with pytest.raises(InputError, match="where a vocoder made them of held-out spectrograms alone"):
+        measure(real, label + 1)
 
 
 @pytest.mark.parametrize("label", [None, jnp.array([1, 2]), jnp.ones((2, 31)), jnp.ones((2, 35))])
