@@ -1,4 +1,4 @@
-"""CIFAR-10 by class with the networks of cifar10_sngan.py an eighth as wide, for 20 minutes on two cores.
+"""CIFAR-10 by class with narrow networks of cifar10_sngan.py, for 20 minutes on two cores.
 
 python experiments/train.py experiments/images/cifar10_sngan_narrow.py
 """

@@ -1,0 +1,25 @@
+"""CIFAR-10 by class with R3GAN (Huang et al. 2024, arXiv:2501.05441): no norm, a relativistic game, R1 and R2 at every step.
+
+    python experiments/train.py experiments/images/cifar10_r3gan.py
+
+All schedules are cosines over the first 20 million images, of 250. Published: FID 1.96. For a GPU: not run by us at this size.
+There augmentation is ADA's transformations, at the same p for all.
+"""
+
+from gan_jax.config import Config
+
+CONFIG = Config(
+    data="tfds:cifar10",
+    model="r3gan(cardinality=96)",
+    z_dim=64,
+    **{"g_condition": "concat", "d_condition": "projection"},
+    **{"loss": "relativistic", "penalty": "r1_r2", "gamma": 0.05, "gamma_final": 0.005},
+    **{"augment": "ada", "augment_p": 0.0, "augment_p_final": 0.55},
+    **{"g_lr": 2e-4, "g_lr_final": 5e-5, "d_lr": 2e-4, "d_lr_final": 5e-5, "b1": 0.0, "b2": 0.9, "b2_final": 0.99},
+    **{"ema_half_life": 0.0, "ema_half_life_final": 5e6, "ema_ramp": None},
+    batch=512,
+    steps=488_281,
+    schedule_steps=39_063,
+    eval_every=5_000,
+    save_every=2_000,
+)
