@@ -26,6 +26,19 @@ def test_parameters_of_sngan_for_cifar10():
     assert count(Discriminator((32, 32, 3)), jnp.zeros((2, 32, 32, 3))) == d
 
 
+def test_parameters_of_sagan_for_cifar10():
+    """SNGAN's, and in either player one self-attention at 16 x 16: four maps without bias, and a gain."""
+
+    def attention(channels):
+        return 2 * channels * channels // 8 + 2 * channels * channels // 2 + 1
+
+    g = Generator((32, 32, 3), attention=16, spectral=True)
+    assert count(g, jnp.zeros((2, 128))) == 4_276_739 + attention(256)
+    assert count(Discriminator((32, 32, 3), attention=16), jnp.zeros((2, 32, 32, 3))) == 1_053_825 + attention(128)
+    states = jax.eval_shape(lambda z: g.init(jax.random.key(0), z, None, train=True), jnp.zeros((2, 128)))["spectral"]
+    assert len(jax.tree.leaves(states)) == 1 + 3 * 3 + 4 + 1  # one for each dense layer, convolution and map
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [

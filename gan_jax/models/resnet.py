@@ -1,14 +1,16 @@
-"""Residual networks of SNGAN and WGAN-GP, for images of any size 2^k * m; as published for 32, 48, 64 and 128.
+"""Residual networks of SNGAN, WGAN-GP and SAGAN, for images of any size 2^k * m; as published for 32, 48, 64 and 128.
 
 Source: Miyato et al. 2018 (SNGAN), arXiv:1802.05957, appendix B.4, tables 4 to 6; Gulrajani et al. 2017, arXiv:1704.00028,
-appendix F, whose critic has layer norm. The 64 pixels are between the tables of 48 and 128.
+appendix F, whose critic has layer norm; Zhang et al. 2019 (SAGAN), arXiv:1805.08318, section 3, for self-attention and
+spectral norm in G. The 64 pixels are between the tables of 48 and 128.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
 
+from gan_jax.models.attention import SelfAttention
 from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
 from gan_jax.models.dcgan import PLANES, halvings
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
@@ -25,7 +27,8 @@ class Generator(nn.Module):
 
     Below 48 pixels every block has 4 `width` channels; from there on the last has `width`, and each earlier one twice as
     many, up to 16 `width`. `condition`: "concat" puts the label, embedded as Z numbers, beside z; "norm" has it set each
-    norm's gain and bias.
+    norm's gain and bias. `attention` is the height at which there is self-attention, 0 for nowhere; `spectral` gives all
+    layers but the norms spectral norm.
     """
 
     sample_shape: tuple[int, ...]
@@ -33,6 +36,8 @@ class Generator(nn.Module):
     width: int = 64
     norm: str = "batch"
     condition: str = "none"
+    attention: int = 0
+    spectral: bool = False
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
@@ -46,17 +51,23 @@ class Generator(nn.Module):
         features = [
             self.width * (4 if small(self.sample_shape) else min(16, 2**stage)) for stage in reversed(range(stages + 1))
         ]
-        x = Dense((height >> stages) * (width >> stages) * features[0], kernel_init=GLOROT)(z)
+        x = Dense((height >> stages) * (width >> stages) * features[0], self.spectral, kernel_init=GLOROT)(z)
         x = x.reshape(-1, height >> stages, width >> stages, features[0])
+
+        def conv(x: Array, size: int, window: int = 3, init: Callable = RESIDUAL) -> Array:
+            return Conv(size, window, spectral=self.spectral, kernel_init=init)(x)
+
         for size in features[1:]:
             h = nn.relu(normalise(self.norm, x, train, style=style))
-            h = Conv(size, kernel_init=RESIDUAL)(double(h))
+            h = conv(double(h), size)
             h = nn.relu(normalise(self.norm, h, train, style=style))
-            h = Conv(size, kernel_init=RESIDUAL)(h)
-            x = h + Conv(size, window=1, kernel_init=GLOROT)(double(x))
+            h = conv(h, size)
+            x = h + conv(double(x), size, 1, GLOROT)
+            if x.shape[1] == self.attention:
+                x = SelfAttention(self.spectral)(x)
         # What comes before the picture is no longer set by the label.
         x = nn.relu(normalise(self.norm, x, train))
-        return jnp.tanh(Conv(channels, kernel_init=GLOROT)(x))
+        return jnp.tanh(conv(x, channels, init=GLOROT))
 
 
 class Discriminator(nn.Module):
@@ -64,7 +75,8 @@ class Discriminator(nn.Module):
     `verdict`. `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `verdict`'s.
 
     Below 48 pixels four blocks of 2 `width` channels, two of them halving; else five of `width` to 16 `width`, halving while
-    the sides are even, and one more that does not where 4 x 4 positions or more are left.
+    the sides are even, and one more that does not where 4 x 4 positions or more are left. `attention` as in the Generator,
+    after the halving.
     """
 
     sample_shape: tuple[int, ...]
@@ -74,6 +86,7 @@ class Discriminator(nn.Module):
     condition: str = "none"
     outputs: int = 1
     minibatch: str = "none"
+    attention: int = 0
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
@@ -98,6 +111,8 @@ class Discriminator(nn.Module):
             elif halving or size != x.shape[-1]:
                 x = halve(conv(x, 1)) if halving else conv(x, 1)
             x = x + (halve(h) if halving else h)
+            if halving and x.shape[1] == self.attention:
+                x = SelfAttention(spectral)(x)
         x = nn.relu(x).sum(axis=(1, 2))
         end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
         return verdict(x, label, self.num_classes, kernel_init=GLOROT, **end)
