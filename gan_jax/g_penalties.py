@@ -7,6 +7,7 @@ Each public function here is a value of `--g_penalty`, and so is a sum of them; 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,27 +18,32 @@ from gan_jax.types import Array, Critic, Memory, Sample, Synthesis
 
 def path_length(synthesis: Synthesis, critic: Critic, real: Sample, key: Array, *, decay: float = 0.99) -> tuple[Array, Memory]:
     """A step in the latents is to be a change of the same size in the samples, wherever it is taken and whereto:
-    E (|J^T y| - a)^2 -> (scalar, the new a), where J is G's Jacobian at z, y ~ N(0, I) over the square root of the number of
+    E (|J^T y| - a)^2 -> (scalar, the new a), where J is G's Jacobian, y ~ N(0, I) over the square root of the number of
     pixels (of positions; 1 where samples have none) and a the running mean of |J^T y|.
 
-    a begins at 0, moves before it is used, and counts as a constant. Where G has a mapping network, J is taken in z, the
-    mapping included. Raises ValueError for a decay outside [0, 1).
+    J is taken at z, or where G has a mapping network at w [B, layers, W], of whose layers |J^T y| is the root mean square. a
+    begins at 0, moves before it is used, and counts as a constant. Raises ValueError for a decay outside [0, 1).
 
-    Source: Karras et al. 2020 (StyleGAN2), arXiv:1912.04958, eq. 4, weight 2 every 4 steps. They take J in the mapped latents
-    w, layer by layer, on half a batch, and let gradients through a.
+    Source: Karras et al. 2020 (StyleGAN2), arXiv:1912.04958, eq. 4, weight 2 every 4 steps. They take half a batch, and let
+    gradients through a.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"path_length's decay is the share of the past in a running mean, 0 <= decay < 1; got {decay}")
 
-    def projection(z: Array) -> Array:
-        """y.G(z), summed over samples and leaves; its gradient is J^T y of each sample."""
-        leaves = jax.tree.leaves(synthesis(z))
+    at, samples = synthesis.z, synthesis.samples
+    if synthesis.styles is not None:
+        at, samples = synthesis.styles(synthesis.z), partial(synthesis.of_styles, synthesis.z)
+
+    def projection(at: Array) -> Array:
+        """y.G, summed over samples and leaves; its gradient is J^T y of each sample."""
+        leaves = jax.tree.leaves(samples(at))
         keys = jax.random.split(key, len(leaves))
         return sum((_direction(key, x) * x.astype(jnp.float32)).sum() for key, x in zip(keys, leaves, strict=True))
 
-    pulled_back = jax.grad(projection)(synthesis.z).astype(jnp.float32)
+    pulled_back = jax.grad(projection)(at).astype(jnp.float32)
+    squares = jnp.square(pulled_back).sum(axis=-1)
     # sqrt has no derivative at 0, where a constant generator is; the floor makes it 0 there instead of NaN.
-    lengths = jnp.sqrt(jnp.maximum(jnp.square(pulled_back).sum(axis=1), 1e-12))
+    lengths = jnp.sqrt(jnp.maximum(squares if squares.ndim == 1 else squares.mean(axis=1), 1e-12))
     mean = jax.lax.stop_gradient(decay * synthesis.memory["mean"] + (1 - decay) * lengths.mean())
     return jnp.square(lengths - mean).mean(), {"mean": mean}
 

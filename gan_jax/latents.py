@@ -52,15 +52,16 @@ def has_styles(generator: nn.Module) -> bool:
     return "w" in inspect.signature(type(generator).__call__).parameters
 
 
-def styles(generator: nn.Module, variables: Any, z: Array, label: Array | None) -> Array:
-    """w [B, layers, W] of the latents z [B, Z], not truncated. Under `jit`: what is not needed for it is not computed."""
-    _, found = generator.apply(variables, z, label, train=False, mutable=["intermediates"])
+def styles(generator: nn.Module, variables: Any, z: Array, label: Array | None, train: bool = False) -> Array:
+    """w [B, layers, W] of the latents z [B, Z], not truncated; mixed as in training where `train`. Under `jit`: what is not
+    needed for it is not computed."""
+    _, found = generator.apply(variables, z, label, train=train, mutable=["intermediates"])
     return found["intermediates"]["w"][0]
 
 
-def paint(generator: nn.Module, variables: Any, z: Array, label: Array | None, w: Array) -> Sample:
+def paint(generator: nn.Module, variables: Any, z: Array, label: Array | None, w: Array, train: bool = False) -> Sample:
     """The samples of w [B, layers, W], with the noise that z [B, Z] gives."""
-    return generator.apply(variables, z, label, train=False, w=w)
+    return generator.apply(variables, z, label, train=train, w=w)
 
 
 def project(

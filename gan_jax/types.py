@@ -25,6 +25,10 @@ class Synthesis:
     z: Array | None = None  # the latents of this step's fake samples, [B, Z]
     params: Any = None
     memory: Memory = field(default_factory=dict)
+    # Where G has a mapping network: z -> what it is mapped to, w [B, layers, W], and (z, w) -> the samples that have w in place
+    # of what z is mapped to.
+    styles: Callable[[Array], Array] | None = None
+    of_styles: Callable[[Array, Array], Sample] | None = None
 
     def __call__(self, z: Array) -> Sample:
         return self.samples(z)

@@ -8,6 +8,7 @@ are other pages (`pages.py`), made of the two objectives below.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import ema
+from gan_jax.latents import has_styles, paint, styles
 from gan_jax.parts import share
 from gan_jax.state import Player, TrainState, apply
 from gan_jax.types import Array, Batch, Critic, Judgement, Memory, Sample, Synthesis
@@ -148,7 +150,7 @@ def g_objective(game: "Game", state: TrainState, batch: Batch, params, key: Arra
     _, g_loss = game.loss(judged_real.logits, judged_fake.logits, batch.label)
     _, auxiliary = assist(game, state.d.params, judged_real, judged_fake, fake_label)
     # The fakes that there are are not made again, nor is their gradient taken twice.
-    made = Synthesis(lambda latents: fake if latents is z else synthesis(latents), z, params, state.g.memory)
+    made = replace(synthesis, samples=lambda latents: fake if latents is z else synthesis(latents), z=z)
     penalty, memory = regularise(game.g_penalty, game.g_penalty_every, state.step, made, judge, batch.real, pen_key)
     metrics = {"g/loss": g_loss}
     if game.auxiliary is not None:
@@ -165,8 +167,16 @@ def generate(game: "Game", params, stats, z: Array, label: Array | None) -> tupl
 
 
 def generator(game: "Game", g: Player, params, label: Array | None) -> Synthesis:
-    """The generator as a function of its latents."""
-    return Synthesis(lambda z: generate(game, params, g.stats, z, label)[0], None, params, g.memory)
+    """The generator as a function of its latents, and of what they are mapped to."""
+    found = Synthesis(lambda z: generate(game, params, g.stats, z, label)[0], None, params, g.memory)
+    if not has_styles(game.generator):
+        return found
+    of = (game.generator, {"params": params, **g.stats})
+    return replace(
+        found,
+        styles=lambda z: styles(*of, z, label, train=True),
+        of_styles=lambda z, w: paint(*of, z, label, w, train=True),
+    )
 
 
 def view(game: "Game", state: TrainState, batch: Batch, key: Array):

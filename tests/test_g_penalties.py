@@ -2,6 +2,7 @@
 in test_consistency.py. Expectations over directions are met within 5 standard errors.
 """
 
+from dataclasses import replace
 from functools import partial
 from math import gamma, pi, sqrt
 
@@ -47,6 +48,17 @@ def test_path_length_of_a_linear_generator(samples, expected):
     value, memory = lengths_spread(synthesis(samples), NO_CRITIC, Z, KEY)
     # |A^T y|^2 has at most the relative variance of one squared normal number, 2.
     np.testing.assert_allclose(value + memory["mean"] ** 2, expected, rtol=5 * sqrt(2 / len(Z)))
+
+
+def test_path_length_of_a_mapping_network():
+    """In w, whatever the mapping: the root mean square over its layers, here of A and 2 A."""
+    mapped = replace(
+        synthesis(None),
+        styles=lambda z: jnp.stack([7 * z, -z], axis=1),
+        of_styles=lambda z, w: (w[:, 0] + 2 * w[:, 1]) @ MATRIX,
+    )
+    value, memory = lengths_spread(mapped, NO_CRITIC, Z, KEY)
+    np.testing.assert_allclose(value + memory["mean"] ** 2, (15 + 4 * 15) / 2, rtol=5 * sqrt(2 / len(Z)))
 
 
 def test_path_length_keeps_a_running_mean_that_counts_as_constant():

@@ -1,17 +1,19 @@
 """StyleGAN2's networks: sizes as published, resampling by hand, styles, noise, mixing and truncation."""
 
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax import update
 from gan_jax.latents import paint, styles
 from gan_jax.models import conv, fir
 from gan_jax.models.fir import double, halve
 from gan_jax.models.stylegan2 import Discriminator, Generator, Styled
-from gan_jax.state import apply
+from gan_jax.state import Player, apply
 
 Z = jax.random.normal(jax.random.key(1), (4, 8))
 
@@ -140,6 +142,17 @@ def test_a_given_w_takes_the_place_of_the_mapping(tiny):
     same = paint(constant, kept, z, None, w)
     np.testing.assert_array_equal(same, paint(constant, kept, Z, None, w))
     assert not np.allclose(same, plain, atol=1e-3)
+
+
+def test_what_penalties_see_of_the_mapping(tiny):
+    """The w of a step in training, mixed, and what is made of it."""
+    generator, variables = tiny
+    game = SimpleNamespace(generator=generator.clone(mixing=1.0), compute="float32", remat=False)
+    stats = {"average": variables["average"]}
+    seen = update.generator(game, Player(None, stats, None, {}), variables["params"], None)
+    w = seen.styles(Z)
+    assert not np.allclose(w[:, 0], w[:, -1])
+    np.testing.assert_allclose(seen.of_styles(Z, w), seen(Z), atol=1e-5)
 
 
 def latents(generator, variables):

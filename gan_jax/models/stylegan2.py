@@ -71,6 +71,7 @@ class Generator(nn.Module):
                 from_layer = jax.vmap(lambda key: _cut(jax.random.fold_in(key, 1), layers, self.mixing))(keys)
                 finer = jnp.arange(layers) >= from_layer[:, None]
                 w = jnp.where(finer[..., None], mapping(other, vector)[:, None], w)
+            self.sow("intermediates", "w", w)
         else:
             w = jnp.repeat(w[:, None], layers, axis=1)
             self.sow("intermediates", "w", w)
