@@ -26,7 +26,7 @@ def least_squares(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]
 def hinge(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     """E max(0, 1 - D(x)) + E max(0, 1 + D(G)) and E max(0, 1 - D(G)): here G is content with a margin too.
 
-    Source: Siuzdak 2023 (Vocos), arXiv:2306.00814, section 3.4.
+    Source: Siuzdak 2023 (Vocos), arXiv:2306.00814.
     """
     real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
     return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean(), jax.nn.relu(1 - fake).mean()
@@ -56,7 +56,7 @@ def feature_matching(synthesis: Synthesis, critic: Critic, real: Sample, key: Ar
     """What every layer of a vocoder's discriminators says of each fake is to be what it says of its real wave: the mean
     absolute difference over a layer, summed over layers. Raises ValueError for a D that tells no features.
 
-    Source: Kong et al. 2020, arXiv:2010.05646, eq. 4, weight 2; Larsen et al. 2016, arXiv:1512.09300, section 3.
+    Source: Kong et al. 2020, arXiv:2010.05646, eq. 4, weight 2; Larsen et al. 2016, arXiv:1512.09300.
     """
     if critic.features is None:
         raise ValueError("feature_matching needs a Discriminator that returns (logits, features): this one tells no features")

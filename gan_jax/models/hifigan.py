@@ -2,9 +2,9 @@
 
 For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses of `gan_jax/vocoder.py`.
 
-Source: Kong et al. 2020, arXiv:2010.05646, section 2 and appendix A.1. Their second kind of discriminator, of scales, gave way
-to spectra of several resolutions: Jang et al. 2021 (UnivNet), arXiv:2106.07889, section 2.2, as in Lee et al. 2023 (BigVGAN),
-arXiv:2206.04658, section 3.4.
+Source: Kong et al. 2020, arXiv:2010.05646, section 2 and appendix A. Their second kind of discriminator, of scales, gave way
+to spectra of several resolutions: Jang et al. 2021 (UnivNet), arXiv:2106.07889, as in Lee et al. 2023 (BigVGAN),
+arXiv:2206.04658.
 """
 
 import math
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
     def _by_period(self, x: Array, period: int) -> list[Array]:
         """Every `period`-th sample is of one row: windows of 5 rows, in strides of 3, see nothing of the others.
 
-        Source: Kong et al. 2020, arXiv:2010.05646, section 2.3 and appendix A.2."""
+        Source: Kong et al. 2020, arXiv:2010.05646, section 2.3."""
         x = jnp.pad(x, [(0, 0), (0, -x.shape[1] % period), (0, 0)], mode="reflect")
         x, layers = x.reshape(len(x), -1, period, 1), []
         for times, stride in ((1, 3), (4, 3), (16, 3), (32, 3), (32, 1)):
@@ -102,7 +102,7 @@ class Discriminator(nn.Module):
         """Magnitudes of all frames, in such units that those of noise with a variance of one are about one: windows of 3 frames
         by 9 bins, in strides of 2 bins.
 
-        Source: Jang et al. 2021, arXiv:2106.07889, section 2.2; their strides are along frames."""
+        Source: Jang et al. 2021, arXiv:2106.07889; their strides are along frames."""
         whole = jnp.pad(x.astype(jnp.float32), [(0, 0), (0, -x.shape[1] % hop)])
         magnitude = jnp.abs(spectral.stft(whole, fft, hop, window)) * math.sqrt(window / 1.5)
         y, layers = magnitude[..., None].astype(x.dtype), []
