@@ -19,7 +19,7 @@ def count(network, x, label=None):
 
 
 def test_parameters_of_the_paper():
-    """The tables in the appendix of the paper, with d = 64, c = 1: kernels [25, in, out] and biases, dense layers at the short end."""
+    """The tables in its appendix, with d = 64, c = 1: kernels [25, in, out] and biases, dense layers at the short end."""
     wide = [1_024, 512, 256, 128, 64, 1]
     convolutions = sum(25 * a * b for a, b in itertools.pairwise(wide))
     generator = 100 * 16_384 + 16_384 + convolutions + sum(wide[1:])

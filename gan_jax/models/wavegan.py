@@ -1,7 +1,7 @@
 """WaveGAN: DCGAN along time. Windows of 25 samples in strides of 4, between raw waves and a short sequence of wide features.
 
-Source: Donahue et al. 2019, arXiv:1802.04208, section 3, and the tables in the appendix. There waves are 16,384 samples and the short sequence
-has 16 places; with as many strides, it has 8 for waves of 8,192.
+Source: Donahue et al. 2019, arXiv:1802.04208, section 3, and the tables in the appendix. There waves are 16,384 samples and the
+short sequence has 16 places; with as many strides, it has 8 for waves of 8,192.
 """
 
 import flax.linen as nn
