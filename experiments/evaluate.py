@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--generator", default="average", help="average or raw (default: %(default)s)")
     parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
     parser.add_argument("--doctor", action="store_true", help="only say what ails the run, from its log, with a remedy to try")
+    parser.add_argument("--standing_statistics", type=int, help="takes batch norm's statistics anew, over so many batches")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--out", type=Path, help="the JSON file (default: RUN_DIR/evaluation.json, or evaluation.json)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -46,6 +47,7 @@ def main() -> None:
     else:
         out = options.out or Path(options.fake) / "evaluation.json"
         asked = (options.samples, options.seed, options.data_dir, options.step, options.generator, options.ema)
+        asked += (options.standing_statistics,)
         result = evaluate_run(Path(options.fake), protocol, *asked)
     try:
         out.write_text(json.dumps(result, indent=2) + "\n")

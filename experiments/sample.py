@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seeds the latents (default: %(default)s)")
     parser.add_argument("--label", help="of a conditional generator: a class, or numbers between commas (default: all classes)")
     parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
+    parser.add_argument("--standing_statistics", type=int, help="takes batch norm's statistics anew, over so many batches")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
     parser.add_argument("--out", type=Path, help="a directory (default: RUN_DIR/samples)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -30,8 +31,11 @@ def main() -> None:
 
     out = options.out or options.run_dir / "samples"
     chosen = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
+    if options.view is not None and options.standing_statistics is not None:
+        raise InputError("--standing_statistics is for samples, not for a --view: leave off one of the two")
     if options.view is None:
-        written = sample_run(options.run_dir, options.samples, options.seed, out, **chosen)
+        standing = options.standing_statistics
+        written = sample_run(options.run_dir, options.samples, options.seed, out, **chosen, standing=standing)
     else:
         written = view_run(options.run_dir, options.view, options.seed, out, **chosen)
     for path in written:

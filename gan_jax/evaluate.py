@@ -13,7 +13,7 @@ from gan_jax.data import Data, Measure, Protocol, load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError
 from gan_jax.run_dir import load_run, posthoc_average, read_log
-from gan_jax.sample import conditional, labels, latents, sampler
+from gan_jax.sample import conditional, labels, latents, sampler, standing_statistics
 
 GENERATORS = ("average", "raw")
 
@@ -27,10 +27,11 @@ def evaluate_run(
     step: int | None = None,
     generator: str = "average",
     ema: float | None = None,
+    standing: int | None = None,
 ) -> dict[str, Any]:
     """The metrics of the generator in a run's newest good checkpoint, or in that of `step`, on `count` samples whose latents
     `seed` decides: of the average or of the raw generator, or of the average of relative width `ema`, made of the run's
-    power-function averages, where that is given.
+    power-function averages, where that is given; with `standing_statistics` of so many batches where `standing` is.
 
     Raises InputError where there is no such run, checkpoint or average."""
     config, data, game, state = load_run(path, _say, data_dir, step)
@@ -41,6 +42,9 @@ def evaluate_run(
     raw = {"params": state.g.params, **state.g.stats}
     variables = posthoc_average(path, state, ema) if ema is not None else state.ema if generator == "average" else raw
     which = f"{generator} generator" if ema is None else f"average of relative width {ema:g}"
+    if standing is not None:
+        variables = standing_statistics(game, data, variables, standing)
+        which += f", standing statistics of {standing} batches"
     key = jax.random.key(seed)
     label = labels(game, data, jax.random.fold_in(key, count), count)
     _say(f"drawing {count:,} samples")

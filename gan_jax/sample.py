@@ -36,8 +36,7 @@ def sampler(game: Game) -> Sampler:
 def in_batches(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function(variables, z [N, Z], labels [N, ...] or None, ...)`, compiled for one number of rows, for any number of them;
     of large samples for fewer. What it returns is on the host."""
-    largest = max(math.prod(shape) for shape in jax.tree.leaves(game.sample_shape, is_leaf=lambda x: type(x) is tuple))
-    batch = max(1, min(BATCH, LARGE // largest))
+    batch = _rows(game)
     compiled = jax.jit(function)
 
     def call(variables: Any, *arguments: Any) -> Any:
@@ -48,6 +47,36 @@ def in_batches(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(batches))
 
     return call
+
+
+def _rows(game: Game) -> int:
+    largest = max(math.prod(shape) for shape in jax.tree.leaves(game.sample_shape, is_leaf=lambda x: type(x) is tuple))
+    return max(1, min(BATCH, LARGE // largest))
+
+
+def standing_statistics(game: Game, data: Data, variables: Any, batches: int) -> Any:
+    """A generator's variables with the statistics of its batch norms taken anew, the mean over `batches` batches of means and
+    variances. Running ones are of weights as they were before they were averaged.
+
+    Raises InputError for a generator without batch norm. Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096."""
+    if "batch_stats" not in variables:
+        raise InputError("--standing_statistics: this generator has no batch norm")
+    if batches < 1:
+        raise InputError(f"--standing_statistics must be at least 1, got {batches}")
+
+    @jax.jit
+    def of_batch(z: Array, label: Array | None) -> Any:
+        def after(start: float) -> Any:
+            begin = variables | {"batch_stats": jax.tree.map(lambda x: jnp.full_like(x, start), variables["batch_stats"])}
+            return apply(game.generator, begin, z, label, train=True)[1]["batch_stats"]
+
+        # What becomes of a running 0 and 1 tells the batch's own, whatever the momentum.
+        return jax.tree.map(lambda zero, one: zero / (1 - one + zero), after(0.0), after(1.0))
+
+    key, rows = jax.random.key(0), _rows(game)
+    z, label = latents(game, key, batches * rows), labels(game, data, jax.random.fold_in(key, 1), batches * rows)
+    found = [of_batch(z[i : i + rows], None if label is None else label[i : i + rows]) for i in range(0, batches * rows, rows)]
+    return variables | {"batch_stats": jax.tree.map(lambda *of: sum(of) / batches, *found)}
 
 
 def latents(game: Game, key: Array, count: int) -> np.ndarray:
@@ -124,17 +153,27 @@ def interpolation_labels(game: Game, data: Data, key: Array, count: int) -> np.n
 
 
 def sample_run(
-    run: Path, count: int, seed: int, out: Path, data_dir: str | None = None, label: str | None = None, ema: float | None = None
+    run: Path,
+    count: int,
+    seed: int,
+    out: Path,
+    data_dir: str | None = None,
+    label: str | None = None,
+    ema: float | None = None,
+    standing: int | None = None,
 ) -> list[Path]:
     """Writes a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
     returns the files' paths. A conditional generator's grid has a class a column; `label` chooses one for all. `ema` makes the
-    average of that relative width from the run's power-function averages.
+    average of that relative width from the run's power-function averages; `standing` is how many batches its
+    `standing_statistics` are of.
 
     Raises InputError where there is no such run, or no such label or average, or nothing can be written."""
     if count < 1:
         raise InputError(f"--samples must be at least 1, got {count}")
     _, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
     variables = state.ema if ema is None else posthoc_average(run, state, ema)
+    if standing is not None:
+        variables = standing_statistics(game, data, variables, standing)
     key, label_key, sample = jax.random.key(seed), jax.random.key(seed + 1), sampler(game)
     z = latents(game, key, max(count, 2 * data.shown))
     if label is None:
@@ -144,6 +183,7 @@ def sample_run(
         label_of = [chosen_label(game, label, n) for n in (len(z), data.shown, math.isqrt(data.shown) ** 2)]
     samples = sample(variables, z[:count], None if label_of[0] is None else label_of[0][:count])
     suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
+    suffix += "" if standing is None else f"-standing{standing}"
     pictures = {"grid": (z[: data.shown], label_of[1]), "interpolation": (interpolation(z, data.shown), label_of[2])}
     files = {}
     for name, (latent, of) in pictures.items():

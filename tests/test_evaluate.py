@@ -5,7 +5,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from gan_jax.data import Protocol, load
 from gan_jax.errors import InputError
 from gan_jax.evaluate import evaluate_run, evaluate_samples, table
 from gan_jax.run_dir import load_run
+from gan_jax.sample import BATCH, latents, standing_statistics
 from gan_jax.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +56,29 @@ def test_any_checkpoint_and_either_generator(run_dir):
     assert found[24, "average"] == evaluate_run(run_dir, Protocol(), 300)["metrics"]["spread"]
     with pytest.raises(InputError, match=r"no checkpoint of step 13 in .*; there are: 12, 18, 24"):
         evaluate_run(run_dir, Protocol(), 300, step=13)
+
+
+class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, z, label, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.7, name="norm")(nn.Dense(3, name="dense")(z))
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.relu(x))
+
+
+def test_standing_statistics_are_those_of_many_batches():
+    """Means of the batches' means and variances, whatever the momentum and whatever ran before."""
+    game = SimpleNamespace(generator=Normed(), z_dim=2, sample_shape=(3,), label=None)
+    z = latents(game, jax.random.key(0), 2 * BATCH)
+    variables = Normed().init(jax.random.key(1), z, None, train=True)
+    variables["batch_stats"] = jax.tree.map(lambda x: x + 5, variables["batch_stats"])
+    found = standing_statistics(game, None, variables, 2)["batch_stats"]["norm"]
+    dense = variables["params"]["dense"]
+    x = (z @ np.asarray(dense["kernel"]) + dense["bias"]).reshape(2, BATCH, 3)
+    np.testing.assert_allclose(found["mean"], x.mean(axis=(0, 1)), atol=1e-5)
+    np.testing.assert_allclose(found["var"], x.var(axis=1).mean(axis=0), rtol=1e-4)
+    for given, batches, message in ((variables, 0, "at least 1, got 0"), ({"params": {}}, 1, "has no batch norm")):
+        with pytest.raises(InputError, match=message):
+            standing_statistics(game, None, given, batches)
 
 
 def test_points_have_no_extractor(run_dir):

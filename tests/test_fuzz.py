@@ -37,7 +37,7 @@ SMALL = st.integers(-2, 40).map(str)
 OWN = [
     "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
     "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
-    "doctor",
+    "doctor", "standing_statistics",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]
