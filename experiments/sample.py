@@ -8,6 +8,7 @@ interpolation, truncation, mixing, classes, neighbours, projection, walk.
 from pathlib import Path
 
 from gan_jax.command import Parser, command
+from gan_jax.errors import InputError
 
 
 def main() -> None:
