@@ -15,6 +15,7 @@ from gan_jax import models
 from gan_jax.errors import InputError
 from gan_jax.models import fastgan
 from gan_jax.models.conditioning import check_condition
+from gan_jax.models.conv import convolve
 from gan_jax.models.layers import Conv, Dense, check_norm
 from gan_jax.models.resnet import double
 from gan_jax.types import Array, Shape
@@ -82,4 +83,4 @@ def _random(x: Array, channels: int, window: int, number: int) -> Array:
     """Through a convolution of numbers that are always the same, He et al.'s in size."""
     shape = (window, window, x.shape[-1], channels)
     kernel = nn.initializers.he_normal()(jax.random.fold_in(jax.random.key(0), number), shape)
-    return jax.lax.conv_general_dilated(x, kernel.astype(x.dtype), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return convolve(x, kernel.astype(x.dtype))
