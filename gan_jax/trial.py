@@ -77,9 +77,11 @@ def try_pieces(config: Config, game: "Game") -> None:
     if features is None and game.auxiliary is not None:
         raise InputError(f"auxiliary {config.auxiliary} needs a Discriminator that returns (logits, features); {name} does not")
 
-    # Regularisers may look at more than a toy has: what only calls its critic is tried by itself, the others in the whole step.
+    # Regularisers may look at more than a toy has: what only calls its critic is tried by itself, or asks it for features; the
+    # others in the whole step.
     if game.penalty is not None and config.penalty and ":" in config.penalty and not game.penalty.memory:
-        subject = Critic(critic)
+        size = 1 if features is None else features.shape[-1]
+        subject = Critic(critic, lambda x: jnp.repeat(critic(x)[:, None], size, axis=1))
 
         def penalty(real: Array, fake: Array, key: Array) -> Array:
             return game.penalty(subject, real, fake, key)[0]

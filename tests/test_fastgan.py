@@ -69,6 +69,11 @@ def test_reconstruction_is_of_the_real_image():
         np.testing.assert_allclose(reconstruction(critic, real, real, None), off, atol=1e-6)
 
 
+def test_the_penalty_is_one_of_the_game():
+    config = Config(model="fastgan", batch=4, z_dim=4, g_width=2, d_width=2, penalty="gan_jax.models.fastgan:reconstruction")
+    assert build(config, load("digits", 0, 4)).penalty is not None
+
+
 @pytest.fixture
 def features(tmp_path):
     path = tmp_path / "mine.py"
