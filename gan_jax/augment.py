@@ -121,7 +121,7 @@ def ada(
     *,
     blit: bool = True,
     geometry: bool = True,
-    color: bool = True,
+    color: float = 1.0,
     filter: bool = False,
     corruption: bool = False,
 ) -> Array:
@@ -134,14 +134,17 @@ def ada(
         filter      amplification of four octaves of frequency
         corruption  white noise; a box of half the size set to 0
 
-    The first three are on, the paper's choice for its results (`bgc`). `augment_target` adapts p (`gan_jax/ada.py`). Images
-    that are not square make half turns only. What comes in from outside is the image reflected, as in the paper, not -1.
-    Raises ValueError for other shapes, and in `color` for other than one or three channels.
+    The first three are on, the paper's choice for its results (`bgc`); `color` is the share of p that color's have, 0 for none.
+    `augment_target` adapts p (`gan_jax/ada.py`). Images that are not square make half turns only. What comes in from outside
+    is the image reflected, as in the paper, not -1. Raises ValueError for other shapes, in `color` for other than one or three
+    channels, and for a share outside [0, 1].
 
     Source: Karras et al. 2020, arXiv:2006.06676, appendix B and figure 20. Flips, turns and whole-pixel translations copy
     pixels before the warp instead of being part of it, and the warp's padding is fixed (`gan_jax/resample.py`).
     """
     _check_images("ada", x)
+    if not 0 <= color <= 1:
+        raise ValueError(f"ada's color is a share of p in [0, 1], got {color}")
     if color and x.shape[3] not in (1, 3):
         raise ValueError(f"ada's color needs images [B, H, W, 1] or [B, H, W, 3], got {x.shape}")
     groups = [pipeline.blit, pipeline.geometry, pipeline.color, pipeline.filtering, pipeline.corruption]
@@ -149,7 +152,7 @@ def ada(
     augmented = x.astype(jnp.float32)
     for i, group in enumerate(groups):
         if on[i]:
-            augmented = group(jax.random.fold_in(key, i), augmented, p)
+            augmented = group(jax.random.fold_in(key, i), augmented, p * on[i])
     return augmented.astype(x.dtype)
 
 

@@ -147,6 +147,10 @@ def test_ada_has_the_groups_that_are_on_in_order(monkeypatch):
         np.testing.assert_array_equal(augment.ada(KEY, x, 0.0, **options), x + expected)
     once, twice = (augment.ada(KEY, x, 1.0, blit=i == 0, geometry=i == 1, color=False) for i in range(2))
     assert (once != twice - 1).all()  # no two draw from the same key
+    monkeypatch.setattr(ada, "color", lambda key, x, p: x + p)
+    np.testing.assert_array_equal(augment.ada(KEY, x, 0.5, blit=False, geometry=False, color=0.5), x + 0.25)
+    with pytest.raises(ValueError, match=r"ada's color is a share of p in \[0, 1\], got 2"):
+        augment.ada(KEY, x, 0.5, color=2)
 
 
 def test_ada_is_affine_twice_differentiable_and_batched_over_seeds():

@@ -1,8 +1,11 @@
 """R3GAN: residual networks without any norm, for the relativistic game with R1 and R2; images of any size 2^k * m.
 
-Source: Huang et al. 2024, arXiv:2501.05441, section 3 and the appendix on architecture: ResNeXt's bottlenecks turned inside
-out, Fix-up's initialisation, resampling through [1, 2, 1], a learned grid at the ends. Written from the paper's description.
+Source: Huang et al. 2024, arXiv:2501.05441, section 3 (configuration E), appendix D and table 9, whose numbers of parameters
+are met: ResNeXt's bottlenecks turned inside out, Fix-up's initialisation, bilinear resampling, a learned grid at the ends. What
+is beyond the border of an image when it is resampled they do not tell; here it is 0.
 """
+
+import math
 
 import flax.linen as nn
 import jax
@@ -16,14 +19,15 @@ from gan_jax.types import Array, Shape
 
 SLOPE = 0.2
 MSR = nn.initializers.variance_scaling(1.0, "fan_in", "normal")  # of a linear layer
-EMBEDDED = 256  # numbers of a class's embedding, in either player
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> a learned grid, scaled by z channel by channel -> `blocks` residual blocks at each size -> images
-    [B, H, W, C], which nothing keeps within [-1, 1]. `condition` "concat" puts the label, embedded, beside z.
+    """z [B, Z] -> a learned grid, scaled by z channel by channel -> `blocks` residual blocks at each size, doubled in between
+    -> images [B, H, W, C], which nothing keeps within [-1, 1]. `condition` "concat" puts the label, embedded as Z numbers,
+    beside z.
 
-    All sizes have `width` channels, and `cardinality` groups in the middle of a block; an eighth of `width` unless given.
+    `width` is the channels up to 32 pixels, and half as many at each size beyond; `group` is how many of a block's channels
+    the middle convolution sees together: 16 of 2 x 768 make a cardinality of 96.
     """
 
     sample_shape: Shape
@@ -32,94 +36,101 @@ class Generator(nn.Module):
     norm: str = "none"
     condition: str = "none"
     blocks: int = 2
-    cardinality: int | None = None
+    group: int = 16
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
         check_norm(self.norm, ("none",))
         check_condition(self.condition, ("none", "concat"), label, self.num_classes)
         if self.condition == "concat":
-            z = jnp.concatenate([z, embedding(label, self.num_classes).astype(z.dtype)], axis=-1)
-        stages = halvings(self.sample_shape)
+            z = jnp.concatenate([z, embedding(label, self.num_classes, z.shape[-1]).astype(z.dtype)], axis=-1)
+        sizes = widths(self.sample_shape, self.width)
         height, width, planes = self.sample_shape
-        shape = (height >> stages, width >> stages, self.width)
-        basis = self.param("basis", nn.initializers.normal(1.0), shape)
-        scale = Dense(self.width, use_bias=False, kernel_init=MSR)(z)
-        x = basis.astype(z.dtype) * scale[:, None, None]
-        for stage in range(stages + 1):
-            x = double(x) if stage else x
+        halved = len(sizes) - 1
+        basis = self.param("basis", nn.initializers.normal(1.0), (height >> halved, width >> halved, sizes[0]))
+        x = basis.astype(z.dtype) * Dense(sizes[0], use_bias=False, kernel_init=MSR)(z)[:, None, None]
+        for number, size in enumerate(sizes):
+            if number:
+                x = double(_fitted(x, size))
             for _ in range(self.blocks):
-                x = Residual(self.blocks * (stages + 1), groups(self.width, self.cardinality))(x)
+                x = Residual(self.blocks * len(sizes), self.group)(x)
         return Conv(planes, 1, use_bias=False, kernel_init=MSR)(x)
 
 
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> `blocks` residual blocks at each size, halved in between -> each channel's product with a learned
-    grid -> logits and features [B, width]. With `condition` "projection" the logit is the product of a linear map of the
-    features with the label's embedding, and there is no other."""
+    grid, its features [B, F] -> logits. `width` and `group` as in the Generator. With `condition` "projection" the logit is
+    the product of a linear map of the features with the label's embedding, and there is no other."""
 
     sample_shape: Shape
     num_classes: int = 0
     width: int = 768
     norm: str = "none"
     condition: str = "none"
+    outputs: int = 1
     blocks: int = 2
-    cardinality: int | None = None
+    group: int = 16
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         check_norm(self.norm, ("none",))
         check_condition(self.condition, ("none", "projection"), label, self.num_classes)
-        stages = halvings(self.sample_shape)
-        x = Conv(self.width, 1, use_bias=False, kernel_init=MSR)(x)
-        for stage in range(stages + 1):
-            x = halve(x) if stage else x
+        sizes = widths(self.sample_shape, self.width)[::-1]
+        x = Conv(sizes[0], 1, use_bias=False, kernel_init=MSR)(x)
+        for number, size in enumerate(sizes):
+            if number:
+                x = _fitted(halve(x), size)
             for _ in range(self.blocks):
-                x = Residual(self.blocks * (stages + 1), groups(self.width, self.cardinality))(x)
-        init = nn.initializers.normal((x.shape[1] * x.shape[2]) ** -0.5)  # each channel's own map of the grid to one number
-        basis = self.param("basis", init, x.shape[1:])
-        features = (x * basis.astype(x.dtype)).sum(axis=(1, 2))
+                x = Residual(self.blocks * len(sizes), self.group)(x)
+        # A convolution of each channel by itself whose window is the whole grid.
+        init = nn.initializers.normal(math.prod(x.shape[1:3]) ** -0.5)
+        features = (x * self.param("basis", init, x.shape[1:]).astype(x.dtype)).sum(axis=(1, 2))
         if self.condition == "none":
-            return Dense(1, use_bias=False, kernel_init=MSR)(features)[:, 0], features
-        seen = Dense(EMBEDDED, use_bias=False, kernel_init=MSR)(features)
-        asked = embedding(label, self.num_classes).astype(seen.dtype)
-        return (seen * asked).sum(axis=1) * EMBEDDED**-0.5, features
+            logits = Dense(self.outputs, use_bias=False, kernel_init=MSR)(features)
+        else:
+            asked = embedding(label, self.num_classes, self.width).astype(x.dtype)
+            seen = Dense(self.outputs * self.width, use_bias=False, kernel_init=MSR)(features)
+            logits = jnp.einsum("bof,bf->bo", seen.reshape(-1, self.outputs, self.width), asked) * self.width**-0.5
+        return logits[:, 0] if self.outputs == 1 else logits, features
 
 
 class Residual(nn.Module):
-    """x [B, H, W, C] -> x + a 1 x 1 convolution to 2 C channels, 3 x 3 in `groups`, and 1 x 1 back; a bias and a leaky ReLU
-    after either of the first two. Of `blocks` such blocks in a network each begins as the identity: the last convolution
-    is zero, and the others' are blocks^-1/4 times as wide as He et al.'s, that no step of training changes more for their
-    number.
+    """x [B, H, W, C] -> x + a 1 x 1 convolution to 2 C channels, 3 x 3 in groups of `group` of them, and 1 x 1 back; a bias and
+    a leaky ReLU after either of the first two. Of the `blocks` in a network each begins as the identity: the last convolution
+    is zero, and the others' are blocks^-1/4 times as wide as He et al.'s, so that a step of training changes no more for their
+    number. Where `group` does not divide 2 C, the groups are what divides both.
 
     Source: Xie et al. 2017 (ResNeXt), arXiv:1611.05431; Zhang et al. 2019 (Fix-up), arXiv:1901.09321, L^(-1 / (2m - 2)), m = 3.
     """
 
     blocks: int
-    groups: int
+    group: int
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        channels = x.shape[-1]
+        wide = 2 * x.shape[-1]
         gain = 2 / (1 + SLOPE**2) * self.blocks**-0.5  # of the variance
         init = nn.initializers.variance_scaling(gain, "fan_in", "normal")
-        h = nn.leaky_relu(Conv(2 * channels, 1, kernel_init=init)(x), SLOPE)
-        h = nn.leaky_relu(Conv(2 * channels, 3, groups=self.groups, kernel_init=init)(h), SLOPE)
-        return x + Conv(channels, 1, use_bias=False, kernel_init=nn.initializers.zeros)(h)
+        h = nn.leaky_relu(Conv(wide, 1, kernel_init=init)(x), SLOPE)
+        h = nn.leaky_relu(Conv(wide, 3, groups=wide // math.gcd(wide, self.group), kernel_init=init)(h), SLOPE)
+        return x + Conv(x.shape[-1], 1, use_bias=False, kernel_init=nn.initializers.zeros)(h)
 
 
-def embedding(label: Array, num_classes: int) -> Array:
-    """[B, EMBEDDED], of unit variance; it makes a layer of the module that calls it."""
+def widths(sample_shape: Shape, width: int) -> list[int]:
+    """Channels at each size, from the smallest grid to the image."""
+    stages, side = halvings(sample_shape), max(sample_shape[:2])
+    return [max(1, min(width, 32 * width // (side >> stage))) for stage in reversed(range(stages + 1))]
+
+
+def embedding(label: Array, num_classes: int, size: int) -> Array:
+    """[B, size], of unit variance at first; it makes a layer of the module that calls it."""
     init = nn.initializers.normal(1.0)
-    return Dense(EMBEDDED, use_bias=False, kernel_init=init, name="embedding")(label_vector(label, num_classes))
+    return Dense(size, use_bias=False, kernel_init=init, name="embedding")(label_vector(label, num_classes))
 
 
-def groups(width: int, cardinality: int | None) -> int:
-    """Of a block's 2 `width` channels in the middle. Raises ValueError where they do not divide."""
-    count = max(1, width // 8) if cardinality is None else cardinality
-    if count < 1 or 2 * width % count:
-        raise ValueError(f"cardinality must divide twice the width, which is {2 * width}, got {count}")
-    return count
+def _fitted(x: Array, size: int) -> Array:
+    """x [B, H, W, C] with `size` channels: as it is, or through a 1 x 1 convolution."""
+    return x if x.shape[-1] == size else Conv(size, 1, use_bias=False, kernel_init=MSR)(x)
 
 
 def double(x: Array) -> Array:
