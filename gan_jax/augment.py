@@ -148,11 +148,11 @@ def ada(
     if color and x.shape[3] not in (1, 3):
         raise ValueError(f"ada's color needs images [B, H, W, 1] or [B, H, W, 3], got {x.shape}")
     groups = [pipeline.blit, pipeline.geometry, pipeline.color, pipeline.filtering, pipeline.corruption]
-    on = [blit, geometry, color, filter, corruption]
+    shares = [float(blit), float(geometry), float(color), float(filter), float(corruption)]
     augmented = x.astype(jnp.float32)
     for i, group in enumerate(groups):
-        if on[i]:
-            augmented = group(jax.random.fold_in(key, i), augmented, p * on[i])
+        if shares[i]:
+            augmented = group(jax.random.fold_in(key, i), augmented, p * shares[i])
     return augmented.astype(x.dtype)
 
 

@@ -3,6 +3,10 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Most of a test's time is the compiler's: it is told to hurry.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true " + os.environ.get(
+    "XLA_FLAGS", ""
+)
 
 import pytest
 

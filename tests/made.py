@@ -14,6 +14,8 @@ COLOUR = RANDOM.integers(0, 256, (30, 6, 5, 3), np.uint8)
 LABELS = np.arange(30) % 3
 HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # several classes each
 FEATURES = "tensorflow_datasets.core.features"
+# How users' programs are compiled: `jax.jit(..., compiler_options=THOROUGH)`, for last bits, which conftest.py's haste costs.
+THOROUGH = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
 
 
 def png(samples, show) -> np.ndarray:

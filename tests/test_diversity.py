@@ -2,11 +2,20 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
+from made import THOROUGH
 
 from gan_jax.metrics import diversity, inputs
 from gan_jax.metrics.diversity import ms_ssim, ms_ssim_diversity, vendi_score
+
+THOROUGHLY = jax.jit(diversity._ms_ssim.__wrapped__, compiler_options=THOROUGH)
+
+
+@pytest.fixture(autouse=True)
+def thorough(monkeypatch):
+    monkeypatch.setattr(diversity, "_ms_ssim", THOROUGHLY)
 
 
 def entropy(share: np.ndarray) -> float:

@@ -130,6 +130,7 @@ def test_every_metric_can_be_had_at_once(everything, digits):
     assert names == {
         "fd", "fd_train", "fd_infinity", "fd_intra", "kd", "precision", "recall", "density", "coverage", "is", "class_min",
         "class_max", "accuracy", "nearest_train", "authenticity", "c_t", "vendi", "swd", "cas", "cas_reverse",
+        *(f"share_{i}" for i in range(10)),
     }  # fmt: skip
     assert all(np.isfinite(value) for value in everything.values())
     for name in names - {"class_min", "class_max"}:

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from made import THOROUGH
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import inception
@@ -17,6 +18,14 @@ from gan_jax.metrics.features.weights import load_tensors, sha256
 GOLDEN = Path(__file__).parent / "golden" / "inception.npz"
 SIZES = {"exact": (299, 299), "grown": (32, 32), "shrunk": (310, 402)}
 KEPT = 32  # of each vector in the golden file, evenly spread
+
+
+@pytest.fixture(scope="module", autouse=True)
+def thorough():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_network", "resize"):
+            patch.setattr(inception, name, jax.jit(getattr(inception, name).__wrapped__, compiler_options=THOROUGH))
+        yield
 
 
 def state_dict() -> dict[str, np.ndarray]:
