@@ -57,7 +57,8 @@ def test_a_comparison_knows_them_as_methods(swept):
     assert [method.name for method in methods] == names and not notes
     assert [[seed.number for seed in method.seeds] for method in methods] == [SEEDS] * 4
     whole = json.loads((swept / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
-    assert sum(method.seconds for method in methods) == pytest.approx(whole, abs=4 * 0.0005)  # of four, each in whole milliseconds
+    rounding = 4 * 0.0005  # of four, each to milliseconds
+    assert sum(method.seconds for method in methods) == pytest.approx(whole, abs=rounding)
     step, pictures = methods[2].seeds[1].grid()
     assert step == 4 and [path.name for path in pictures] == ["step-00000004-seed4-g_lr0.01-gamma0.1.png"]
 
