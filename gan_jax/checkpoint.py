@@ -5,6 +5,7 @@ without a word; and with sums of their files, because some of these decide no ar
 import hashlib
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,10 @@ class Checkpoints:
 
     def _failed(self, error: Exception) -> RunError:
         """A save that failed, on a full disk say, leaves half a checkpoint behind, which would keep the disk full."""
-        for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(half, ignore_errors=True)
+        for _ in range(10):  # tensorstore's other writes still go on for a moment, and put back what was removed
+            for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(half, ignore_errors=True)
+            time.sleep(0.05)
         return RunError(f"cannot save a checkpoint in {self.directory}: {error}; the older ones are as they were")
 
     def restore(self, abstract: TrainState, say: Callable[[str], None], only: int | None = None) -> TrainState | None:

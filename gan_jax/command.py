@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 
 from gan_jax.errors import InputError, RunError
@@ -36,7 +37,9 @@ def make_cores_devices() -> None:
 
 
 def command(main: Callable[[], None]) -> None:
-    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before."""
+    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before. A warning becomes
+    one line too, without the code that it came from."""
+    warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()
     except InputError as error:

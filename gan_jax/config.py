@@ -25,7 +25,7 @@ class Config:
     """seeds the weights, the noise and the order of the data"""
 
     data: str = "digits"
-    """digits, ring, grid, spiral, two_moons, stacked:NAME, tfds:NAME, PATH.npz or a folder of images"""
+    """digits, ring, grid, spiral, two_moons, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, a folder"""
     batch: int = 128
     """real samples in a discriminator step, and fake ones in every step"""
     stream: Literal["auto", "always", "never"] = "auto"

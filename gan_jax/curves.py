@@ -41,6 +41,7 @@ def svg(title: str, curves: list[Curve], legend: bool = True) -> str:
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": title}):
         figure = Figure(figsize=(4.6, 2.3), layout="constrained")
         _draw(figure.subplots(), curves, legend)
+        figure.draw_without_rendering()  # layout moves the ticks: their new labels may need more room
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     # From a document to an element: no declaration, no metadata, no size of its own, no ids but those it refers to.

@@ -35,7 +35,7 @@ def evaluate_run(
 
     Raises InputError where there is no such run, checkpoint or average."""
     config, data, game, state = load_run(path, _say, data_dir, step)
-    count = count or config.eval_samples
+    count = config.eval_samples if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
     measure = _prepare(data, replace(protocol, cap=max(protocol.cap, count)))

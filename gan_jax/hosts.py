@@ -47,8 +47,11 @@ def together() -> Iterator[None]:
         if alone():
             raise
         atexit.register(os._exit, 1)
-        if isinstance(error, jax.errors.JaxRuntimeError):
-            why = str(error).strip().split("\n")[0]
+        first: BaseException | None = error
+        while first is not None and not isinstance(first, jax.errors.JaxRuntimeError):
+            first = first.__cause__ or first.__context__  # one that a checkpoint could not be saved, say
+        if first is not None:
+            why = str(first).strip().split("\n")[0]
             raise RunError(
                 f"another process has gone ({why}): the same command again, on all, goes on from the newest checkpoint"
             ) from error

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.blocks import in_blocks
 from gan_jax.data import Data
 from gan_jax.errors import InputError
 from gan_jax.files import write_atomically
@@ -34,19 +35,9 @@ def sampler(game: Game) -> Sampler:
 
 
 def in_batches(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(variables, z [N, Z], labels [N, ...] or None, ...)`, compiled for one number of rows, for any number of them;
-    of large samples for fewer. What it returns is on the host."""
-    batch = _rows(game)
-    compiled = jax.jit(function)
-
-    def call(variables: Any, *arguments: Any) -> Any:
-        count = len(arguments[0])
-        padded = jax.tree.map(lambda x: np.concatenate([x, np.zeros((-count % batch, *x.shape[1:]), x.dtype)]), arguments)
-        parts = [jax.tree.map(lambda x, i=i: x[i : i + batch], padded) for i in range(0, len(padded[0]), batch)]
-        batches = [compiled(variables, *part) for part in parts]
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(batches))
-
-    return call
+    """`function(variables, z [N, Z], labels [N, ...] or None, ...)` for any number of rows, of large samples a few at a time.
+    What it returns is on the host."""
+    return in_blocks(jax.jit(function), _rows(game))
 
 
 def _rows(game: Game) -> int:

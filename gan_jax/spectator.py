@@ -1,5 +1,6 @@
 """Spectator: watches the averaged generator of one seed, with the same latents at every step."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -64,17 +65,34 @@ def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[
     """The data's metrics, ready to measure, on the validation split where there is one; and the duality gap, where it is asked
     for. What is slow happens here, once."""
     say("preparing the metrics")
-    chosen = tuple(name.strip() for name in config.metrics.split(",") if name.strip())
-    # By another checksum: what is cached of the held-out split is not of this one.
-    aside = {"test": data.validation, "checksum": f"{data.checksum} validation"}
-    seen = data if data.validation is None else replace(data, **aside)
-    measure = data.evaluator(seen, Protocol(config.extractor, chosen))
+    seen = _held_out(data)
+    measure = data.evaluator(seen, _protocol(config))
     split = "" if data.validation is None else " (here: the validation split, cut from the training samples)"
     say(f"measured on {measure.description}{split}")
     run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
     steps = config.duality_gap or (200 if config.stop and needs_gap(parse_stop(config.stop)) else 0)
     gap = game_duality_gap(game, seen, jax.random.key(0), batch=config.batch, steps=steps) if steps else None
     return Judges(measure, gap, _vitals(game, data) if config.doctor else None)
+
+
+def check_measurable(config: Config, data: Data) -> None:
+    """Raises InputError where the metrics or the extractor that the config asks for cannot be had, or a small data set is too
+    small for any: before a run has written anything. Without a wish, and of more data, nothing can be wrong."""
+    if config.metrics or config.extractor or data.rows < 100:
+        with warnings.catch_warnings(action="ignore"):  # they come when it measures
+            data.evaluator(_held_out(data), _protocol(config))
+
+
+def _protocol(config: Config) -> Protocol:
+    return Protocol(config.extractor, tuple(name.strip() for name in config.metrics.split(",") if name.strip()))
+
+
+def _held_out(data: Data) -> Data:
+    """The data whose test split is the validation split, where there is one."""
+    if data.validation is None:
+        return data
+    # By another checksum: what is cached of the held-out split is not of this one.
+    return replace(data, test=data.validation, checksum=f"{data.checksum} validation")
 
 
 def _vitals(game: Game, data: Data) -> Callable[[Any], dict[str, jax.Array]]:

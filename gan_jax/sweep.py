@@ -16,6 +16,8 @@ FIELDS = (
     *("gamma", "gamma_final", "g_gamma", "auxiliary_weight", "augment_p", "augment_p_final", "augment_target", "augment_kimg"),
     *("ema", "ema_half_life", "ema_half_life_final", "ema_ramp"),
 )
+# Fields that weigh what another field may leave out.
+WEIGHED = {"gamma": "penalty", "gamma_final": "penalty", "g_gamma": "g_penalty", "auxiliary_weight": "auxiliary"}
 Sweep = dict[str, list[float]]  # field -> its values
 
 
@@ -38,7 +40,11 @@ def sweep_of(texts: Sequence[str]) -> Sweep:
 
 
 def combinations(config: Config, sweep: Sweep) -> list[dict[str, float]]:
-    """Each combination of values, by field; [{}] of no sweep. Raises InputError for a value that no Config can have."""
+    """Each combination of values, by field; [{}] of no sweep. Raises InputError for a value that no Config can have, and for a
+    field that would change nothing."""
+    for field in sweep:
+        if field in WEIGHED and getattr(config, WEIGHED[field]) is None:
+            raise InputError(f"--sweep {field} changes nothing: there is no {WEIGHED[field]} to weigh; set --{WEIGHED[field]}")
     found = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
     for values in found:
         replace(config, **values)

@@ -45,7 +45,7 @@ def measure_runs(
     for path in paths:
         config, data, game, state = load_run(path, _say, data_dir)
         if first is None:
-            count = count or config.eval_samples
+            count = config.eval_samples if count is None else count
             first, measure = (path, data), data.evaluator(data, replace(protocol, cap=max(protocol.cap, count)))
         if data.checksum != first[1].checksum:
             raise InputError(f"{path} and {first[0]} are of different data: {data.name} and {first[1].name}")

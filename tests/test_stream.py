@@ -54,7 +54,9 @@ def reads(monkeypatch):
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.2])
-def test_batches_are_those_of_data_in_memory(name, validation):
+@pytest.mark.parametrize("kind", ["", "mirrored:"])
+def test_batches_are_those_of_data_in_memory(kind, name, validation):
+    name = kind + name
     memory = load(name, 3, 8, None, validation, "never")
     data = load(name, 3, 8, None, validation, "always")
     assert (data.streamed, memory.streamed, data.store, memory.store is memory.train) == (True, False, None, True)

@@ -110,7 +110,10 @@ def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
     assert time.perf_counter() - start < 5
 
 
-@pytest.mark.parametrize("name, mean", [("mnist", 0.1307), ("fashion_mnist", 0.2860)])  # the means everyone normalises by
+@pytest.mark.parametrize(
+    "name, mean",  # those that everyone normalises by
+    [("mnist", 0.1307), pytest.param("fashion_mnist", 0.2860, marks=pytest.mark.slow)],
+)
 def test_tfds_real(name, mean):
     pytest.importorskip("tensorflow_datasets")
     if not list(SHARED.glob(f"tfds/{name}/*/dataset_info.json")) + list(SHARED.glob(f"{name}/*/dataset_info.json")):

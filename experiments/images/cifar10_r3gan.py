@@ -3,14 +3,14 @@
     python experiments/train.py experiments/images/cifar10_r3gan.py
 
 Settings of their table 9: all schedules are cosines over the first 20 million images, of 250. Published: FID 1.96; G has 20.78
-million parameters, D 21.28. Not as theirs: the data are not mirrored beside what augmentation mirrors, and nothing is computed
-in bfloat16 unless asked by --compute bfloat16 (theirs: the four largest sizes). For a GPU: not run by us at this size.
+million parameters, D 21.28. Not as theirs: nothing is computed in bfloat16 unless asked by --compute bfloat16 (theirs: the four
+largest sizes). For a GPU: not run by us at this size.
 """
 
 from gan_jax.config import Config
 
 CONFIG = Config(
-    data="tfds:cifar10",
+    data="mirrored:tfds:cifar10",
     model="r3gan",
     z_dim=64,
     **{"g_condition": "concat", "d_condition": "projection"},

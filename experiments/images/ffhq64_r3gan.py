@@ -1,6 +1,6 @@
 """FFHQ at 64 x 64 by R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images, cut to size as they are read.
 
-    python experiments/train.py experiments/images/ffhq64_r3gan.py --data 'folder(path="ffhq", side=64)'
+    python experiments/train.py experiments/images/ffhq64_r3gan.py --data 'mirrored:folder(path="ffhq", side=64)'
 
 cifar10_r3gan.py's game with one size of image more and no labels; settings of their table 9: gamma goes from 2 to .2, the
 average's half-life to half a million images, augmentation to .3, all in 20 million images of 100. Published: FID 1.95; G has
@@ -16,7 +16,7 @@ CIFAR = load_recipe(Path(__file__).with_name("cifar10_r3gan.py"))
 CONFIG = replace(
     CIFAR,
     name="ffhq64_r3gan",
-    data='folder(path="ffhq", side=64)',
+    data='mirrored:folder(path="ffhq", side=64)',
     **{"g_condition": None, "d_condition": None, "gamma": 2.0, "gamma_final": 0.2},
     **{"augment_p_final": 0.3, "ema_half_life_final": 5e5, "batch": 256},
     **{"steps": 390_625, "schedule_steps": 78_125},

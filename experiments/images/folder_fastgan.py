@@ -1,6 +1,6 @@
 """A few hundred pictures of your own by FastGAN (Liu et al. 2021, arXiv:2101.04775), at 256 pixels, in hours of one GPU.
 
-    python experiments/train.py experiments/images/folder_fastgan.py --data 'folder(path="photos", side=256)'
+    python experiments/train.py experiments/images/folder_fastgan.py --data 'mirrored:folder(path="photos", side=256)'
 
 The hinge loss, DiffAugment's color and translation, and a discriminator that draws again what it saw. Their table has nine
 sets of 65 to 1,000 pictures at 256 and 1,024 pixels. For a GPU: not run by us at this size.
@@ -9,7 +9,7 @@ sets of 65 to 1,000 pictures at 256 and 1,024 pixels. For a GPU: not run by us a
 from gan_jax.config import Config
 
 CONFIG = Config(
-    data='folder(path="photos", side=256)',
+    data='mirrored:folder(path="photos", side=256)',
     model="fastgan",
     z_dim=256,
     **{"loss": "hinge", "penalty": "gan_jax.models.fastgan:reconstruction", "gamma": 1.0},

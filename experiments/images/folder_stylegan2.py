@@ -1,17 +1,18 @@
 """Your own pictures by StyleGAN2 with adaptive augmentation: a few thousand of one kind of thing, at 128 or 256 pixels.
 
-    python experiments/train.py experiments/images/folder_stylegan2.py --data 'folder(path="photos", side=128)'
+    python experiments/train.py experiments/images/folder_stylegan2.py --data 'mirrored:folder(path="photos", side=128)'
 
 Settings of the authors for sets of any kind (Karras et al. 2020, arXiv:2006.06676, and their code): half the channels, two
 layers of mapping, R1 with gamma .0002 side^2 / batch, so .05 at 128 pixels and .2 at 256, path lengths, and rates and b2 that
-make up for lazy penalties. They train for 25 million images and often stop at five. For a GPU: not run by us at this size.
+make up for lazy penalties. They train for 25 million images and often stop at five. Leave off mirrored: where left and right
+differ, as in writing. For a GPU: not run by us at this size.
 A generator trained by others is a better start: experiments/weights.py makes a run of its weights, and --fork_from goes on.
 """
 
 from gan_jax.config import Config
 
 CONFIG = Config(
-    data='folder(path="photos", side=128)',
+    data='mirrored:folder(path="photos", side=128)',
     model="stylegan2(mapping=2)",
     z_dim=512,
     **{"loss": "non_saturating", "penalty": "r1", "gamma": 0.05, "penalty_every": 16},

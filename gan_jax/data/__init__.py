@@ -72,6 +72,10 @@ class Stored(NamedTuple):
     # row numbers [n] -> their samples, in their order. Threads call it at once; RunError naming the file that is damaged.
     read: Callable[[np.ndarray], Split]
 
+    def take(self, rows: np.ndarray) -> "Stored":
+        """Those of row numbers [n], where they lie."""
+        return Stored(len(rows), self.shape, lambda chosen: self.read(rows[chosen]))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -133,7 +137,7 @@ class Data:
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
 DOMAINS = ("text", "audio", "molecules", "table", "blank")  # a file here each; their options say where the user's data are
-NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)", "folder")
+NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "mirrored:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)", "folder")
 
 
 def load(
@@ -161,20 +165,24 @@ def load(
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must be in 0..{2**32 - 1}, got {seed}")
     source = _read(name, data_dir, stream)
-    streamed = isinstance(source.train, Stored)
-    if stream == "always" and not streamed:
+    if stream == "always" and not isinstance(source.train, Stored):
         raise InputError(f"data {name!r} cannot be streamed: tfds:NAME and folders of images can; leave off --stream always")
-    aside = None
+    return deal(name, source, seed, batch_size, validation, share)
+
+
+def deal(
+    name: str, source: Source, seed: int, batch_size: int, validation: float = 0.0, share: tuple[int, int] = (0, 1)
+) -> Data:
+    """A source that is called `name`, dealt out as `load` says."""
+    streamed, aside = isinstance(source.train, Stored), None
     if validation and source.set_aside:
         source, aside = source.set_aside(validation)
     # A fixed random order: files are often sorted by class, and then their first rows show one class.
     order, test_order = (np.random.RandomState(0).permutation(split.count) for split in (source.train, source.test))
     if validation and aside is None:
-        count = round(validation * len(order))
-        if not 1 <= count < len(order):
-            raise InputError(f"validation {validation} of {len(order)} training samples of {name} leaves one side empty")
-        order, aside = order[count:], _taken(source.train, order[:count])
-    train, test = _taken(source.train, order), _taken(source.test, test_order)
+        order, aside = parted(name, len(order), validation)
+        aside = taken(source.train, aside)
+    train, test = taken(source.train, order), taken(source.test, test_order)
     # One decoded sample goes in too: the same bytes on another scale (digits' 0..16) are other data.
     first = jax.tree.map(np.asarray, source.to_float(train.take(slice(1)).samples))
     told = [*_leaves(train), *_leaves(test), *jax.tree.leaves(first)]
@@ -205,7 +213,7 @@ def load(
 
 
 def _read(name: str, data_dir: str | None, stream: str) -> Source:
-    from gan_jax.data import digits, folder, images, plane, stacked, tfds
+    from gan_jax.data import digits, folder, images, mirrored, plane, stacked, tfds
 
     head = name.partition("(")[0].strip()  # only of these may options follow: a path may have brackets of its own
     if head in BUILTIN:
@@ -213,8 +221,13 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
         return bind("data", head, builtin, options)()
     if name.startswith("stacked:"):
         return stacked.stacked(name.removeprefix("stacked:"), data_dir)
+    if name.startswith("mirrored:"):
+        inner = name.removeprefix("mirrored:")
+        return mirrored.mirrored(inner, _read(inner, data_dir, stream))
     if name.startswith("tfds:"):
         return tfds.tfds(name.removeprefix("tfds:"), data_dir, stream)
+    if name == "folder" and not Path(name).is_dir():
+        raise InputError('data folder: say which, as in folder(path="photos", side=128)')
     if head == "folder" and "(" in name:
         return bind("data", head, folder.squares, parse_call(name)[1])(data_dir, stream)
     if head in DOMAINS:
@@ -232,7 +245,17 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
     raise unknown("data", head, NAMES)
 
 
-def _taken(split: Split | Stored, rows: np.ndarray) -> Split:
+def parted(name: str, count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers of a train split of `count` samples without a random `share`, and those of the share. Raises InputError
+    where either is empty."""
+    order = np.random.RandomState(0).permutation(count)
+    aside = round(share * count)
+    if not 1 <= aside < count:
+        raise InputError(f"validation {share} of {count} training samples of {name} leaves one side empty")
+    return order[aside:], order[:aside]
+
+
+def taken(split: Split | Stored, rows: np.ndarray) -> Split:
     """The samples of these rows; where they lie on disk, of as many as are kept in memory."""
     if isinstance(split, Stored):
         from gan_jax.data.stream import KEPT, gather

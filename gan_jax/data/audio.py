@@ -92,7 +92,9 @@ def audio(
         names, clips, listed = recordings.clips(locate(path, data_dir), rate, length, whole)
     label, held, classes = recordings.labels(names, listed)
     if min(held.sum(), (~held).sum()) < 10:
-        raise InputError(f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out")
+        raise InputError(
+            f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out, 10 of each are needed"
+        )
     if form == "mel":
         stored = mel.of(clips)[..., None]
         seen = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel), "evaluator": _judge}

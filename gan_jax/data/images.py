@@ -27,7 +27,7 @@ def source(name: str, train: Split, test: Split | None) -> Source:
     """
     if test is None:
         held_out = _held_out(name, len(train.samples))
-        train, test = _rows(train, ~held_out), _rows(train, held_out)
+        train, test = train.take(~held_out), train.take(held_out)
     if train.samples.shape[1:] != test.samples.shape[1:]:
         shapes = f"{train.samples.shape[1:]} and {test.samples.shape[1:]}"
         raise InputError(f"{name}: train and test images differ in shape: {shapes}")
@@ -41,7 +41,7 @@ def streamed(name: str, train: Stored, test: Stored | None, num_classes: int, fi
     """The same of images that lie on disk, `files` being the sha256 of where."""
     if test is None:
         held_out = _held_out(name, train.count)
-        train, test = _stored_rows(train, np.flatnonzero(~held_out)), _stored_rows(train, np.flatnonzero(held_out))
+        train, test = train.take(np.flatnonzero(~held_out)), train.take(np.flatnonzero(held_out))
     return Source(train, test, num_classes, to_float, show, pack, evaluator, files=files)
 
 
@@ -49,10 +49,6 @@ def _held_out(name: str, count: int) -> np.ndarray:
     if count < 2:
         raise InputError(f"{name}: at least 2 images are needed, one to train on and one to hold out")
     return np.arange(count) % 10 == 0
-
-
-def _stored_rows(split: Stored, chosen: np.ndarray) -> Stored:
-    return Stored(len(chosen), split.shape, lambda rows: split.read(chosen[rows]))
 
 
 def _num_classes(name: str, train: np.ndarray, test: np.ndarray) -> int:
@@ -194,7 +190,3 @@ def _member(file, path: Path, key: str) -> np.ndarray:
         return file[key]
     except Exception as error:  # an array of objects, a wrong CRC, a cut-off stream: each its own kind
         raise InputError(f"{path}: {key} cannot be read ({error})") from error
-
-
-def _rows(split: Split, chosen: np.ndarray) -> Split:
-    return Split(split.samples[chosen], None if split.labels is None else split.labels[chosen])

@@ -125,9 +125,11 @@ def _ms_ssim(x: Array, y: Array) -> Array:
 def _similarity(x: Array, y: Array) -> tuple[Array, Array]:
     """SSIM's two factors at each place of the window: of luminance, and of contrast and structure together."""
     x_mean, y_mean = _window_mean(x), _window_mean(y)
+    # Of pixels about the middle of the range: mean squares of pixels from 0 to 1 would cancel with squared means.
+    a, b, a_mean, b_mean = x - 0.5, y - 0.5, x_mean - 0.5, y_mean - 0.5
+    covariance = _window_mean(a * b) - a_mean * b_mean
+    variances = _window_mean(a**2 + b**2) - (a_mean**2 + b_mean**2)
     product, squares = x_mean * y_mean, x_mean**2 + y_mean**2
-    covariance = _window_mean(x * y) - product
-    variances = _window_mean(x**2 + y**2) - squares
     return (2 * product + _C1) / (squares + _C1), (2 * covariance + _C2) / (variances + _C2)
 
 

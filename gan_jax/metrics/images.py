@@ -42,7 +42,8 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     small, for an unknown extractor or metric, for samples of another shape or too few; ValueError where not finite.
     """
     if min(len(data.train.samples), len(data.test.samples)) <= NEIGHBOURS:
-        raise InputError(f"{data.name} is too small to measure: a split has no more than {NEIGHBOURS} images")
+        sizes = f"{len(data.train.samples)} to train on, {len(data.test.samples)} held out"
+        raise InputError(f"{data.name} is too small to measure: {sizes}, more than {NEIGHBOURS} of each are needed")
     extractor = extractor_of(data, protocol.extractor)
     real = Real(data, *(side_of(data, name, extractor, protocol.cap) for name in ("test", "train")))
     chosen = _chosen(protocol.metrics)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from gan_jax.blocks import in_blocks
 from gan_jax.data.images import pack
 from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
@@ -26,7 +27,7 @@ _PATCH = 14  # pixels a side
 _GRID = 16  # patches a side
 _SIDE = _PATCH * _GRID
 _HEAD = 64  # width of an attention head, in all published sizes
-_BLOCK = 16  # images at once: bounds memory, and pads to one shape so that nothing compiles twice
+_BLOCK = 16  # images at once
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _SIZES = {384: ("S", 12), 768: ("B", 12), 1024: ("L", 24)}  # width -> letter, depth of the published models
 _HUGGING_FACE = {  # the official names -> those of Hugging Face, which keeps query, key and value apart
@@ -64,6 +65,7 @@ def load(path: Path) -> Extractor:
     """
     network, params = _read(path, load_tensors(path))
     params = jax.device_put(params)
+    run = in_blocks(partial(_apply, network), _BLOCK, lambda block: pack(block)["images"])
     letter, depth = _SIZES.get(network.width, ("", 0))
     size = f"ViT-{letter}/14" if depth == network.depth else f"of {network.depth} blocks of width {network.width}"
 
@@ -73,12 +75,7 @@ def load(path: Path) -> Extractor:
             raise ValueError(f"samples must be [N, H, W, 1 or 3] with N > 0, got {samples.shape}")
         if not np.isfinite(samples).all():
             raise ValueError(f"samples {samples.shape} must be finite")
-        blocks = []
-        for start in range(0, len(samples), _BLOCK):
-            images = pack(samples[start : start + _BLOCK])["images"]
-            padded = np.pad(images, ((0, _BLOCK - len(images)), (0, 0), (0, 0), (0, 0)))
-            blocks.append(np.asarray(_apply(network, params, padded))[: len(images)])
-        return np.concatenate(blocks), None
+        return run(params, samples), None
 
     return Extractor(features, f"DINOv2 {size}", sha256(path), f"{_SIDE} px, bicubic as Pillow's, 8 bits")
 

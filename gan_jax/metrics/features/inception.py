@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.blocks import in_blocks
 from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.weights import load_tensors, sha256
@@ -15,7 +16,7 @@ from gan_jax.types import Array
 TAPS = (64, 192, 768, 2048)  # each the only one of its width
 CLASSES = 1008
 _SIDE = 299
-_BLOCK = 32  # images at once: bounds memory, and pads to one shape so that nothing compiles twice
+_BLOCK = 32  # images at once
 _EPSILON = 1e-3  # of the batch normalisation
 
 
@@ -37,16 +38,17 @@ def load(path: Path, *, tap: int = 2048, bias: bool = False) -> Extractor:
     path = Path(path)
     params, digest = _params(path, load_tensors(path), bias), sha256(path)
 
+    def look(params: dict, images: np.ndarray) -> tuple[Array, Array]:
+        taps, logits = _network(params, resize(images))
+        return taps[tap], logits
+
+    run = in_blocks(look, _BLOCK, _eight_bits)
+
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         samples = np.asarray(samples, np.float32)
         if samples.ndim != 4 or samples.shape[3] not in (1, 3) or 0 in samples.shape:
             raise ValueError(f"Inception needs images [N, H, W, 1 or 3], got {samples.shape}")
-        parts = []
-        for start in range(0, len(samples), _BLOCK):
-            taps, logits = _network(params, resize(_eight_bits(samples[start : start + _BLOCK])))
-            parts.append((np.asarray(taps[tap]), np.asarray(logits)))
-        found, logits = (np.concatenate(part)[: len(samples)] for part in zip(*parts, strict=True))
-        return found, logits
+        return run(params, samples)
 
     resized = f"TF1 bilinear to {_SIDE}"
     return Extractor(features, f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})", digest, resized)
@@ -153,9 +155,8 @@ def _concatenate(*branches: Array) -> Array:
 
 
 def _eight_bits(block: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> 0 to 255, padded to the block's one shape."""
-    images = np.clip(np.rint(127.5 * block + 127.5), 0, 255).astype(np.uint8)
-    return np.pad(images, ((0, _BLOCK - len(block)), (0, 0), (0, 0), (0, 0)))
+    """[-1, 1] -> 0 to 255."""
+    return np.clip(np.rint(127.5 * block + 127.5), 0, 255).astype(np.uint8)
 
 
 @jax.jit

@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from gan_jax.blocks import in_blocks
 from gan_jax.types import Array
 
 DIMENSION = 64  # of the features
-_BLOCK = 1000  # images at once: bounds memory, and pads to one shape so that nothing compiles twice
+_BLOCK = 1000  # images at once
 
 
 class Network(nn.Module):
@@ -41,13 +42,7 @@ def extract(network: Network, params: dict, samples: np.ndarray) -> tuple[np.nda
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 4:
         raise ValueError(f"images must be [N, H, W, C], got {samples.shape}")
-    blocks = []
-    for start in range(0, len(samples), _BLOCK):
-        block = samples[start : start + _BLOCK]
-        padded = np.pad(block, ((0, _BLOCK - len(block)), (0, 0), (0, 0), (0, 0)))
-        blocks.append([np.asarray(x)[: len(block)] for x in _apply(network, params, padded)])
-    features, logits = zip(*blocks, strict=True)
-    return np.concatenate(features), np.concatenate(logits)
+    return in_blocks(partial(_apply, network), _BLOCK)(params, samples)
 
 
 @partial(jax.jit, static_argnums=0)
