@@ -5,11 +5,10 @@ other name that --data takes. Prints a table, each metric with its standard erro
 samples, and writes a JSON file that also says what it was measured on.
 """
 
-import json
 from pathlib import Path
 
-from gan_jax.command import Parser, command
-from gan_jax.errors import InputError, unknown
+from gan_jax.command import Parser, command, out_file, seed, write_json
+from gan_jax.errors import unknown
 
 
 def main() -> None:
@@ -20,14 +19,14 @@ def main() -> None:
     parser.add_argument("--extractor", help="classifier, random, inception, dinov2, or path.py:function (default: by the data)")
     parser.add_argument("--errors", choices=("yes", "no"), default="yes", help="standard errors, at ten times the cost")
     parser.add_argument("--samples", type=int, help="generated samples of a run to measure (default: its eval_samples)")
-    parser.add_argument("--seed", type=int, default=0, help="seeds their latents (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seeds their latents (default: %(default)s)")
     parser.add_argument("--step", type=int, help="which checkpoint (default: the newest)")
     parser.add_argument("--generator", default="average", help="average or raw (default: %(default)s)")
     parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
     parser.add_argument("--doctor", action="store_true", help="only say what ails the run, from its log, with a remedy to try")
     parser.add_argument("--standing_statistics", type=int, help="takes batch norm's statistics anew, over so many batches")
     parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
-    parser.add_argument("--out", type=Path, help="the JSON file (default: RUN_DIR/evaluation.json, or evaluation.json)")
+    parser.add_argument("--out", type=out_file, help="the JSON file (default: RUN_DIR/evaluation.json, or evaluation.json)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     # Not earlier: --help need not wait for JAX.
@@ -49,10 +48,7 @@ def main() -> None:
         asked = (options.samples, options.seed, options.data_dir, options.step, options.generator, options.ema)
         asked += (options.standing_statistics,)
         result = evaluate_run(Path(options.fake), protocol, *asked)
-    try:
-        out.write_text(json.dumps(result, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    write_json(out, result)
     print(table(result), f"written to {out}", sep="\n")
 
 

@@ -7,7 +7,7 @@ interpolation, truncation, mixing, classes, neighbours, projection, walk.
 
 from pathlib import Path
 
-from gan_jax.command import Parser, command
+from gan_jax.command import Parser, command, seed
 from gan_jax.errors import InputError
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument(
         "--view", help="look at latents instead: NAME, or NAME(key=value) for its options, as in 'walk(seconds=9)'"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seeds the latents (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seeds the latents (default: %(default)s)")
     parser.add_argument("--label", help="of a conditional generator: a class, or numbers between commas (default: all classes)")
     parser.add_argument("--ema", type=float, help="relative width of an average made afterwards, .01 to .28 (--posthoc_ema)")
     parser.add_argument("--standing_statistics", type=int, help="takes batch norm's statistics anew, over so many batches")

@@ -7,10 +7,9 @@ last row is that of training samples. Writes a JSON file too.
     python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0 --metrics bleu,self_bleu
 """
 
-import json
 from pathlib import Path
 
-from gan_jax.command import Parser, command
+from gan_jax.command import Parser, command, out_file, seed, write_json
 from gan_jax.errors import InputError
 
 
@@ -21,9 +20,9 @@ def main() -> None:
     parser.add_argument("--metrics", default="", help="bleu, self_bleu or both, between commas; they take longer")
     parser.add_argument("--extractor", help="an embedding of texts for a Fréchet distance, path.py:function: [str] -> [N, D]")
     parser.add_argument("--samples", type=int, help="generated samples each (default: the first run's eval_samples)")
-    parser.add_argument("--seed", type=int, default=0, help="seeds what is drawn (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seeds what is drawn (default: %(default)s)")
     parser.add_argument("--data_dir", help="where the text lies (default: $GAN_JAX_DATA)")
-    parser.add_argument("--out", type=Path, default=Path("temperatures.json"), help="the JSON file (default: %(default)s)")
+    parser.add_argument("--out", type=out_file, default=Path("temperatures.json"), help="the JSON file (default: %(default)s)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     try:
@@ -36,10 +35,7 @@ def main() -> None:
 
     protocol = Protocol(options.extractor, tuple(name.strip() for name in options.metrics.split(",") if name.strip()))
     rows = measure_runs(options.runs, temperatures, protocol, options.samples, options.seed, options.data_dir)
-    try:
-        options.out.write_text(json.dumps(rows, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {options.out}: {error.strerror}; choose another --out") from error
+    write_json(options.out, rows)
     print(table(rows), f"written to {options.out}", sep="\n")
 
 

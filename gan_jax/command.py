@@ -1,11 +1,14 @@
 """How commands begin and end. Exit code 0 when done, 2 for input that cannot be used, 1 for a run that failed."""
 
 import argparse
+import json
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from gan_jax.errors import InputError, RunError
 
@@ -15,6 +18,28 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         raise InputError(f"{message}; see --help")
+
+
+def seed(text: str) -> int:
+    """The `type` of a flag that is a seed."""
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^32 - 1, got {text}")
+    return int(text)
+
+
+def out_file(text: str) -> Path:
+    """The `type` of a flag that names a file to write: found not to be one before the work, not after it."""
+    if Path(text).is_dir() or not Path(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that is there, got {text}")
+    return Path(text)
+
+
+def write_json(out: Path, result: Any) -> None:
+    """Writes what a command found. Raises InputError where it cannot be written."""
+    try:
+        out.write_text(json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
 
 
 # The first forbids operations whose sums come in any order, and ends in an error where an operation knows no other way (the
@@ -37,8 +62,8 @@ def make_cores_devices() -> None:
 
 
 def command(main: Callable[[], None]) -> None:
-    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before. A warning becomes
-    one line too, without the code that it came from."""
+    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before. So does a
+    warning, without the code that it came from."""
     warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()

@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 from gan_jax.errors import InputError, unknown
 from gan_jax.stop import parse_stop
 
+OFF = ("auxiliary", "penalty", "g_penalty", "augment", "deceive", "stop")  # what "none" leaves out, as null does
+
 
 @dataclass(frozen=True)
 class Config:
@@ -167,6 +169,9 @@ class Config:
     """type in which networks compute in training; parameters, statistics and losses are float32"""
 
     def __post_init__(self) -> None:
+        for field in OFF:
+            if getattr(self, field) == "none":
+                object.__setattr__(self, field, None)
         for field in fields(self):  # a dataclass checks no types by itself, and recipes and JSON may hold anything
             _check_type(field.name, field.type, getattr(self, field.name))
         for field in ("batch", "z_dim", "pack", "penalty_every", "g_penalty_every", "steps", "d_steps", "microbatches"):
@@ -292,5 +297,7 @@ def _check_type(name: str, annotation: Any, value: Any) -> None:
 
 def type_name(annotation: Any) -> str:
     """A field's type as users read it."""
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return name.replace("typing.", "").replace("None", "null")
+    if get_origin(annotation) is Literal:
+        return " or ".join(get_args(annotation))
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return " or ".join(words[kind] for kind in get_args(annotation) or (annotation,))

@@ -47,15 +47,23 @@ def together() -> Iterator[None]:
         if alone():
             raise
         atexit.register(os._exit, 1)
-        first: BaseException | None = error
-        while first is not None and not isinstance(first, jax.errors.JaxRuntimeError):
-            first = first.__cause__ or first.__context__  # one that a checkpoint could not be saved, say
-        if first is not None:
-            why = str(first).strip().split("\n")[0]
+        broken = _broken(error)
+        if broken is not None:
+            why = str(broken).strip().split("\n")[0]
             raise RunError(
                 f"another process has gone ({why}): the same command again, on all, goes on from the newest checkpoint"
             ) from error
         raise
+
+
+def _broken(error: BaseException | None) -> BaseException | None:
+    """What the runtime raised, which may be why a checkpoint could not be saved; a collective that breaks was seen to raise
+    ValueError, too."""
+    while error is not None and not isinstance(error, jax.errors.JaxRuntimeError):
+        if isinstance(error, ValueError) and any(name in str(error) for name in ("Gloo", "NCCL")):
+            break
+        error = error.__cause__
+    return error
 
 
 def share() -> tuple[int, int]:

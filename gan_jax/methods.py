@@ -55,6 +55,12 @@ class Run(NamedTuple):
     share: float = 1.0  # of what the directory's training cost
 
     @property
+    def began(self) -> str:
+        """With whose weights it began; "" where with its own."""
+        told = self.environment.get("forked_from")
+        return f"{told.get('run_dir')} at step {told.get('step')}" if isinstance(told, dict) else ""
+
+    @property
     def seconds(self) -> float | None:
         """Of training, those spent on compiling and evaluating included; None where nobody noted them."""
         noted = [row["seconds"] for seed in self.seeds for row in seed.rows.values() if "seconds" in row]
@@ -175,7 +181,7 @@ def load_methods(run_dirs: Sequence[Path]) -> tuple[list[Method], list[str]]:
     paths = {Path(path).resolve(): Path(path) for path in run_dirs}  # each once
     groups: list[list[Run]] = []
     for run in itertools.chain.from_iterable(map(_read_runs, paths.values())):
-        alike = (group for group in groups if _method_of(group[0].config) == _method_of(run.config))
+        alike = (group for group in groups if _method_of(group[0]) == _method_of(run))
         group = next(alike, None)
         groups.append([run]) if group is None else group.append(run)
     names = _names([group[0] for group in groups])
@@ -187,6 +193,8 @@ def load_methods(run_dirs: Sequence[Path]) -> tuple[list[Method], list[str]]:
             if first is not seed:
                 notes.append(f"Seed {seed.number} of {name} is in {first.run_dir} and {seed.run_dir}: the first is counted.")
         runs = [run for run in group if any(seed.run_dir == run.path for seed in seeds.values())]
+        if forks := dict.fromkeys(run.began for run in runs if run.began):
+            notes.append(f"{name} began with the weights of {', '.join(forks)}, whose training its time does not count.")
         methods.append(Method(name, group[0].config, runs, [seeds[number] for number in sorted(seeds)]))
     return methods, notes
 
@@ -215,8 +223,9 @@ def differing(configs: Sequence[dict[str, Any]]) -> list[str]:
     return [field for field in fields if any(config.get(field) != configs[0].get(field) for config in configs)]
 
 
-def _method_of(config: dict[str, Any]) -> dict[str, Any]:
-    return {field: value for field, value in config.items() if field != "seed"}
+def _method_of(run: Run) -> tuple[dict[str, Any], bool]:
+    """What runs of one method have in common: all of the config but the seed, and whether they are forks."""
+    return {field: value for field, value in run.config.items() if field != "seed"}, bool(run.began)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -226,7 +235,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
     for recipe, run in zip(recipes, runs, strict=True):
         alike = [other.config for name, other in zip(recipes, runs, strict=True) if name == recipe]
         words = [f"{field} {plain(run.config.get(field))}" for field in differing(alike)]
-        names.append(", ".join(([recipe] if len(set(recipes)) > 1 or not words else []) + words))
+        words = ([recipe] if len(set(recipes)) > 1 or not words else []) + words
+        names.append(", ".join([*words, *(["forked"] if run.began else [])]))
     # null and "none" read alike.
     return [f"{name} ({run.path})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 

@@ -24,7 +24,7 @@ from gan_jax.data import Data, load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
 from gan_jax.fork import Fork, find_fork
-from gan_jax.game import Game, build
+from gan_jax.game import Game, build, doubt
 from gan_jax.report import write_report
 from gan_jax.run_dir import RunDir, check_run_dir, read_log
 from gan_jax.seeds import ManySeeds, OneSeed, mean_lines
@@ -66,6 +66,8 @@ def train(
     try:
         shown = Progress(config.steps, hosts.is_first())
         with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
+            if why := doubt(config, game):
+                progress.say(f"warning: {why}")
             side = OneSeed(*told) if seeds is None else ManySeeds(*told, seeds, sweep)
             stopped = play(config, side, run, checkpoints, interrupt, progress, rules, fork)
         run.note(status="finished" if stopped is None else f"finished: {stopped}")
@@ -245,6 +247,8 @@ def dry_run(
         lines += [f"{'seeds':16s} {', '.join(map(str, seeds))}, on {plan.devices} of the devices"]
     elif plan.form == "jit":  # what a replica of pmap costs the compiler does not tell
         lines += in_words(cost(game, data, plan), plan)
+    if why := doubt(config, game):
+        lines += [f"{'warning':16s} {why}"]
     if fork is not None:
         lines += [f"{'forked from':16s} {fork.told['run_dir']}, step {fork.told['step']}"]
     lines += [f"{'run_dir':16s} {run_dir}"]

@@ -62,6 +62,9 @@ def try_pieces(config: Config, game: "Game") -> None:
         state = jax.eval_shape(lambda key: init_state(game, key), key)
     except Exception as error:
         message = str(error).strip().split("\n")[0]
+        if type(game.sample_shape) is not tuple:
+            parts = getattr(game.sample_shape, "_fields", game.sample_shape)
+            message += f"; samples have the parts {', '.join(parts)}: ctgan is for such of tables, molgan for molecules"
         raise InputError(f"model {config.model} fails{_user_frame(error, config)}: {message}") from error
 
     def play(network: nn.Module, player: Player, x: Array, label: Array | None) -> Any:

@@ -210,6 +210,14 @@ def test_names_tell_methods_apart(tmp_path, changes, names):
     assert [method["name"] for method in told["methods"]] == [name.format(tmp_path) for name in names]
 
 
+def test_forks_are_a_method_of_their_own(tmp_path):
+    environment = {"forked_from": {"run_dir": "runs/first", "step": 500, "sha256": ""}}
+    fork = one(tmp_path / "fork", {"fd": 1.0}, environment=environment)
+    table = comparison_table([one(tmp_path / "run", {"fd": 2.0}), fork])
+    assert [line.split("  ")[0] for line in table.splitlines()[1:3]] == ["toy", "toy, forked"]
+    assert "toy, forked began with the weights of runs/first at step 500" in table
+
+
 def test_field_that_came_later_has_its_default(tmp_path):
     config = asdict(BASE)
     del config["posthoc_ema"]

@@ -54,9 +54,9 @@ def test_differences_name_field_and_values():
     [
         ("--stpes 4", ["stpes", "did you mean 'steps'", "g_lr"]),
         ("--step 4", ["unknown field 'step'"]),  # no abbreviations: a new field must not change what a command means
-        ("--steps x", ["steps", "int", "x"]),
-        ("--steps 1.5", ["steps", "int", "1.5"]),
-        ("--g_width wide", ["g_width", "int | null", "wide"]),
+        ("--steps x", ["steps", "a whole number", "x"]),
+        ("--steps 1.5", ["steps", "a whole number", "1.5"]),
+        ("--g_width wide", ["g_width", "a whole number or null", "wide"]),
         ("--steps -4", ["steps", "at least 1", "-4"]),
         ("--batch 0", ["batch", "at least 1", "0"]),
         ("--g_lr nan", ["g_lr", "nan"]),
@@ -64,7 +64,8 @@ def test_differences_name_field_and_values():
         ("--d_lr -1", ["d_lr", "at least 0", "-1"]),
         ("--ema 1", ["ema", "below 1"]),
         ("--augment_p 2", ["augment_p", "between 0 and 1"]),
-        ("--dispatch slowly", ["dispatch", "scan", "loop", "slowly"]),
+        ("--dispatch slowly", ["dispatch", "auto or scan or loop", "slowly"]),
+        ("--remat maybe", ["remat", "true or false", "maybe"]),
         ("--name a/b", ["name", "a/b"]),
         ("--seed -1", ["seed", "-1"]),
         ("--steps", ["--steps", "expected one argument"]),
@@ -79,16 +80,20 @@ def test_bad_flags_name_the_field_the_value_and_what_is_allowed(line, words):
     assert "\n" not in str(error.value)
 
 
+def test_none_leaves_out_what_null_does():
+    assert parse_line("--penalty none --augment none") == parse_line("--penalty null --augment null")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("{", ["cannot read"]),
         ("[1]", ["JSON object"]),
         (json.dumps({"stpes": 1}), ["stpes", "steps"]),
-        (json.dumps({"steps": "many"}), ["steps", "int", "many"]),
+        (json.dumps({"steps": "many"}), ["steps", "a whole number", "many"]),
         (json.dumps({"steps": -1}), ["steps", "at least 1"]),
-        (json.dumps({"loss": None}), ["loss", "str"]),
-        (json.dumps({"seed": True}), ["seed", "int"]),
+        (json.dumps({"loss": None}), ["loss", "text"]),
+        (json.dumps({"seed": True}), ["seed", "a whole number"]),
     ],
 )
 def test_bad_config_files(tmp_path, content, words):

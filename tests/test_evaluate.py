@@ -116,8 +116,14 @@ def test_the_command(files, tmp_path):
     result = json.loads(out.read_text())
     assert {"kd", "kd_error", "kd_floor"} == set(result["metrics"])
     assert ended.stdout.splitlines()[-1] == f"written to {out}"
-    ended = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random", "--out", tmp_path)
+    ended = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random")
     assert (ended.returncode, ended.stderr.splitlines()[-1][:47]) == (2, "error: unknown metric 'kernels': did you mean '")
+    for flags, words in (
+        (("--out", tmp_path / "no/x.json"), "--out: must be a file in a folder that is there"),
+        (("--seed", -1), "--seed: must be"),
+    ):
+        ended = command(files / "fake.npz", files / "real.npz", *flags)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1) and words in ended.stderr
     ended = command(files / "fake.npz", "--generator", "mean")
     assert (ended.returncode, ended.stderr.splitlines()[-1][:32]) == (2, "error: unknown generator 'mean':")
     with pytest.raises(InputError, match="intra_class needs classes of the real images, and a generator that is told them"):

@@ -99,6 +99,8 @@ def test_what_is_no_sweep(texts, words):
 def test_values_that_no_config_has_are_refused_before_anything_is_written(config, swept, tmp_path):
     with pytest.raises(InputError, match=r"b1 must be at least 0 and below 1, got 2\.0"):
         train(config, tmp_path / "run", sweep={"b1": [0.0, 2.0]})
+    with pytest.raises(InputError, match="--sweep gamma changes nothing: there is no penalty to weigh; set --penalty"):
+        train(replace(config, penalty=None), tmp_path / "run", sweep={"gamma": [0.1, 1.0]})
     with pytest.raises(InputError, match="duality_gap is for one game"):
         train(replace(config, duality_gap=5), tmp_path / "run", sweep=SWEEP)
     assert not (tmp_path / "run").exists()

@@ -216,12 +216,12 @@ def test_a_directory_of_another_config_is_refused_and_untouched(tiny, whole):
 
 
 def test_other_data_under_the_same_name_is_refused(tiny, tmp_path):
-    np.savez(tmp_path / "d.npz", images=np.arange(20 * 64, dtype=np.uint8).reshape(20, 8, 8))
+    np.savez(tmp_path / "d.npz", images=np.arange(60 * 64, dtype=np.uint8).reshape(60, 8, 8))
     config = replace(tiny, data=str(tmp_path / "d.npz"))
     begun = RunDir(tmp_path / "run", config, load(config.data, 0, 16))
     begun.note()
     begun.close()
-    np.savez(tmp_path / "d.npz", images=np.zeros((20, 8, 8), np.uint8))
+    np.savez(tmp_path / "d.npz", images=np.zeros((60, 8, 8), np.uint8))
     with pytest.raises(InputError, match=r"is not what .* was begun on"):
         train(config, tmp_path / "run")
 
@@ -280,7 +280,7 @@ def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
             "--model dcgan",
             "unknown option of dcgan's Generator 'g_depth': did you mean 'g_width'? known: g_condition, g_norm, g_width",
         ),
-        ("--augment translation", "translation needs images [B, H, W, C], got (16, 2)"),
+        ("--augment translation", "augment translation is for images, and samples of ring are none: set --augment none"),
         ("--loss nowhere.py:f", "no file nowhere.py"),
         ("--loss nowhere.such:f", "'nowhere.such' cannot be imported"),
         ("--g_norm spectral", "norm must be one of none, batch, layer"),
@@ -294,6 +294,24 @@ def test_bad_input_is_one_line_and_writes_nothing(tiny, tmp_path, flags, words):
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert not run_dir.exists()
+
+
+def test_data_too_small_to_measure_is_refused_and_nothing_written(tiny, tmp_path):
+    np.savez(tmp_path / "d.npz", images=np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(InputError, match="too small to measure: 18 to train on, 2 held out, more than 5 of each are needed"):
+        train(replace(tiny, data=str(tmp_path / "d.npz")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_one_player_alone_is_told(tiny, tmp_path):
+    digits = replace(tiny, data="digits")
+    for changes, words in (
+        ({"d_condition": "projection"}, "label that the generator is not told: set --g_condition"),
+        ({"auxiliary": "ac_gan"}, "auxiliary ac_gan asks for samples of a label that the generator is not told"),
+        ({"g_condition": "concat"}, "nothing looks at them: set --d_condition, or --auxiliary"),
+    ):
+        assert words in dry_run(replace(digits, **changes), tmp_path / "run")
+    assert "warning" not in dry_run(replace(digits, g_condition="concat", d_condition="projection"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

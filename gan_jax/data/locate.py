@@ -15,6 +15,6 @@ def locate(path: str, data_dir: str | None = None) -> Path:
     for place in places:
         if path and place.exists():
             return place
-    looked = " and ".join(str(place.absolute()) for place in places)
+    looked = " and ".join(dict.fromkeys(str(place.absolute()) for place in places))
     hint = "" if root else "; --data_dir or GAN_JAX_DATA names a folder to look in too"
     raise InputError(f"no file or folder {path!r}: looked for {looked}{hint}")

@@ -32,8 +32,9 @@ def inception(data: Data, *, weights: str | None = None, tap: int = 2048) -> Ext
     from gan_jax.metrics.features import inception
     from gan_jax.metrics.features.weights import INCEPTION
 
+    path = _fetched("inception", weights, INCEPTION.file)
     try:
-        return inception.load(_fetched("inception", weights, INCEPTION.file), tap=tap)
+        return inception.load(path, tap=tap)
     except ValueError as error:
         raise InputError(f"--extractor inception: {error}") from error
 
