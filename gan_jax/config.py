@@ -287,6 +287,17 @@ def differences(old: Config, new: Config) -> list[str]:
     return [f"{field}: {old[field]!r} -> {new[field]!r}" for field in old if old[field] != new[field]]
 
 
+def goes_on(old: Config, new: Config) -> bool:
+    """Whether a run of `old` is the beginning of one of `new`: the same, or for more steps, if that stretches no schedule."""
+
+    def end(config: Config) -> int | None:
+        scheduled = any(getattr(config, field.name) is not None for field in fields(Config) if field.name.endswith("_final"))
+        return (config.schedule_steps or config.steps) if scheduled else None
+
+    same = replace(old, steps=new.steps, schedule_steps=new.schedule_steps) == new
+    return same and new.steps >= old.steps and end(old) == end(new)
+
+
 def _check_type(name: str, annotation: Any, value: Any) -> None:
     allowed = get_args(annotation) or (annotation,)
     fits = value in allowed if get_origin(annotation) is Literal else type(value) in allowed

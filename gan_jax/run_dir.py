@@ -12,6 +12,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 import gan_jax
 from gan_jax import ema, hosts
 from gan_jax.checkpoint import Checkpoints
-from gan_jax.config import Config, config_json, differences, load_config
+from gan_jax.config import Config, config_json, differences, goes_on, load_config
 from gan_jax.data import Data, load
 from gan_jax.errors import InputError
 from gan_jax.files import refuse_links, write_atomically
@@ -176,11 +177,14 @@ def check_run_dir(
         if any(entry.name not in ("lock", ".config.json.tmp") for entry in path.iterdir()):  # what a kill may leave
             raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
         return {}
-    changes = differences(load_config(path / "config.json"), config)
-    if changes:
+    begun = load_config(path / "config.json")
+    if not goes_on(begun, config):
+        changes, end = "; ".join(differences(begun, config)), begun.schedule_steps or begun.steps
+        longer = goes_on(begun, replace(config, schedule_steps=end))
         raise InputError(
-            f"{path} holds a run of another config ({'; '.join(changes)}); choose another --run_dir, or --fork_from {path} "
-            "to begin a new run with its weights"
+            f"{path} holds a run of another config ({changes}); choose another --run_dir, "
+            f"or --fork_from {path} to begin a new run with its weights"
+            + (f"; or train on after its schedules' end with --schedule_steps {end}" if longer else "")
         )
     environment = read_environment(path)
     if not environment:

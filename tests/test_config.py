@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_jax.config import Config, config_json, differences, load_config, load_recipe
+from gan_jax.config import Config, config_json, differences, goes_on, load_config, load_recipe
 from gan_jax.errors import InputError
 from gan_jax.flags import parse
 
@@ -78,6 +78,24 @@ def test_bad_flags_name_the_field_the_value_and_what_is_allowed(line, words):
         parse_line(line)
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ({}, {"steps": 20}, True),
+        ({}, {"steps": 20, "schedule_steps": 5}, True),
+        ({"g_lr_final": 0.0}, {"steps": 20, "schedule_steps": 10}, True),
+        ({"g_lr_final": 0.0, "schedule_steps": 5}, {"steps": 20}, True),
+        ({}, {"steps": 9}, False),
+        ({}, {"steps": 20, "g_lr": 1.0}, False),
+        ({"g_lr_final": 0.0}, {"steps": 20}, False),
+        ({"g_lr_final": 0.0}, {"schedule_steps": 5}, False),
+    ],
+)
+def test_a_run_goes_on_for_more_steps_unless_that_stretches_a_schedule(old, new, same):
+    begun = Config(**{"steps": 10, **old})
+    assert goes_on(begun, replace(begun, **new)) is same
 
 
 def test_none_leaves_out_what_null_does():

@@ -72,6 +72,18 @@ def test_running_a_finished_run_again_changes_nothing(tiny, whole):
     assert final_digest(whole) == state
 
 
+def test_a_finished_run_goes_on_for_more_steps(tiny, whole, tmp_path):
+    train(replace(tiny, steps=12), tmp_path / "run")
+    train(tiny, tmp_path / "run")
+    assert log_of(tmp_path / "run") == log_of(whole)
+    assert final_digest(tmp_path / "run") == final_digest(whole)
+    with pytest.raises(InputError, match=r"another config .steps: 24 -> 12"):
+        train(replace(tiny, steps=12), tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(config_json(replace(tiny, g_lr_final=0.0)))
+    with pytest.raises(InputError, match=r"steps: 24 -> 36.*; or train on after its schedules' end with --schedule_steps 24"):
+        train(replace(tiny, g_lr_final=0.0, steps=36), tmp_path / "run")
+
+
 class Killed(BaseException):
     pass
 
