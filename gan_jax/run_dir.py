@@ -233,6 +233,7 @@ def _describe(data: Data) -> dict[str, Any]:
         "streamed": data.streamed,
         "held out": data.test.count,
         "sample shape": data.sample_shape,
+        **({"classes": list(data.classes)} if data.classes else {}),
     }
 
 

@@ -107,16 +107,16 @@ def conditional(game: Game) -> bool:
     return id(traced.jaxpr.invars[-1]) in used
 
 
-def chosen_label(game: Game, text: str, count: int) -> np.ndarray:
-    """`count` times the label that `text` says: a class, or a vector as numbers between commas.
+def chosen_label(game: Game, data: Data, text: str, count: int) -> np.ndarray:
+    """`count` times the label that `text` says: a class by name or number, or a vector as numbers between commas.
 
     Raises InputError for what the generator does not know, or where it knows no labels."""
     if not conditional(game):
         raise InputError("--label: this generator is not conditional; train one with --g_condition")
-    classes = game.generator.num_classes
+    classes, names = game.generator.num_classes, data.classes if game.real_labelled else ()
     try:
         if game.label.shape == ():
-            label = np.array(int(text), np.int32)
+            label = np.array(names.index(text) if text in names else int(text), np.int32)
             allowed = 0 <= label < classes
         else:
             label = np.array([float(part) for part in text.split(",")]).astype(game.label.dtype)
@@ -124,7 +124,8 @@ def chosen_label(game: Game, text: str, count: int) -> np.ndarray:
     except ValueError:
         allowed = False
     if not allowed:
-        words = f"a class from 0 to {classes - 1}" if game.label.shape == () else f"{classes} numbers between commas"
+        called = f", or of {', '.join(names)}" if names else ""
+        words = f"a class from 0 to {classes - 1}{called}" if game.label.shape == () else f"{classes} numbers between commas"
         raise InputError(f"--label must be {words}, got {text}")
     return np.broadcast_to(label, (count, *label.shape))
 
@@ -171,7 +172,7 @@ def sample_run(
         label_of = [f(game, data, label_key, n) for f, n in ((labels, len(z)), (shown_labels, data.shown))]
         label_of.append(interpolation_labels(game, data, label_key, data.shown))
     else:
-        label_of = [chosen_label(game, label, n) for n in (len(z), data.shown, math.isqrt(data.shown) ** 2)]
+        label_of = [chosen_label(game, data, label, n) for n in (len(z), data.shown, math.isqrt(data.shown) ** 2)]
     samples = sample(variables, z[:count], None if label_of[0] is None else label_of[0][:count])
     suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
     suffix += "" if standing is None else f"-standing{standing}"

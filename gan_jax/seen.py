@@ -50,7 +50,7 @@ class Seen:
     def labels(self, count: int) -> np.ndarray | None:
         """`count` times the chosen label, or labels as in a grid: the classes in turn."""
         if self.label is not None:
-            return chosen_label(self.game, self.label, count)
+            return chosen_label(self.game, self.data, self.label, count)
         return shown_labels(self.game, self.data, jax.random.fold_in(self.key, 1), count)
 
     @cached_property

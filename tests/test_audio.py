@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 def test_names_are_labels_and_first_takes_are_held_out(folder):
     source = audio(path=str(folder), length=LENGTH)
-    assert source.num_classes == 2 and source.train.samples.shape == (20, 8, 64, 1)
+    assert source.num_classes == 2 and len(source.classes) == 2 and source.train.samples.shape == (20, 8, 64, 1)
     assert source.test.labels.tolist() == [0] * 5 + [1] * 5
     band = source.train.samples[:, 4, :, 0].argmax(axis=1)
     assert (band[source.train.labels == 0] > band[source.train.labels == 1].max()).all()

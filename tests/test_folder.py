@@ -34,7 +34,7 @@ def test_folder_of_classes_and_kinds(tmp_path):
     frames[0].save(tmp_path / "dog" / "c.webp", save_all=True, append_images=frames[1:], lossless=True)
     write(tmp_path / "emu" / "a.bmp", "RGB")
     source = folder.folder(tmp_path)
-    assert source.num_classes == 3
+    assert source.num_classes == 3 and source.classes == ("cat", "dog", "emu")
     assert source.test.labels.tolist() == [0] and source.train.labels.tolist() == [0, 1, 1, 1, 2]
     assert source.train.samples.shape == (5, 6, 5, 3) and palette.shape == (6, 5)
     np.testing.assert_array_equal(source.train.samples[2], alpha[..., :3])
@@ -53,7 +53,8 @@ def test_folder_with_its_own_test_split(tmp_path):
 def test_folder_of_one_class_has_no_labels(tmp_path):
     for i in range(3):
         write(tmp_path / "images" / f"{i}.png")
-    assert folder.folder(tmp_path).num_classes == 0
+    source = folder.folder(tmp_path)
+    assert (source.num_classes, source.classes) == (0, ())
 
 
 def test_folder_bad(tmp_path):

@@ -21,7 +21,9 @@ def test_tfds_reads_what_is_prepared(prepared, monkeypatch, channels):
     source = tfds.tfds("tiny", str(prepared))
     np.testing.assert_array_equal(source.train.samples, written[:7])
     np.testing.assert_array_equal(source.test.samples, written[7:])
-    assert (source.num_classes, source.train.labels.tolist()) == (3, [0, 1, 2, 0, 1, 2, 0])
+    assert (source.num_classes, source.train.labels.tolist(), source.classes) == (3, [0, 1, 2, 0, 1, 2, 0], ())
+    (prepared / "tiny" / "1.0.0" / "label.labels.txt").write_text("cat\ndog\nemu\n")
+    assert load("tfds:tiny", 0, 4, str(prepared)).classes == ("cat", "dog", "emu")
     checksum = load("tfds:tiny", 0, 4, str(prepared.parent)).checksum  # the folder above it will do
     monkeypatch.setenv("GAN_JAX_DATA", str(prepared.parent))
     assert load("tfds:tiny", 0, 4).checksum == checksum

@@ -194,3 +194,13 @@ def test_projection_of_a_file(digits, tmp_path):
         views.projection(seen(digits, Plain(), label="3"), image=str(tmp_path / "none.png"))
     with pytest.raises(InputError, match="on must be 'pixels' or"):
         views.projection(seen(digits, Plain()), on="ears")
+
+
+def test_a_label_is_a_class_by_name_or_number(digits):
+    named = replace(digits, classes=("ten", "2", "one", *"defghij"))
+    for text, label in (("one", 2), ("2", 1), ("3", 3)):
+        assert seen(named, Plain(), text).labels(2).tolist() == [label, label]
+    with pytest.raises(InputError, match="a class from 0 to 9, or of ten, 2, one, d, e, f, g, h, i, j, got three"):
+        seen(named, Plain(), "three").labels(2)
+    with pytest.raises(InputError, match="a class from 0 to 9, got one"):
+        seen(digits, Plain(), "one").labels(2)

@@ -89,6 +89,7 @@ class Source:
     pack: Pack
     evaluator: Evaluator
     shown: int = 100  # samples in a picture
+    classes: tuple[str, ...] = ()  # what they are called, where that is known
     files: str = ""  # sha256 of the files that splits are `Stored` in
     # Where several training samples are of one record: a share of the records -> (the source without them, theirs).
     set_aside: Callable[[float], tuple["Source", Split]] | None = None
@@ -116,6 +117,7 @@ class Data:
     pack: Pack
     evaluator: Evaluator
     shown: int
+    classes: tuple[str, ...]  # their names; () where they have none
     asked: np.ndarray | None  # the labels that G is judged with, as many as there are
     feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples where streamed
 
@@ -207,6 +209,7 @@ def deal(
         pack=source.pack,
         evaluator=source.evaluator,
         shown=source.shown,
+        classes=source.classes,
         asked=(test if source.asked_held_out else train).labels,
         feed_at=feed_at,
     )

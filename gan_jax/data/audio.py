@@ -90,7 +90,7 @@ def audio(
         names, clips, listed = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, whole)
     else:
         names, clips, listed = recordings.clips(locate(path, data_dir), rate, length, whole)
-    label, held, classes = recordings.labels(names, listed)
+    label, held, words = recordings.labels(names, listed)
     if min(held.sum(), (~held).sum()) < 10:
         raise InputError(
             f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out, 10 of each are needed"
@@ -104,13 +104,14 @@ def audio(
         seen["evaluator"] = partial(_judge_waves, mel)
     if form == "vocoder":
         flat = mel.of(clips).reshape(len(clips), -1)
-        label, classes = flat, flat.shape[1]
+        label, words = flat, []
         seen["evaluator"] = partial(_judge_pairs, mel)
 
     def split(rows: np.ndarray) -> Split:
         return Split(stored[rows], None if label is None else label[rows])
 
-    return Source(train=split(~held), test=split(held), num_classes=classes, asked_held_out=whole, **seen)
+    num_classes = flat.shape[1] if form == "vocoder" else len(words)
+    return Source(split(~held), split(held), num_classes, classes=tuple(words), asked_held_out=whole, **seen)
 
 
 def _as_stored(spectrograms):

@@ -1,6 +1,7 @@
 """A folder of image files, of one size or cut to one: read into memory, or a file at a time where that would not hold them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def folder(path: Path, stream: str = "auto", side: int | None = None) -> Source:
     classes = sorted({name for split in found for name in split})
     if "" in classes and len(classes) > 1:
         raise InputError(f"{path}: images both beside and inside class folders ({', '.join(classes[1:4])}): labels unclear")
-    labels = [None] * len(parts)
-    if len(classes) > 1:  # a single class says nothing
+    labels, classes = [None] * len(parts), classes if len(classes) > 1 else []  # a single class says nothing
+    if classes:
         labels = [np.repeat([classes.index(c) for c in split], [len(v) for v in split.values()]) for split in found]
         labels = [split.astype(np.int32) for split in labels]
     listed = [[file for name in split.values() for file in name] for split in found]
@@ -51,11 +52,11 @@ def folder(path: Path, stream: str = "auto", side: int | None = None) -> Source:
         facts = remembered(path, files, lambda: {"shape": np.array(_shape(files, side))}, f"side {side}")
         shape = tuple(map(int, facts["shape"]))
         splits = [_stored(*split, shape, side is not None) for split in zip(listed, labels, strict=True)]
-        num_classes = len(classes) if len(classes) > 1 else 0
-        return images.streamed(name, splits[0], splits[1] if len(splits) > 1 else None, num_classes, str(facts["sha256"]))
+        found = images.streamed(name, splits[0], splits[1] if len(splits) > 1 else None, len(classes), str(facts["sha256"]))
+        return replace(found, classes=tuple(classes))
     cut = np.split(_decode(files, side), [len(listed[0])])
     splits = [Split(*split) for split in zip(cut[: len(parts)], labels, strict=True)]
-    return images.source(name, splits[0], splits[1] if len(splits) > 1 else None)
+    return replace(images.source(name, splits[0], splits[1] if len(splits) > 1 else None), classes=tuple(classes))
 
 
 def _by_class(path: Path) -> dict[str, list[Path]]:

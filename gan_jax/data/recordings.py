@@ -102,8 +102,8 @@ def _decoded(content: bytes) -> tuple[np.ndarray, int]:
     return samples.mean(axis=1), rate
 
 
-def labels(names: list[str], listed: list[str] | None) -> tuple[np.ndarray | None, np.ndarray, int]:
-    """-> (classes [N] or None, which are held out [N], how many classes)."""
+def labels(names: list[str], listed: list[str] | None) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
+    """-> (classes [N] or None, which are held out [N], what the classes are called)."""
     paths = [Path(name) for name in names]
     takes = [NAMED.fullmatch(path.stem) for path in paths]
     if all(takes):
@@ -118,7 +118,7 @@ def labels(names: list[str], listed: list[str] | None) -> tuple[np.ndarray | Non
         kept = set(listed) if listed else {file for file, out in zip(files, drawn, strict=True) if out}
         held = np.array([name in kept for name in names])
     known = sorted(set(words))
-    return (np.array([known.index(word) for word in words], np.int32) if words else None), held, len(known)
+    return (np.array([known.index(word) for word in words], np.int32) if words else None), held, known
 
 
 def tones(rate: int, length: int) -> tuple[list[str], np.ndarray, None]:

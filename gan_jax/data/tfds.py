@@ -17,6 +17,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +63,8 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
         if splits[0].labelled and not splits[0].num_classes:
             raise InputError(f"tfds:{name} does not say how many classes it has, to be streamed: set --stream never")
         train, test = (split and Stored(split.ends[-1], split.shape, _reader(name, split)) for split in splits)
-        return images.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
+        found = images.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
+        return replace(found, classes=_class_names(prepared))
     stamp = [name, prepared.name, *((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)]
     digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
     cache = cache_path(f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz")
@@ -74,7 +76,12 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
         keys = ("train_images", "train_labels", "test_images", "test_labels")
         arrays = zip(keys, (*splits[0], *(splits[1] or (None, None))), strict=True)
         write_cache(cache, {key: array for key, array in arrays if array is not None})
-    return images.source(f"tfds:{name}", *splits)
+    return replace(images.source(f"tfds:{name}", *splits), classes=_class_names(prepared))
+
+
+def _class_names(prepared: Path) -> tuple[str, ...]:
+    path = prepared / "label.labels.txt"
+    return tuple(path.read_text().splitlines()) if path.is_file() else ()
 
 
 def texts(name: str, data_dir: str | None = None, feature: str = "text") -> list[str]:
