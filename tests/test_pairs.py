@@ -137,7 +137,7 @@ CANNOT = [
     ({"d_condition": "projection", "code_classes": 3}, "needs labels"),
     ({"augment_target": 0.6}, "augment_target"),
     ({"augment": "0.5 * flip"}, "no weight"),
-    ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\]"),
+    ({"augment": "flip", "data": "ring"}, "augment flip is for images, and samples of ring are none: set --augment none"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
     ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
     ({"update": "simultaneous", "d_steps": 2}, "set d_steps to 1"),
