@@ -193,7 +193,7 @@ def _label(code: tuple[int, int], data: Data) -> jax.ShapeDtypeStruct | None:
 def _with_label(loss: Callable[..., Any]) -> Loss:
     if "label" in inspect.signature(loss).parameters:
         return loss
-    return lambda real_logits, fake_logits, label: loss(real_logits, fake_logits)
+    return lambda real_logits, fake_logits, _: loss(real_logits, fake_logits)
 
 
 def _optimizer(config: Config, player: str, lr: Schedule, count: int) -> optax.GradientTransformation:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_jax import parallel
 from gan_jax.config import Config
-from gan_jax.data import Data, feed
+from gan_jax.data import Data, Measure, feed
 from gan_jax.errors import RunError
 from gan_jax.game import Game, retuned
 from gan_jax.parallel import Plan
@@ -76,11 +76,11 @@ def mean_lines(lines: Lines) -> Lines:
 class OneSeed:
     """A run of one seed, as `play` sees it."""
 
-    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan):
+    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, measure: Measure | None):
         self.config, self.game, self.data, self._run, self.plan = config, game, data, run, plan
         self._init_key, self._train_key, sample_key = keys(config.seed)
         self._spectator = Spectator(config, game, data, run, sample_key, sampler(game))
-        self._judges = None
+        self._measure, self._judges = measure, None
 
     @property
     def alive(self) -> bool:
@@ -120,7 +120,7 @@ class OneSeed:
 
     def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
         """Adds the metrics of now to the last line."""
-        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, say)
+        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, self._measure, say)
         lines[-1] |= self._spectator.evaluate(state, self._judges)
 
 
@@ -129,7 +129,15 @@ class ManySeeds:
     them. A run that breaks is logged as broken and counts for nothing from there on; the others go on."""
 
     def __init__(
-        self, config: Config, game: Game, data: Data, run: RunDir, plan: Plan, seeds: Sequence[int], sweep: Sweep | None = None
+        self,
+        config: Config,
+        game: Game,
+        data: Data,
+        run: RunDir,
+        plan: Plan,
+        measure: Measure | None,
+        seeds: Sequence[int],
+        sweep: Sweep | None = None,
     ):
         self.config, self.game, self.data, self._run, self.plan = config, game, data, run, plan
         found = combinations(config, sweep or {})
@@ -144,7 +152,7 @@ class ManySeeds:
             Spectator(config, game, data, run, key, sample, suffix(member))
             for member, key in zip(self._members, sample_keys, strict=True)
         ]
-        self._judges = None
+        self._measure, self._judges = measure, None
         self._broken: set[int] = set()  # indices of members
 
     @property
@@ -196,7 +204,7 @@ class ManySeeds:
 
     def evaluate(self, state: TrainState, lines: Lines, say: Callable[[str], None]) -> None:
         """Adds the metrics of now to each living run's last line."""
-        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, say)
+        self._judges = self._judges or prepare(self.config, self.game, self.data, self._run, self._measure, say)
         for member, spectator, own in self._living(state):
             last = [line for line in lines if member.items() <= line.items()][-1]
             last |= spectator.evaluate(own, self._judges)

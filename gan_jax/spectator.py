@@ -1,6 +1,5 @@
 """Spectator: watches the averaged generator of one seed, with the same latents at every step."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -61,12 +60,12 @@ class Spectator:
         return {f"eval/{name}": float(value) for name, value in measured.items()} | {k: float(v) for k, v in vitals.items()}
 
 
-def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[str], None]) -> Judges:
-    """The data's metrics, ready to measure, on the validation split where there is one; and the duality gap, where it is asked
-    for. What is slow happens here, once."""
+def prepare(config: Config, game: Game, data: Data, run: RunDir, measure: Measure | None, say: Callable[[str], None]) -> Judges:
+    """The data's metrics, ready to measure, on the validation split where there is one, if they are not in `measure` yet; and
+    the duality gap, where it is asked for. What is slow happens here, once."""
     say("preparing the metrics")
     seen = _held_out(data)
-    measure = data.evaluator(seen, _protocol(config))
+    measure = measure or data.evaluator(seen, _protocol(config))
     split = "" if data.validation is None else " (here: the validation split, cut from the training samples)"
     say(f"measured on {measure.description}{split}")
     run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
@@ -75,12 +74,11 @@ def prepare(config: Config, game: Game, data: Data, run: RunDir, say: Callable[[
     return Judges(measure, gap, _vitals(game, data) if config.doctor else None)
 
 
-def check_measurable(config: Config, data: Data) -> None:
-    """Raises InputError where the metrics or the extractor that the config asks for cannot be had, or a small data set is too
-    small for any: before a run has written anything. Without a wish, and of more data, nothing can be wrong."""
-    if config.metrics or config.extractor or data.rows < 100:
-        with warnings.catch_warnings(action="ignore"):  # they come when it measures
-            data.evaluator(_held_out(data), _protocol(config))
+def measurable(config: Config, data: Data) -> Measure | None:
+    """The data's metrics where something may be wrong with them, so that it is found before a run has written anything: metrics
+    or an extractor that the config asks for, or data too small for any, InputError. Else None: they can wait."""
+    wanting = config.metrics or config.extractor or data.rows < 100
+    return data.evaluator(_held_out(data), _protocol(config)) if wanting else None
 
 
 def _protocol(config: Config) -> Protocol:

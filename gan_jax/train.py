@@ -28,7 +28,7 @@ from gan_jax.game import Game, build, doubt
 from gan_jax.report import write_report
 from gan_jax.run_dir import RunDir, check_run_dir, read_log
 from gan_jax.seeds import ManySeeds, OneSeed, mean_lines
-from gan_jax.spectator import check_measurable
+from gan_jax.spectator import measurable
 from gan_jax.state import TrainState, init_state, step_of
 from gan_jax.stop import Rule, parse_stop, selects, stop_reason
 from gan_jax.sweep import Sweep, combinations
@@ -57,11 +57,10 @@ def train(
     rules = parse_stop(config.stop) if config.stop else ()
     if type(data.sample_shape) is tuple and len(data.sample_shape) == 3 and data.validation is None and selects(rules):
         raise InputError(f"stop {config.stop!r} would choose by the held-out images: set --validation 0.1")
-    game, plan = build(config, data), parallel.plan(config, runs)
-    check_measurable(config, data)
+    game, plan, measure = build(config, data), parallel.plan(config, runs), measurable(config, data)
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     run = RunDir(run_dir, config, data, seeds, sweep)
-    told = (config, game, data, run, plan)
+    told = (config, game, data, run, plan, measure)
     run.note(parameters=count_parameters(game), **({} if fork is None else {"forked_from": fork.told}))
     try:
         shown = Progress(config.steps, hosts.is_first())
@@ -233,7 +232,7 @@ def dry_run(
     config, seeds, runs = _many(config, seeds, sweep, fork_from)
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     game = build(config, data)
-    check_measurable(config, data)
+    measurable(config, data)
     check_run_dir(run_dir, config, data, seeds, sweep)
     fork = _fork(fork_from, run_dir, config, data, game, data_dir) if seeds is None else None
     parameters = count_parameters(game)

@@ -1,6 +1,7 @@
 """Trial: each function that the configuration names is traced on abstract arrays, then the whole step, so that a mistake is
 found before anything is written, and named: the function, its file and line, the shapes that came in, what was expected."""
 
+import inspect
 import re
 import traceback
 from collections.abc import Callable
@@ -52,7 +53,8 @@ def try_pieces(config: Config, game: "Game") -> None:
     def critic(x: Array) -> Array:
         return sum(leaf.reshape(leaf.shape[0], -1).sum(axis=1) for leaf in jax.tree.leaves(x))
 
-    check(f"loss {config.loss}", game.loss, (logits, logits, seen_label), (scalar, scalar), "two scalars (d_loss, g_loss)")
+    told = seen_label if "label" in inspect.signature(game.loss).parameters else None
+    check(f"loss {config.loss}", game.loss, (logits, logits, told), (scalar, scalar), "two scalars (d_loss, g_loss)")
     if game.augment is not None:
         check(f"augment {config.augment}", game.augment, (key, samples, scalar), samples, f"the shape {of}")
     if game.deceive is not None:

@@ -22,6 +22,7 @@ from gan_jax.config import config_json
 from gan_jax.data import load
 from gan_jax.doctor import diagnose
 from gan_jax.errors import InputError, RunError
+from gan_jax.game import build, doubt
 from gan_jax.run_dir import RunDir, load_run
 from gan_jax.seen import view_run
 from gan_jax.train import dry_run, train
@@ -315,15 +316,17 @@ def test_data_too_small_to_measure_is_refused_and_nothing_written(tiny, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_that_one_player_alone_is_told(tiny, tmp_path):
-    digits = replace(tiny, data="digits")
+def test_labels_that_one_player_alone_is_told(tiny):
+    data = load("digits", 0, tiny.batch)
     for changes, words in (
         ({"d_condition": "projection"}, "label that the generator is not told: set --g_condition"),
         ({"auxiliary": "ac_gan"}, "auxiliary ac_gan asks for samples of a label that the generator is not told"),
         ({"g_condition": "concat"}, "nothing looks at them: set --d_condition, or --auxiliary"),
     ):
-        assert words in dry_run(replace(digits, **changes), tmp_path / "run")
-    assert "warning" not in dry_run(replace(digits, g_condition="concat", d_condition="projection"), tmp_path / "run")
+        config = replace(tiny, data="digits", **changes)
+        assert words in doubt(config, build(config, data))
+    config = replace(tiny, data="digits", g_condition="concat", d_condition="projection")
+    assert doubt(config, build(config, data)) is None
 
 
 @pytest.mark.parametrize(
