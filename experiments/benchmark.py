@@ -8,16 +8,14 @@ same step inside `cond` and `scan`. A time is the median of --repeats runs in tu
 import functools
 import importlib.util
 import itertools
-import json
 import os
 import statistics
 import time
 from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import NamedTuple
 
-from gan_jax.command import Parser, command
+from gan_jax.command import Parser, command, out_file, write_json
 from gan_jax.errors import InputError
 
 BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
@@ -37,7 +35,7 @@ def main() -> None:
     parser = Parser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--repeats", type=int, default=7, help="timed runs of each case (default: %(default)s)")
     parser.add_argument("--width", type=int, default=32, help="channels after D's first halving (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the table there as JSON too")
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     for name in ("repeats", "width"):
@@ -66,7 +64,7 @@ def main() -> None:
     print("\n".join(lines))
     if options.json:
         versions = {name: metadata.version(name) for name in ("jax", "torch") if importlib.util.find_spec(name)}
-        options.json.write_text(json.dumps({"versions": versions, "cores": CORES, "rows": rows}, indent=2) + "\n")
+        write_json(options.json, {"versions": versions, "cores": CORES, "rows": rows})
         print(f"\nwritten to {options.json}")
 
 

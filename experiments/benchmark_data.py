@@ -6,7 +6,6 @@ which the host waits for its batch: a device that is behind the host feels nothi
 fall short of those on data in memory: on a CPU, where they share the cores, what reading takes from them.
 """
 
-import json
 import os
 import statistics
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from gan_jax.command import Parser, command
+from gan_jax.command import Parser, command, out_file, write_json
 from gan_jax.data import Data
 from gan_jax.errors import InputError
 
@@ -31,7 +30,7 @@ def main() -> None:
     parser.add_argument("--batches", default="16,64,256", help="batch sizes (default: %(default)s)")
     parser.add_argument("--images", type=int, default=4_000, help="images in each measurement (default: %(default)s)")
     parser.add_argument("--width", type=int, default=32, help="width of both networks (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the table there as JSON too")
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     for name in ("size", "images", "width"):
@@ -66,7 +65,7 @@ def main() -> None:
             )
     if options.json:
         facts = {"jax": metadata.version("jax"), "grain": metadata.version("grain"), "cores": os.cpu_count(), "data": told}
-        options.json.write_text(json.dumps(facts | {"device": jax.devices()[0].device_kind, "rows": rows}, indent=2) + "\n")
+        write_json(options.json, facts | {"device": jax.devices()[0].device_kind, "rows": rows})
         print(f"\nwritten to {options.json}")
 
 

@@ -29,7 +29,7 @@ OURS = "gan_jax"
 
 
 def main() -> None:
-    from gan_jax.command import Parser
+    from gan_jax.command import Parser, out_file, write_json
     from gan_jax.errors import InputError
 
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", choices=CASES, default=list(CASES), help="default: all")
     parser.add_argument("--tools", nargs="+", help="names of tools to run (default: all)")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter that has the other tools")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the table there as JSON too")
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     for name, least in (("n", 2 * SUBSET_SIZE), ("small_n", 2 * SUBSET_SIZE), ("dim", 1)):
@@ -63,7 +63,7 @@ def main() -> None:
         print(f"{row['metric']:6} {row['n']:7,}  {tool:24} {times}  {', '.join(f'{x:.6g}' for x in row['value'])}")
     print(f"{options.dim} float32 features on each side, {cores()} cores; peak GB: all of the process but the features")
     if options.json:
-        options.json.write_text(json.dumps({"dim": options.dim, "cores": cores(), "rows": rows}, indent=2) + "\n")
+        write_json(options.json, {"dim": options.dim, "cores": cores(), "rows": rows})
         print(f"written to {options.json}")
 
 

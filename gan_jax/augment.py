@@ -157,5 +157,6 @@ def ada(
 
 
 def _check_images(name: str, x: Array) -> None:
-    if x.ndim != 4:
-        raise ValueError(f"{name} needs images [B, H, W, C], got {x.shape}")
+    shape = jax.tree.map(jnp.shape, x)  # samples of some data are dictionaries of arrays
+    if type(shape) is not tuple or len(shape) != 4:
+        raise ValueError(f"{name} needs images [B, H, W, C], got {shape}: --augment none leaves it out")

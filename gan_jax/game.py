@@ -18,14 +18,13 @@ from gan_jax import ada, augment, auxiliary, deceive, g_penalties, losses, optim
 from gan_jax.config import Config
 from gan_jax.data import Data
 from gan_jax.errors import InputError
-from gan_jax.specification import parse_call, parse_sum
+from gan_jax.specification import parse_call
 from gan_jax.stop import needs_gap, parse_stop
 from gan_jax.trial import try_pieces, try_step
 from gan_jax.types import Array, Augment, Batch, Deceive, Loss, Memory, Shape
-from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty, packed_shape, public_functions
+from gan_jax.variants import find, find_augment, find_networks, find_optimizer, find_penalty, packed_shape
 
 Schedule = Callable[[Array], Array]  # step -> value, traced
-IMAGE_AUGMENTS = public_functions(augment).keys() - {"noise"}
 
 
 class Head(nn.Module):
@@ -123,13 +122,13 @@ def build(config: Config, data: Data) -> Game:
 
 def doubt(config: Config, game: Game) -> str | None:
     """What can be played but is hardly meant: labels that only one player is told."""
-    g, d = (getattr(network, "condition", None) for network in (game.generator, game.discriminator))
-    if game.label is None or g is None or d is None:
+    if game.label is None or not all(hasattr(network, "condition") for network in (game.generator, game.discriminator)):
         return None
-    asks = ([f"d_condition {d}"] if d != "none" else []) + ([f"auxiliary {config.auxiliary}"] if config.auxiliary else [])
-    if asks and g == "none":
-        return f"{asks[0]} asks for samples of a label that the generator is not told: set --g_condition"
-    if g != "none" and not asks and not config.loss.startswith("multi_hinge") and ":" not in config.loss:
+    g, d = _condition(game.generator), _condition(game.discriminator)
+    if (d or config.auxiliary) and not g:
+        asks = f"d_condition {d}" if d else f"auxiliary {config.auxiliary}"
+        return f"{asks} asks for samples of a label that the generator is not told: set --g_condition"
+    if g and not (d or config.auxiliary or config.loss.startswith("multi_hinge") or ":" in config.loss):
         return f"g_condition {g} tells the generator labels, but nothing looks at them: set --d_condition, or --auxiliary"
     return None
 
@@ -226,17 +225,13 @@ def _refuse(config: Config, game: Game) -> None:
     gap = config.duality_gap or (config.stop and needs_gap(parse_stop(config.stop)))
     if gap and (config.d_outputs or 1) > 1:
         raise InputError(f"a duality gap needs one logit a sample: set d_outputs to 1, not {config.d_outputs}")
-    image = type(game.sample_shape) is tuple and len(game.sample_shape) == 3
-    wanted = [] if image or not config.augment else [name for _, name, _ in parse_sum(config.augment)]
-    if found := [name for name in wanted if name in IMAGE_AUGMENTS]:
-        raise InputError(f"augment {found[0]} is for images, and samples of {config.data} are none: set --augment none")
     if config.deceive and parse_call(config.deceive) == ("apa", {}) and _sees_labels(config, game):
         raise InputError(
             f"deceive {config.deceive}: D sees labels, and a replaced sample must have its own: write apa(shift=0)"
         )
     if config.pack > 1 and config.g_penalty and "feature_matching" in config.g_penalty:
         raise InputError(f"feature_matching compares features of single samples: set pack to 1, not {config.pack}")
-    if config.pack > 1 and (config.auxiliary or config.d_condition not in (None, "none")):
+    if config.pack > 1 and (config.auxiliary or _condition(game.discriminator)):
         raise InputError(f"pack {config.pack}: samples judged at once have no label in common; no auxiliary, no d_condition")
     if (config.augment_target is not None or config.augment_p_final is not None) and not (config.augment or config.deceive):
         raise InputError("augment_target and augment_p_final are for an augment or a deceive: there is none")
@@ -244,5 +239,11 @@ def _refuse(config: Config, game: Game) -> None:
 
 def _sees_labels(config: Config, game: Game) -> bool:
     """Whether anything tells D's samples of one label from those of another."""
-    conditional = config.d_condition not in (None, "none")
-    return game.real_labelled and bool(conditional or config.auxiliary or config.loss.startswith("multi_hinge"))
+    conditional = _condition(game.discriminator) or config.auxiliary or config.loss.startswith("multi_hinge")
+    return game.real_labelled and bool(conditional)
+
+
+def _condition(network: nn.Module) -> str | None:
+    """How a network is told labels, by its own default where the config is silent; None where it is not."""
+    condition = getattr(network, "condition", "none")
+    return None if condition == "none" else condition

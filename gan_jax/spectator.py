@@ -17,6 +17,8 @@ from gan_jax.run_dir import RunDir
 from gan_jax.sample import Sampler, conditional, interpolation, interpolation_labels, labels, latents, shown_labels
 from gan_jax.stop import needs_gap, parse_stop
 
+FEW = 100  # rows; no metric needs more than tens
+
 
 class Judges(NamedTuple):
     """What evaluates a state; shared by all seeds."""
@@ -76,8 +78,9 @@ def prepare(config: Config, game: Game, data: Data, run: RunDir, measure: Measur
 
 def measurable(config: Config, data: Data) -> Measure | None:
     """The data's metrics where something may be wrong with them, so that it is found before a run has written anything: metrics
-    or an extractor that the config asks for, or data too small for any, InputError. Else None: they can wait."""
-    wanting = config.metrics or config.extractor or data.rows < 100
+    or an extractor that the config asks for, or data of so few rows that it may be too small for any. Else None: they can wait.
+    Raises InputError."""
+    wanting = config.metrics or config.extractor or data.rows < FEW
     return data.evaluator(_held_out(data), _protocol(config)) if wanting else None
 
 

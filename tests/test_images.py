@@ -56,6 +56,14 @@ def test_a_generator_of_the_train_split_measures_as_the_floor(digits, measure):
     assert found["fd"] == pytest.approx(found["fd_floor"], rel=0.1)  # each a mean over 11 sets, some 10% apart
 
 
+def test_neighbourhoods_are_of_as_many_samples_as_of_real_ones(digits, measure):
+    """More samples than real ones would cover all of these, and recall fewer."""
+    found = measure(drawn(digits))
+    for name in ("precision", "recall", "density", "coverage"):
+        assert found[name] == pytest.approx(found[f"{name}_real"], abs=0.1)
+    assert found["coverage"] < found["coverage_real"]  # drawn again and again, some never are
+
+
 def test_the_floor_follows_the_number_of_samples(digits, measure):
     few, many = measure(drawn(digits, 300)), measure(drawn(digits, 3_000))
     assert few["fd_floor"] > 1.5 * many["fd_floor"]

@@ -36,7 +36,7 @@ def digits():
 
 def game(source, model="mlp", **fields):
     fields = {"loss": "non_saturating", "batch": 4, "z_dim": 3, "steps": 2, "g_optimizer": "sgd", "d_optimizer": "sgd"} | fields
-    return build(Config(**MODELS[model] | {"g_lr": 1e-3, "d_lr": 1e-3} | fields), source)
+    return build(Config(**MODELS.get(model, {"model": model}) | {"g_lr": 1e-3, "d_lr": 1e-3} | fields), source)
 
 
 def assert_finite_play(games: dict, data):
@@ -137,9 +137,11 @@ CANNOT = [
     ({"d_condition": "projection", "code_classes": 3}, "needs labels"),
     ({"augment_target": 0.6}, "augment_target"),
     ({"augment": "0.5 * flip"}, "no weight"),
-    ({"augment": "flip", "data": "ring"}, "augment flip is for images, and samples of ring are none: set --augment none"),
+    ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\].*: --augment none leaves it out"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
     ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
+    ({"deceive": "apa", "model": "biggan"}, r"write apa\(shift=0\)"),  # its D is told labels by its own default
+    ({"pack": 2, "model": "biggan"}, "pack 2"),
     ({"update": "simultaneous", "d_steps": 2}, "set d_steps to 1"),
     ({"penalty": "lecam(decoy=1)"}, "decay"),
     ({"update": "unrolled(steps=0)"}, "at least 1"),

@@ -52,7 +52,7 @@ def wait_for_moment(kind, process, run_dir, chance):
         time.sleep(chance.uniform(0, 0.02))
 
 
-@pytest.mark.parametrize(("kills", "steps"), [(2, 400), pytest.param(50, 3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "steps"), [(3, 400), pytest.param(50, 3000, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_is_the_same_run(tiny, tmp_path, kills, steps):
     """SIGKILL so many times, then SIGTERM in a save, then to the end; against a run that nothing disturbed."""
     config = replace(tiny, steps=steps, log_every=1, save_every=4, eval_every=steps)

@@ -293,7 +293,7 @@ def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
             "--model dcgan",
             "unknown option of dcgan's Generator 'g_depth': did you mean 'g_width'? known: g_condition, g_norm, g_width",
         ),
-        ("--augment translation", "augment translation is for images, and samples of ring are none: set --augment none"),
+        ("--augment translation", "translation needs images [B, H, W, C], got (16, 2)"),
         ("--loss nowhere.py:f", "no file nowhere.py"),
         ("--loss nowhere.such:f", "'nowhere.such' cannot be imported"),
         ("--g_norm spectral", "norm must be one of none, batch, layer"),

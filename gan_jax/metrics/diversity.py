@@ -8,6 +8,7 @@ import numpy as np
 from jax.lax import Precision
 from numpy.typing import ArrayLike
 
+from gan_jax.blocks import in_blocks
 from gan_jax.metrics.inputs import blocks, matrix
 from gan_jax.types import Array
 
@@ -83,10 +84,8 @@ def ms_ssim(x: ArrayLike, y: ArrayLike) -> np.ndarray:
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(f"images {x.shape} must be finite")
-    block = max(1, _PIXELS // x[0].size)
-    blocks = [slice(start, start + block) for start in range(0, len(x), block)]
-    parts = [_ms_ssim(*(jnp.asarray(image[b], jnp.float32) for image in (x, y))) for b in blocks]
-    return np.concatenate(parts).astype(np.float64)
+    run = in_blocks(lambda _, x, y: _ms_ssim(x, y), max(1, _PIXELS // x[0].size), np.float32)
+    return run(None, x, y).astype(np.float64)
 
 
 @jax.jit

@@ -64,7 +64,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
             raise ValueError(f"samples {samples.shape} must be finite")
         fake = _seen(extractor, _choose(samples, protocol.cap), None if label is None else _choose(label, protocol.cap))
         n = min(len(fake.samples), len(real.train.samples))
-        result = each(lambda metric: _measured(metric, real, fake, protocol.errors)) | beside(n, len(fake.samples) // n)
+        result = each(lambda metric: _measured(metric, real, fake, n, protocol.errors)) | beside(n, len(fake.samples) // n)
         return {re.sub("^[fk]d", lambda found: _FID[found[0]], name): x for name, x in result.items()} if is_fid else result
 
     held, train = len(real.held.samples), len(real.train.samples)
@@ -112,10 +112,11 @@ def _each(metrics: list[str], strict: bool, value_of: Callable[[str], dict[str, 
     return result
 
 
-def _measured(metric: str, real: Real, fake: Side, errors: bool) -> dict[str, float]:
+def _measured(metric: str, real: Real, fake: Side, n: int, errors: bool) -> dict[str, float]:
     function = public_functions(suite)[metric]
-    if metric in ("kernel", "prdc"):  # cut here, for the jackknife to delete from what is looked at
-        fake = jax.tree.map(lambda x: x[:PAIRS], fake)
+    if metric in ("kernel", "prdc"):
+        # As many as the real ones beside them, on whose number these depend; here, for the jackknife to delete from them.
+        fake = jax.tree.map(lambda x: x[: min(n, PAIRS)], fake)
     result = function(real, fake)
     if not errors or any(name.endswith("_error") for name in result):
         return result
