@@ -9,7 +9,7 @@ is augmented or not by a draw of its own, with probability `p`.
 import jax
 import jax.numpy as jnp
 
-from gan_jax import ada as pipeline
+from gan_jax.imaging import ada as pipeline
 from gan_jax.types import Array
 
 
@@ -135,12 +135,12 @@ def ada(
         corruption  white noise; a box of half the size set to 0
 
     The first three are on, the paper's choice for its results (`bgc`); `color` is the share of p that color's have, 0 for none.
-    `augment_target` adapts p (`gan_jax/ada.py`). Images that are not square make half turns only. What comes in from outside
+    `augment_target` adapts p (`gan_jax/imaging/ada.py`). Images that are not square make half turns only. What comes in from outside
     is the image reflected, as in the paper, not -1. Raises ValueError for other shapes, in `color` for other than one or three
     channels, and for a share outside [0, 1].
 
     Source: Karras et al. 2020, arXiv:2006.06676, appendix B and figure 20. Flips, turns and whole-pixel translations copy
-    pixels before the warp instead of being part of it, and the warp's padding is fixed (`gan_jax/resample.py`).
+    pixels before the warp instead of being part of it, and the warp's padding is fixed (`gan_jax/imaging/resample.py`).
     """
     _check_images("ada", x)
     if not 0 <= color <= 1:

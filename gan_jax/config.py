@@ -4,7 +4,6 @@ Imports neither JAX nor any data library, so that `--help` and a mistyped flag a
 """
 
 import difflib
-import importlib.util
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,8 +11,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from gan_jax.errors import InputError, unknown
-from gan_jax.stop import parse_stop
+from gan_jax.spec.lookup import load_file
+from gan_jax.spec.stop import parse_stop
 
+# Names that configs of earlier versions hold, and what they are called now.
+RENAMED = {
+    "gan_jax.sequences:": "",
+    "gan_jax.vocoder:feature_matching": "layer_feature_matching",
+    "gan_jax.vocoder:mel_l1": "mel_l1",
+    "gan_jax.vocoder:": "vocoder_",
+    "gan_jax.reward:desired": "molecular_property",
+}
 OFF = ("auxiliary", "penalty", "g_penalty", "augment", "deceive", "stop")  # what "none" leaves out, as null does
 
 
@@ -100,7 +108,7 @@ class Config:
     """thousands of real samples in which an adapted probability can go from 0 to 1"""
 
     update: str | None = None
-    """a function of gan_jax/pages.py or of your own; null for alternating steps (gan_jax/update.py)"""
+    """a function of gan_jax/game/update_rules.py or of your own; null for alternating steps (gan_jax/game/update.py)"""
     steps: int = 10_000
     """generator steps"""
     schedule_steps: int | None = None
@@ -144,13 +152,13 @@ class Config:
     extractor: str | None = None
     """what images are measured in: classifier, random, inception, dinov2, path.py:function; null is what the data calls for"""
     metrics: str = ""
-    """names of gan_jax/metrics/suite.py between commas, or all; empty is those that take seconds"""
+    """names of gan_jax/data/images/suite.py between commas, or all; empty is those that take seconds"""
     validation: float = 0.0
     """share of the training samples set aside: evaluations during training use them in place of the held-out ones"""
     duality_gap: int = 0
     """steps of training a worst case of either player at each evaluation; 0 measures no duality gap"""
     doctor: bool = False
-    """looks at both players at each evaluation too (gan_jax/doctor.py), not only at what is logged anyway"""
+    """looks at both players at each evaluation too (gan_jax/reports/doctor.py), not only at what is logged anyway"""
     stop: str | None = None
     """ends the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
     dispatch: Literal["auto", "scan", "loop"] = "auto"
@@ -234,24 +242,6 @@ def load_recipe(path: str | Path) -> Config:
     return config if config.name else replace(config, name=path.stem)
 
 
-def load_file(path: Path) -> Any:
-    """A Python file as a module: a recipe, or a researcher's own loss or network. Raises InputError if it cannot be run."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except SyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise InputError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    return module
-
-
 def load_config(path: str | Path) -> Config:
     """The Config of a file that holds `config_json`. Raises InputError for unknown fields, wrong types, bad values."""
     try:
@@ -264,9 +254,16 @@ def load_config(path: str | Path) -> Config:
         for name in values:
             if name not in (known := [field.name for field in fields(Config)]):
                 raise unknown("field", name, known)
-        return Config(**values)
+        return Config(**{name: _renamed(value) for name, value in values.items()})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, str):
+        for old, new in RENAMED.items():
+            value = value.replace(old, new)
+    return value
 
 
 def smoke(config: Config) -> Config:

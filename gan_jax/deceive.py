@@ -5,12 +5,15 @@ Each public function here is a value of `--deceive`. A sample is an array [B, ..
 Labels stay where they are.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import Array, Sample
+from gan_jax.types import Array, RowMixing, Sample
 
 
+@partial(RowMixing, mixes=lambda shift=1: shift != 0, remedy="shift=0")
 def apa(key: Array, real: Sample, fake: Sample, p: Array, *, shift: int = 1) -> tuple[Sample, Sample]:
     """Adaptive pseudo augmentation: each real sample is replaced with probability `p` by a generated one, so that D cannot be
     sure of the few real samples it has. `augment_target` adapts p. Raises ValueError where real and fake differ in shape.

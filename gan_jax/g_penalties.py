@@ -12,10 +12,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from gan_jax import penalties
-from gan_jax.types import Array, Critic, Memory, Sample, Synthesis
+from gan_jax import spectrogram
+from gan_jax.metrics import audio
+from gan_jax.models.layers import non_orthogonality
+from gan_jax.types import Array, Critic, Memory, Sample, StatefulPenalty, Synthesis
 
 
+@partial(StatefulPenalty, memory={"mean": 0.0})
 def path_length(synthesis: Synthesis, critic: Critic, real: Sample, key: Array, *, decay: float = 0.99) -> tuple[Array, Memory]:
     """A step in the latents is to be a change of the same size in the samples, wherever it is taken and whereto:
     E (|J^T y| - a)^2 -> (scalar, the new a), where J is G's Jacobian, y ~ N(0, I) over the square root of the number of
@@ -46,9 +49,6 @@ def path_length(synthesis: Synthesis, critic: Critic, real: Sample, key: Array, 
     lengths = jnp.sqrt(jnp.maximum(squares if squares.ndim == 1 else squares.mean(axis=1), 1e-12))
     mean = jax.lax.stop_gradient(decay * synthesis.memory["mean"] + (1 - decay) * lengths.mean())
     return jnp.square(lengths - mean).mean(), {"mean": mean}
-
-
-path_length.memory = {"mean": 0.0}
 
 
 def latent_consistency(synthesis: Synthesis, critic: Critic, real: Sample, key: Array, *, sigma: float = 0.03) -> Array:
@@ -84,7 +84,7 @@ def orthogonal(synthesis: Synthesis, critic: Critic, real: Sample, key: Array) -
 
     Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They leave embeddings of classes out.
     """
-    return penalties.orthogonal(Critic(synthesis, params=synthesis.params), real, real, key)
+    return non_orthogonality(synthesis.params)
 
 
 def feature_matching(synthesis: Synthesis, critic: Critic, real: Sample, key: Array) -> Array:
@@ -100,6 +100,40 @@ def feature_matching(synthesis: Synthesis, critic: Critic, real: Sample, key: Ar
     judged_fake = features(synthesis(synthesis.z))
     gap = judged_real.astype(jnp.float32).mean(axis=0) - judged_fake.astype(jnp.float32).mean(axis=0)
     return jnp.square(gap).sum()
+
+
+def mel_l1(
+    synthesis: Synthesis,
+    critic: Critic,
+    real: Sample,
+    key: Array,
+    *,
+    rate: int = 8_000,
+    bands: int = 64,
+    fft: int = spectrogram.FFT,
+    hop: int = spectrogram.HOP,
+) -> Array:
+    """How far mel spectrograms are from those of the real waves [B, T, 1], in nepers (`metrics.audio.mel_l1`). The options are
+    those of the data, or others.
+
+    Source: Kong et al. 2020, arXiv:2010.05646, eq. 3, weight 45.
+    """
+    fake = synthesis(synthesis.z)
+    return audio.mel_l1(real[..., 0], fake[..., 0], rate, bands, fft, hop).mean()
+
+
+def layer_feature_matching(synthesis: Synthesis, critic: Critic, real: Sample, key: Array) -> Array:
+    """What every layer of a vocoder's discriminators says of each fake is to be what it says of its real wave: the mean
+    absolute difference over a layer, summed over layers. Raises ValueError for a D that tells no features.
+
+    Source: Kong et al. 2020, arXiv:2010.05646, eq. 4, weight 2; Larsen et al. 2016, arXiv:1512.09300.
+    """
+    if critic.features is None:
+        raise ValueError(
+            "layer_feature_matching needs a Discriminator that returns (logits, features): this one returns logits only"
+        )
+    apart = critic.features(real) - critic.features(synthesis(synthesis.z))
+    return jnp.abs(apart.astype(jnp.float32)).sum(axis=1).mean()
 
 
 def _direction(key: Array, x: Array) -> Array:

@@ -17,11 +17,12 @@ Source: Nowozin et al. 2016, arXiv:1606.00709, eqs. 4 to 7 and section 3.2.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import Array
+from gan_jax.types import Array, LabelledLoss
 
 
 def minimax(real_logits: Array, fake_logits: Array, *, smoothing: float = 0.0) -> tuple[Array, Array]:
@@ -73,6 +74,7 @@ def hinge(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     return jax.nn.relu(1 - real_logits).mean() + jax.nn.relu(1 + fake_logits).mean(), -fake_logits.mean()
 
 
+@partial(LabelledLoss, outputs=lambda num_classes: num_classes + 1)
 def multi_hinge(real_logits: Array, fake_logits: Array, label: Array | None) -> tuple[Array, Array]:
     """The hinge of K classes and a last one, "fake": D wants a real sample's own class, and a generated sample's last logit,
     above all others by a margin of one; G wants the class it was asked for there. With c_y the logit of class y and c_not-y
@@ -213,6 +215,24 @@ def total_variation(real_logits: Array, fake_logits: Array, *, non_saturating: b
     """
     name = "total_variation"
     return _f_gan(name, real_logits, fake_logits, lambda v: jnp.tanh(v) / 2, lambda v: jnp.tanh(v) / 2, non_saturating)
+
+
+def vocoder_least_squares(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+    """E (D(x) - 1)^2 + E D(G)^2 and E (D(G) - 1)^2, means over samples and judgements.
+
+    Source: Kong et al. 2020 (HiFi-GAN), arXiv:2010.05646, eq. 1 and 2, which sum over discriminators.
+    """
+    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
+    return jnp.square(real - 1).mean() + jnp.square(fake).mean(), jnp.square(fake - 1).mean()
+
+
+def vocoder_hinge(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G)) and E max(0, 1 - D(G)): here G is content with a margin too.
+
+    Source: Siuzdak 2023 (Vocos), arXiv:2306.00814.
+    """
+    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
+    return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean(), jax.nn.relu(1 - fake).mean()
 
 
 def _f_gan(

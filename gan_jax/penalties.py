@@ -9,11 +9,14 @@ image, a sequence or a graph.
 Gradient penalties need one logit a sample, and so does `lecam`; they raise ValueError for logits [B, K].
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
 from gan_jax import augment
-from gan_jax.types import Array, Critic, Memory, Sample
+from gan_jax.models.layers import non_orthogonality
+from gan_jax.types import Array, Critic, Memory, Sample, StatefulPenalty
 
 
 def r1(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
@@ -168,6 +171,7 @@ def improved_consistency(
     return real_weight * on_real + fake_weight * on_fake + latent_weight * on_latents
 
 
+@partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0})
 def lecam(
     critic: Critic, real: Sample, fake: Sample, key: Array, *, decay: float = 0.99, one_sided: bool = False
 ) -> tuple[Array, Memory]:
@@ -190,9 +194,6 @@ def lecam(
     return jnp.square(real_gap).mean() + jnp.square(fake_gap).mean(), memory
 
 
-lecam.memory = {"real_logit": 0.0, "fake_logit": 0.0}
-
-
 def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
     """The filters of a layer are to be orthogonal, of whatever length: |W^T W * (1 - I)|_F^2, summed over the kernels. A
     kernel [..., C] is a matrix W [everything else, C]; each parameter with two axes or more counts as one.
@@ -200,15 +201,7 @@ def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
 
     Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They leave embeddings of classes out.
     """
-    kernels = [leaf for leaf in jax.tree.leaves(getattr(critic, "params", None)) if leaf.ndim >= 2]
-    if not kernels:
-        raise ValueError("orthogonal needs a network that tells its parameters, kernels [..., C] among them: it has none")
-
-    def overlap(kernel: Array) -> Array:
-        matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
-        return jnp.square((matrix.T @ matrix) * (1 - jnp.eye(matrix.shape[1]))).sum()
-
-    return sum(overlap(kernel) for kernel in kernels)
+    return non_orthogonality(getattr(critic, "params", None))
 
 
 def _distance_from(name: str, critic: Critic, x: Sample, center: float) -> Array:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import ada, augment
+from gan_jax import augment
+from gan_jax.imaging import ada
 
 KEY = jax.random.key(3)
 

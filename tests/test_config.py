@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gan_jax.cli.flags import parse
 from gan_jax.config import Config, config_json, differences, goes_on, load_config, load_recipe
 from gan_jax.errors import InputError
-from gan_jax.flags import parse
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "experiments" / "images" / "digits.py"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from gan_jax import augment, auxiliary, deceive, g_penalties, losses, penalties
+from gan_jax.spec.lookup import public_functions
 from gan_jax.types import Critic, Synthesis
-from gan_jax.variants import public_functions
 
 KEY = jax.random.key(0)
 

@@ -134,7 +134,7 @@ def test_orthogonal_is_of_the_generators_kernels():
         return g_penalties.orthogonal(toy, Critic(lambda x: x, params=jnp.ones((2, 2))), Z, KEY)
 
     np.testing.assert_allclose(value(jnp.array([[1.0, 2.0], [3.0, 4.0]])), 392, rtol=1e-6)
-    with pytest.raises(ValueError, match="orthogonal needs a network that tells its parameters"):
+    with pytest.raises(ValueError, match="orthogonal needs a network that shows its parameters"):
         g_penalties.orthogonal(synthesis(lambda z: z), NO_CRITIC, Z, KEY)
 
 

@@ -7,9 +7,9 @@ import optax
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.game import cosine
+from gan_jax.game.build import cosine
+from gan_jax.game.resolve import find_optimizer
 from gan_jax.optimizers import clip_weights, lookahead
-from gan_jax.variants import find_optimizer
 
 GRADIENTS = np.random.RandomState(0).normal(size=(10, 3)).astype(np.float32)
 START = np.array([0.5, -1.0, 2.0], np.float32)

@@ -10,14 +10,14 @@ rate, not 8 kHz; rates fall along a cosine. The losses are means over 8 discrimi
 from gan_jax.config import Config
 
 SOUND = "rate=22050, bands=80, fft=1024, hop=256"
-MEL = f"gan_jax.vocoder:mel_l1({SOUND})"
+MEL = f"mel_l1({SOUND})"
 CONFIG = Config(
     data=f'audio(path="LJSpeech-1.1/wavs", form="vocoder", length=8192, {SOUND})',
     model="hifigan(bands=80, strides=(8, 8, 2, 2))",
     z_dim=1,
     d_outputs=256,  # a judgement of each of 8 discriminators on each of 32 frames
-    loss="gan_jax.vocoder:least_squares",
-    g_penalty=f"45 * {MEL} + 2 * gan_jax.vocoder:feature_matching",
+    loss="vocoder_least_squares",
+    g_penalty=f"45 * {MEL} + 2 * layer_feature_matching",
     **{"g_gamma": 1 / 8, "batch": 16, "b1": 0.8, "b2": 0.99, "ema": 0.0},
     **{"g_optimizer": "adamw(weight_decay=0.01)", "d_optimizer": "adamw(weight_decay=0.01)"},
     **{"g_lr": 2e-4, "g_lr_final": 1e-5, "d_lr": 2e-4, "d_lr_final": 1e-5},

@@ -20,7 +20,7 @@ CONFIG = replace(
     data=f'audio(path="LJSpeech-1.1/wavs", form="vocoder", length=16384, {SOUND})',
     model="vocos(bands=80, fft=1024)",
     d_outputs=512,  # a judgement of each of 8 discriminators on each of 64 frames
-    loss="gan_jax.vocoder:hinge",
-    g_penalty=f"45 * gan_jax.vocoder:mel_l1({SOUND}) + 0.125 * gan_jax.vocoder:feature_matching",  # the mean over 8
+    loss="vocoder_hinge",
+    g_penalty=f"45 * mel_l1({SOUND}) + 0.125 * layer_feature_matching",  # the mean over 8
     **{"g_gamma": 1.0, "b1": 0.9, "b2": 0.999, "steps": 1_000_000},
 )

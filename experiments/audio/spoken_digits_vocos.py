@@ -15,8 +15,8 @@ CONFIG = Config(
     model="vocos(bands=64, fft=256, periods=(2, 3, 5), resolutions=((256, 64, 256),))",
     z_dim=1,
     d_outputs=256,  # a judgement of each of 4 discriminators on each of 64 frames
-    loss="gan_jax.vocoder:hinge",
-    g_penalty="45 * gan_jax.vocoder:mel_l1 + 0.25 * gan_jax.vocoder:feature_matching",
+    loss="vocoder_hinge",
+    g_penalty="45 * mel_l1 + 0.25 * layer_feature_matching",
     **{"g_width": 96, "g_depth": 4, "d_width": 4, "batch": 16, "b1": 0.8},
     **{"g_lr": 1e-3, "g_lr_final": 1e-4, "d_lr": 1e-3, "d_lr_final": 1e-4},
     **{"steps": 1_200, "eval_every": 400, "save_every": 400, "eval_samples": 300},

@@ -4,7 +4,7 @@
 
 Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 rows that Adult's training file leaves are 15,600
 steps; `--z_dim` is 128 and as many as the error says. Not run at this size. Without its dropout and weight decay; the
-schema and, in place of a cross-entropy, the conditions are ours (gan_jax/data/columns.py, gan_jax/models/ctgan.py).
+schema and, in place of a cross-entropy, the conditions are ours (gan_jax/data/tables/schema.py, gan_jax/models/ctgan.py).
 """
 
 from dataclasses import replace

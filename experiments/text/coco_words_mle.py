@@ -9,7 +9,7 @@ CONFIG = Config(
     data='text(path="coco_captions_texygen/image_coco.txt", test="coco_captions_texygen/test_coco.txt", '
     'level="word", length=16, vocabulary=2000)',
     model='relgan(memory="lstm", embeddings=8)',
-    update="gan_jax.sequences:maximum_likelihood",
+    update="maximum_likelihood",
     z_dim=2,
     g_width=256,
     d_width=64,

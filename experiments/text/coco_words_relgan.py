@@ -15,7 +15,7 @@ CONFIG = Config(
     data='text(path="coco_captions_texygen/image_coco.txt", test="coco_captions_texygen/test_coco.txt", '
     'level="word", length=16, vocabulary=2000)',
     model='relgan(memory="lstm", embeddings=8)',
-    update="gan_jax.sequences:annealed(steps=1000)",
+    update="annealed(steps=1000)",
     z_dim=2,
     g_width=256,
     d_width=64,

@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from gan_jax.data import Data, Measure, Protocol, Source, Split, images
+from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.data.images import pixels
 from gan_jax.errors import InputError
 
 
@@ -19,8 +20,8 @@ def blank(data_dir: str | None, *, side: int = 256, planes: int = 3, classes: in
     # One pixel of each is kept.
     split = Split(np.zeros((count, 1, 1, 1), np.uint8), np.arange(count, dtype=np.int32) % classes if classes else None)
     shown = 100 if side <= 256 else 25
-    show = images.show
-    return Source(split, split, classes, partial(_grey, (side, side, planes)), show, images.pack, _nothing, shown=shown)
+    show = pixels.show
+    return Source(split, split, classes, partial(_grey, (side, side, planes)), show, pixels.pack, _nothing, shown=shown)
 
 
 def _grey(shape: tuple[int, ...], stored):

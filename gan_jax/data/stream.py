@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.cache import cache_path, read_cache, write_cache
-from gan_jax.data import Protocol, Split, Stored
+from gan_jax.data.dataset import Protocol, Split, Stored
 from gan_jax.errors import InputError, RunError
+from gan_jax.storage.cache import cache_path, read_cache, write_cache
 
 KEPT = Protocol().cap  # rows of each split that stay in memory: what evaluation looks at
 QUARTER = 4  # in memory, data are held two or three times over while they are shuffled

@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.cache import cache_path, write_cache
-from gan_jax.data import Source, Split, Stored, images
+from gan_jax.data.dataset import Source, Split, Stored
+from gan_jax.data.images import pixels
 from gan_jax.data.stream import remembered, too_large
 from gan_jax.errors import InputError, RunError
+from gan_jax.storage.cache import cache_path, write_cache
 
 
 class _Records(NamedTuple):
@@ -63,20 +64,20 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
         if splits[0].labelled and not splits[0].num_classes:
             raise InputError(f"tfds:{name} does not say how many classes it has, to be streamed: set --stream never")
         train, test = (split and Stored(split.ends[-1], split.shape, _reader(name, split)) for split in splits)
-        found = images.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
+        found = pixels.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
         return replace(found, classes=_class_names(prepared))
     stamp = [name, prepared.name, *((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)]
     digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
     cache = cache_path(f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz")
     splits = None
     with contextlib.suppress(InputError):  # not there yet, or damaged: made anew
-        splits = images.read_npz(cache)
+        splits = pixels.read_npz(cache)
     if splits is None:
         splits = _decode(name, folder, prepared)
         keys = ("train_images", "train_labels", "test_images", "test_labels")
         arrays = zip(keys, (*splits[0], *(splits[1] or (None, None))), strict=True)
         write_cache(cache, {key: array for key, array in arrays if array is not None})
-    return replace(images.source(f"tfds:{name}", *splits), classes=_class_names(prepared))
+    return replace(pixels.source(f"tfds:{name}", *splits), classes=_class_names(prepared))
 
 
 def _class_names(prepared: Path) -> tuple[str, ...]:

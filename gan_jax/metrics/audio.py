@@ -10,14 +10,14 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import spectral
+from gan_jax import spectrogram
+from gan_jax.spectrogram import RESOLUTIONS
 from gan_jax.types import Array
 
-# (FFT, hop, window) of 25, 50 and 10 ms at 24 kHz.
-RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
-
-def mel_l1(real: Array, fake: Array, rate: int, bands: int = 64, fft: int = spectral.FFT, hop: int = spectral.HOP) -> Array:
+def mel_l1(
+    real: Array, fake: Array, rate: int, bands: int = 64, fft: int = spectrogram.FFT, hop: int = spectrogram.HOP
+) -> Array:
     """Mean absolute difference of the logarithms (natural) of mel bands' magnitudes, over bands and frames.
 
     Source: Kong et al. 2020 (HiFi-GAN), arXiv:2010.05646, section 2.3, whose bands are scaled otherwise and whose floor is
@@ -33,7 +33,7 @@ def spectral_convergence(real: Array, fake: Array, fft: int, hop: int, window: i
     Source: Arik et al. 2019, arXiv:1808.06719, section 3; Yamamoto et al. 2020 (Parallel WaveGAN), arXiv:1910.11480, eq. 4.
     """
     a, b = _magnitudes(real, fake, fft, hop, window)
-    return jnp.linalg.norm(a - b, axis=(1, 2)) / jnp.maximum(jnp.linalg.norm(a, axis=(1, 2)), spectral.FLOOR)
+    return jnp.linalg.norm(a - b, axis=(1, 2)) / jnp.maximum(jnp.linalg.norm(a, axis=(1, 2)), spectrogram.FLOOR)
 
 
 def log_magnitude(real: Array, fake: Array, fft: int, hop: int, window: int) -> Array:
@@ -41,7 +41,7 @@ def log_magnitude(real: Array, fake: Array, fft: int, hop: int, window: int) -> 
 
     Source: Yamamoto et al. 2020, arXiv:1910.11480, eq. 5.
     """
-    a, b = (jnp.log(jnp.maximum(x, spectral.FLOOR)) for x in _magnitudes(real, fake, fft, hop, window))
+    a, b = (jnp.log(jnp.maximum(x, spectrogram.FLOOR)) for x in _magnitudes(real, fake, fft, hop, window))
     return jnp.abs(a - b).mean(axis=(1, 2))
 
 
@@ -61,8 +61,8 @@ def mel_cepstral_distortion(
     rate: int,
     bands: int = 64,
     coefficients: int = 13,
-    fft: int = spectral.FFT,
-    hop: int = spectral.HOP,
+    fft: int = spectrogram.FFT,
+    hop: int = spectrogram.HOP,
 ) -> Array:
     """How far the spectral envelopes are apart, in dB, loudness aside: 10 / ln 10 sqrt(2 sum_k (c_k - c'_k)^2), the mean over
     frames. c_1 .. c_13 are a log-mel spectrum's Fourier coefficients, ln m_n = c_0 + sum_k c_k cos(pi k (n + 1/2) / bands).
@@ -82,8 +82,8 @@ def mel_cepstral_distortion(
 def _nepers(real: Array, fake: Array, rate: int, bands: int, fft: int, hop: int) -> Array:
     """Differences of ln mel, [N, F, bands]."""
     _check(real, fake)
-    a, b = (spectral.log_mel(x, rate, bands, fft, hop) for x in (real, fake))
-    return (a - b) * (-math.log(spectral.FLOOR) / 2)  # log_mel has 2 for the whole range
+    a, b = (spectrogram.log_mel(x, rate, bands, fft, hop) for x in (real, fake))
+    return (a - b) * (-math.log(spectrogram.FLOOR) / 2)  # log_mel has 2 for the whole range
 
 
 def _magnitudes(real: Array, fake: Array, fft: int, hop: int, window: int) -> tuple[Array, Array]:
@@ -91,7 +91,7 @@ def _magnitudes(real: Array, fake: Array, fft: int, hop: int, window: int) -> tu
 
     def of(x: Array) -> Array:
         whole = jnp.pad(x, [(0, 0), (0, -x.shape[1] % hop)])
-        return jnp.abs(spectral.stft(whole, fft, hop, window))
+        return jnp.abs(spectrogram.stft(whole, fft, hop, window))
 
     return of(real), of(fake)
 

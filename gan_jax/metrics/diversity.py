@@ -8,8 +8,8 @@ import numpy as np
 from jax.lax import Precision
 from numpy.typing import ArrayLike
 
-from gan_jax.blocks import in_blocks
-from gan_jax.metrics.inputs import blocks, matrix
+from gan_jax.metrics.arrays import blocks, matrix
+from gan_jax.metrics.batched import in_blocks
 from gan_jax.types import Array
 
 _PIXELS = 2**21  # of the images compared at once

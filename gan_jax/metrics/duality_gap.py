@@ -5,24 +5,14 @@ plays it for a Game, on samples that training never sees.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax import losses
-from gan_jax.data import Data, feed
-from gan_jax.errors import InputError
-from gan_jax.state import TrainState, init_state
 from gan_jax.types import Array
-from gan_jax.update import generate, pack, view
-
-if TYPE_CHECKING:
-    from gan_jax.game import Game
 
 Value = Callable[[Any, Any, Any], Array]  # (g, d, batch) -> scalar
 Settle = Callable[[Any, Any, Any], tuple[Any, Any]]  # (g, d, batch) -> (g, d)
@@ -73,129 +63,6 @@ def duality_gap(
         g_losses = jnp.concatenate([g_losses, jax.lax.map(lambda x: known(d, x), test)[None]])
     d_gain, g_gain = _gain(d_losses), _gain(g_losses)
     return {"duality_gap": d_gain + g_gain, "d_exploitability": d_gain, "g_exploitability": g_gain}
-
-
-def minimax_value(real_logits: Array, fake_logits: Array) -> Array:
-    """E log D(x) + E log(1 - D(G(z))), float32 scalar: -log 4 where D cannot tell real from fake, 0 where nothing deceives it.
-
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, eq. 1."""
-    d_loss, _ = losses.minimax(real_logits, fake_logits)
-    return -d_loss
-
-
-def game_duality_gap(
-    game: "Game",
-    data: Data,
-    key: Array,
-    *,
-    batch: int = 128,
-    steps: int = 200,
-    lr: float = 1e-3,
-    samples: int = 2_500,
-    average: bool = False,
-    value: Callable[[Array, Array], Array] = minimax_value,
-) -> Callable[[TrainState], dict[str, float]]:
-    """The function from a state of `game` to its `duality_gap`, compiled at its first call.
-
-    V is the classical value whatever loss the game is trained by, so that figures compare between losses; without penalties,
-    augmentation, deception or auxiliary losses. `value(real_logits, fake_logits)` makes it another. D's logits count up to a
-    constant, and the one that is best for V is taken: many losses leave it free (relativistic, Wasserstein; hinge within
-    bounds), and as a probability D would be charged for what it was never taught.
-
-    The data themselves count among the worst-case generators: D's real logits, taken for fake ones too. Where D has won and G
-    receives no gradient any more, training finds no better G, and a dead game would pass for an equilibrium. So the gap is
-    that of a generator that could be anything. It is 0 only where G is the data and D tells nothing from anything.
-
-    The first half of the held-out samples (at most `samples`) trains the worst cases, the second half values them; incomplete
-    batches are left out. Latents, rows and their order hang on `key` alone: what changes from one evaluation to the next is
-    the players. The optimiser is a fresh Adam of rate `lr` for both, not the game's own, whose rate may have decayed to 0.
-    A gap is a number of its `steps`, `lr` and networks: compare those of equal ones only. V has no lower bound where D's
-    logits grow without end, and there a worst-case generator may find hundreds; a g_exploitability above 1 is just "far off".
-
-    The pair is the one that plays, the generator as it is trained: D answers that one, and an equilibrium is a property of
-    both. `average` puts the averaged generator, the one that is evaluated, in its place. Both networks run as in training.
-    Raises InputError where D gives several logits a sample, or too few samples are held out.
-
-    Source: Grnarova et al. 2019, arXiv:1811.05512, whose value, eq. 1, is half of this one. The constant and the data as a
-    generator are ours.
-    """
-    half = min(data.test.count // 2, samples)
-    batch = min(batch, half) // game.pack * game.pack
-    if batch < 1:
-        raise InputError(f"duality_gap needs {2 * game.pack} held-out samples: {data.name} has {data.test.count}")
-    train, test = _feeds(key, half, batch, steps)
-    store = jax.device_put(jax.tree.map(lambda x: x[: 2 * half], data.test))
-    measure = partial(_measure, game, data, train, test, optax.adam(lr), average, value)
-    # Traced on abstract arrays, so that what does not fit is found before anything is played.
-    jax.eval_shape(measure, jax.eval_shape(lambda: init_state(game, jax.random.key(0))), store)
-    compiled = jax.jit(measure)
-    return lambda state: {name: float(x) for name, x in jax.device_get(compiled(state, store)).items()}
-
-
-def _feeds(key: Array, half: int, batch: int, steps: int) -> list[tuple[np.ndarray, Array]]:
-    """What the two halves are dealt out by: (row numbers [K, B], a key a batch [K]), shuffled epochs of the first for `steps`
-    batches, and the second half once."""
-    feed_at, count = feed(0, half, batch), half // batch
-    rows = (np.stack([feed_at(t) for t in range(steps)]), half + np.arange(count * batch).reshape(count, batch))
-    keys = (jax.random.split(k, len(r)) for r, k in zip(rows, jax.random.split(key), strict=True))
-    return list(zip(rows, keys, strict=True))
-
-
-def _measure(game: "Game", data: Data, train, test, tx, average: bool, value: Callable, state: TrainState, store):
-    """`duality_gap` of a state on the samples in `store`, dealt out by `train` and `test`. Traced."""
-    g, d = (state.g.params, state.g.stats), (state.d.params, state.d.stats)
-    if average:
-        g = state.ema["params"], {name: x for name, x in state.ema.items() if name != "params"}
-    play = partial(_play, game, data, store)
-    epoch = jax.tree.map(lambda x: x[: len(test[0])], train)
-    centre = _centre(value, *jax.lax.map(lambda feed: play(g, d, feed)[0], epoch))
-
-    def centred(g: Any, d: Any, feed: Any) -> Array:
-        return value(*(logits + centre for logits in play(g, d, feed)[0]))
-
-    def data_as_g(d: Any, feed: Any) -> Array:
-        real_logits, _ = play(g, d, feed)[0]
-        return value(real_logits + centre, real_logits + centre)
-
-    def settle(g: Any, d: Any, feed: Any) -> tuple[Any, Any]:
-        return play(g, d, feed)[1]
-
-    return duality_gap(centred, g, d, train, test, tx, tx, known=data_as_g, settle=settle)
-
-
-def _play(game: "Game", data: Data, store: Any, g: Any, d: Any, feed: Any) -> tuple[tuple[Array, Array], tuple[Any, Any]]:
-    """Players (params, stats) on real samples of the row numbers in `feed` and as many fakes of its key -> (real and fake
-    logits, the players with their statistics moved on)."""
-    rows, key = feed
-    real = data.decode(store, rows)
-    z_key, label_key = jax.random.split(key)
-    # Statistics are nobody's to train: spectral norm depends on the vectors that it keeps.
-    (g_params, g_stats), (d_params, d_stats) = ((params, jax.lax.stop_gradient(stats)) for params, stats in (g, d))
-    z = jax.random.normal(z_key, (real.size, game.z_dim))
-    fake, g_stats = generate(game, g_params, g_stats, z, game.fake_label(label_key, real))
-    see = view(replace(game, augment=None), None, real, None)
-    judged_real, d_stats = see(d_params, d_stats, pack(real.real, game.pack))
-    judged_fake, d_stats = see(d_params, d_stats, pack(fake, game.pack))
-    if judged_real.logits.ndim != 1:
-        raise InputError(f"duality_gap needs one logit a sample, D gives {judged_real.logits.shape}: set d_outputs to 1")
-    return (judged_real.logits, judged_fake.logits), ((g_params, g_stats), (d_params, d_stats))
-
-
-def _centre(value: Callable[[Array, Array], Array], real_logits: Array, fake_logits: Array) -> Array:
-    """The constant c that makes value(real_logits + c, fake_logits + c) largest, by bisection: V is concave in c, and has its
-    maximum where some of the shifted logits are above 0 and some below. A V that does not depend on c takes any."""
-    real_logits, fake_logits = (logits.ravel().astype(jnp.float32) for logits in (real_logits, fake_logits))
-    slope = jax.grad(lambda c: value(real_logits + c, fake_logits + c))
-    both = jnp.concatenate([real_logits, fake_logits])
-
-    def halve(i: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        middle = (low + high) / 2
-        rises = slope(middle) > 0
-        return jnp.where(rises, middle, low), jnp.where(rises, high, middle)
-
-    low, high = jax.lax.fori_loop(0, 30, halve, (-both.max(), -both.min()))
-    return (low + high) / 2
 
 
 def _answer(loss: Callable, player: Any, train: Any, test: Any, tx, checks: int, settle: Callable) -> Array:

@@ -12,7 +12,7 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from scipy.linalg.lapack import dpstrf
 
-from gan_jax.metrics.inputs import blocks, matrix, pair
+from gan_jax.metrics.arrays import blocks, matrix, pair
 
 
 class Moments(NamedTuple):

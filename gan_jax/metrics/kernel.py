@@ -6,7 +6,7 @@ import numpy as np
 from jax.lax import Precision
 from numpy.typing import ArrayLike
 
-from gan_jax.metrics.inputs import blocks, pair
+from gan_jax.metrics.arrays import blocks, pair
 
 
 def kernel_distance(

@@ -9,7 +9,7 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 
-from gan_jax.metrics.inputs import blocks, matrix
+from gan_jax.metrics.arrays import blocks, matrix
 
 _COLUMNS = 128  # of the table in which a minimum is looked up
 

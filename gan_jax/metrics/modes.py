@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gan_jax.metrics.inputs import matrix
+from gan_jax.metrics.arrays import matrix
 
 _BLOCK = 2**21  # distances held at once
 

@@ -1,6 +1,6 @@
 """HiFi-GAN: a vocoder, which makes waves of their mel spectrograms, and discriminators that look at periods and at spectra.
 
-For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses of `gan_jax/vocoder.py`.
+For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses `vocoder_...` of `gan_jax/losses.py`.
 
 Source: Kong et al. 2020, arXiv:2010.05646, section 2 and appendix A. Their second kind of discriminator, of scales, gave way
 to spectra of several resolutions: Jang et al. 2021 (UnivNet), arXiv:2106.07889, as in Lee et al. 2023 (BigVGAN),
@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-from gan_jax import spectral
-from gan_jax.metrics.audio import RESOLUTIONS
+from gan_jax import spectrogram
 from gan_jax.models.conv import convolve
 from gan_jax.models.layers import Conv
+from gan_jax.spectrogram import RESOLUTIONS
 from gan_jax.types import Array, Shape
 
 SLOPE = 0.1  # of leaky ReLUs
@@ -42,7 +42,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
-        x = spectrogram(label, self.sample_shape, self.bands)
+        x = label_spectrogram(label, self.sample_shape, self.bands)
         hop = self.sample_shape[0] // x.shape[1]
         if math.prod(self.strides) != hop:
             raise ValueError(f"hifigan's strides must multiply to the {hop} samples of a frame, got {self.strides}")
@@ -104,7 +104,7 @@ class Discriminator(nn.Module):
 
         Source: Jang et al. 2021, arXiv:2106.07889; their strides are along frames."""
         whole = jnp.pad(x.astype(jnp.float32), [(0, 0), (0, -x.shape[1] % hop)])
-        magnitude = jnp.abs(spectral.stft(whole, fft, hop, window)) * math.sqrt(window / 1.5)
+        magnitude = jnp.abs(spectrogram.stft(whole, fft, hop, window)) * math.sqrt(window / 1.5)
         y, layers = magnitude[..., None].astype(x.dtype), []
         for bins, stride in ((9, 1), (9, 2), (9, 2), (9, 2), (3, 1)):
             y = nn.leaky_relu(_Normed(self.width, (3, bins), (1, stride))(y), SLOPE)
@@ -131,7 +131,7 @@ class _Normed(nn.Module):
         return checkpoint_name(y + bias.astype(x.dtype), "layer")
 
 
-def spectrogram(label: Array | None, sample_shape: Shape, bands: int) -> Array:
+def label_spectrogram(label: Array | None, sample_shape: Shape, bands: int) -> Array:
     """Labels [B, F * bands] as spectrograms [B, F, bands] of waves (T, 1). Raises ValueError for what is none."""
     size = 0 if label is None or label.ndim != 2 else label.shape[1]
     if size == 0 or size % bands or len(sample_shape) != 2 or sample_shape[1] != 1 or sample_shape[0] % (size // bands):

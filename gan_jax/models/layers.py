@@ -1,6 +1,7 @@
 """What the networks share: linear and convolution layers with optional spectral norm, and the choice of norms."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -127,3 +128,19 @@ def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
 
 def _unit(vector: Array) -> Array:
     return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
+
+
+def non_orthogonality(params: Any) -> Array:
+    """|W^T W * (1 - I)|_F^2, summed over the kernels of a network's parameters. A kernel [..., C] is a matrix W [everything
+    else, C]; each parameter with two axes or more counts as one. Raises ValueError for parameters without kernels.
+
+    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3."""
+    kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim >= 2]
+    if not kernels:
+        raise ValueError("orthogonal needs a network that shows its parameters, with kernels [..., C] among them: it has none")
+
+    def overlap(kernel: Array) -> Array:
+        matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
+        return jnp.square((matrix.T @ matrix) * (1 - jnp.eye(matrix.shape[1]))).sum()
+
+    return sum(overlap(kernel) for kernel in kernels)

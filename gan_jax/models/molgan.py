@@ -7,10 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.data.molecules import Graph
 from gan_jax.models.conditioning import verdict
 from gan_jax.models.layers import Dense, check_choice, check_norm
-from gan_jax.types import Array, Shape
+from gan_jax.types import Array, Graph, Shape
 
 RELAXATIONS = ("soft", "gumbel", "straight_through")
 

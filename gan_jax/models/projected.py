@@ -11,8 +11,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import models
-from gan_jax.errors import InputError
 from gan_jax.models import fastgan
 from gan_jax.models.conditioning import check_condition
 from gan_jax.models.conv import convolve
@@ -35,13 +33,15 @@ class Discriminator(nn.Module):
     width: int = 64
     norm: str = "spectral"
     condition: str = "none"
-    features: str = ""
+    features: Callable[[Array], Sequence[Array]] | None = None
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         check_norm(self.norm, ("spectral",))
         check_condition(self.condition, ("none",), label, self.num_classes)
-        maps = mixed(network(self.features)(x), self.width)
+        if self.features is None:
+            raise ValueError('it needs a feature network of yours: projected(features="path/file.py:function")')
+        maps = mixed(self.features(x), self.width)
         logits, ends = [], []
         for y in maps:
             for _ in range(max(1, (y.shape[1] - 1).bit_length() - 2)):
@@ -49,16 +49,6 @@ class Discriminator(nn.Module):
             ends.append(y.mean(axis=(1, 2)))
             logits.append(Dense(1, spectral=True)(y)[..., 0].mean(axis=(1, 2)))
         return sum(logits) / len(logits), jnp.concatenate(ends, axis=-1)
-
-
-def network(text: str) -> Callable[[Array], Sequence[Array]]:
-    """The feature network that `text` names. Raises InputError where there is none."""
-    if not text:
-        raise InputError('it needs a feature network of yours: projected(features="path/file.py:function")')
-    # Not earlier: variants.py reads the families.
-    from gan_jax.variants import find
-
-    return find("features of model projected", text, models)  # which has none itself
 
 
 def mixed(maps: Sequence[Array], width: int) -> list[Array]:

@@ -3,13 +3,15 @@
 Source: Nie, Narodytska and Patel 2019, RelGAN: relational generative adversarial networks for text generation, ICLR.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from gan_jax.models.conditioning import verdict
 from gan_jax.models.layers import Conv, Dense, check_choice
-from gan_jax.types import Array, Shape
+from gan_jax.types import Array, Sample, Shape
 
 MEMORIES = ("lstm", "relational")
 EMBEDDED = 64  # numbers that all embeddings of a word have together
@@ -144,3 +146,10 @@ def _sizes(sample_shape: Shape) -> tuple[int, int]:
     if type(sample_shape) is not tuple or len(sample_shape) != 2:
         raise ValueError(f"relgan needs sequences (T, V) of one-hot symbols, got samples of shape {sample_shape}")
     return sample_shape
+
+
+def log_likelihood(generator: nn.Module, variables: Any, x: Sample) -> tuple[Array, Array]:
+    """Samples [B, T, V] -> (log p [B] in nats, symbols [B]) under a generator. Raises ValueError for one that cannot tell."""
+    if not hasattr(generator, "log_likelihood"):
+        raise ValueError("a likelihood needs a generator that writes symbol after symbol, as relgan's: this one has none")
+    return generator.apply(variables, x, method="log_likelihood")

@@ -9,6 +9,7 @@ mapping, noise, mixing and truncation; Karras et al. 2020 (ADA), arXiv:2006.0667
 """
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -32,9 +33,11 @@ class Generator(nn.Module):
     In training a share `mixing` of samples takes the finer layers' w from another latent, and otherwise w is drawn towards its
     average by `truncation`, which is psi. `width` is the channels at most: there are `base` / side of them, `base` being 16,384
     as for 256 pixels, or 32,768 as for 1,024 and for CIFAR-10. With `noise` False there is none; with "constant" it is the
-    same for all samples but in training. `w` [B, layers, LATENT] takes the place of those that z gives (`gan_jax/latents.py`),
-    and is not truncated. Raises ValueError for Z < 2.
+    same for all samples but in training. `w` [B, layers, LATENT] replaces those computed from z
+    (`mapping.py`), and is not truncated. Raises ValueError for Z < 2.
     """
+
+    takes_w: ClassVar[bool] = True  # see mapping.py
 
     sample_shape: Shape
     num_classes: int = 0

@@ -1,6 +1,6 @@
 """Vocos: a vocoder that works at the rate of frames, and says magnitudes and phases of a spectrum whose inverse is the wave.
 
-For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses of `gan_jax/vocoder.py`. The
+For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses `vocoder_...` of `gan_jax/losses.py`. The
 discriminators are those of `hifigan.py`.
 
 Source: Siuzdak 2023, arXiv:2306.00814, section 3. Their wave at 24 kHz is of 100 bands.
@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import spectral
+from gan_jax import spectrogram
 from gan_jax.models import hifigan
 from gan_jax.models.layers import Conv, Dense
 from gan_jax.types import Array, Shape
@@ -36,7 +36,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
-        x = hifigan.spectrogram(label, self.sample_shape, self.bands)
+        x = hifigan.label_spectrogram(label, self.sample_shape, self.bands)
         hop = self.sample_shape[0] // x.shape[1]
         x = nn.LayerNorm()(Conv(self.width, WINDOW, kernel_init=INIT)(x))
         for _ in range(self.depth):
@@ -44,7 +44,7 @@ class Generator(nn.Module):
         said = Dense(self.fft + 2, kernel_init=INIT)(nn.LayerNorm()(x)).astype(jnp.float32)
         magnitude, phase = jnp.split(said, 2, axis=-1)
         magnitude = jnp.minimum(jnp.exp(magnitude), LOUDEST) / (self.fft / 2)  # the sum of the window
-        return spectral.istft(magnitude * jnp.exp(1j * phase), hop)[..., None]
+        return spectrogram.istft(magnitude * jnp.exp(1j * phase), hop)[..., None]
 
 
 class Discriminator(hifigan.Discriminator):

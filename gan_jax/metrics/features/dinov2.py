@@ -16,11 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from gan_jax.blocks import in_blocks
-from gan_jax.data.images import pack
 from gan_jax.errors import InputError
+from gan_jax.metrics.batched import in_blocks
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.features.weights import load_tensors, sha256
 from gan_jax.types import Array
 
 _PATCH = 14  # pixels a side
@@ -43,8 +41,8 @@ _HUGGING_FACE = {  # the official names -> those of Hugging Face, which keeps qu
 }
 
 
-def load(path: Path) -> Extractor:
-    """DINOv2 from a file of its weights: `features(samples float32 [N, H, W, 1 or 3] in [-1, 1]) -> (float32 [N, D], None)`.
+def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str) -> Extractor:
+    """DINOv2 with the weights `tensors` of the file `path`, whose sha256 is `digest`: `features(samples float32 [N, H, W, 1 or 3] in [-1, 1]) -> (float32 [N, D], None)`.
 
     D is 1024 for ViT-L/14, the model of FD-DINOv2; ViT-S and ViT-B (384, 768) load too and say so in `name`. The file is
     the official `dinov2_vitl14_pretrain.pth`, the `model.safetensors` of Hugging Face's facebook/dinov2-large, or the tensors
@@ -63,9 +61,9 @@ def load(path: Path) -> Extractor:
     Raises InputError for a file that is not a whole DINOv2, naming what is missing or too much; `features` raises ValueError
     for samples of another shape or not finite.
     """
-    network, params = _read(path, load_tensors(path))
+    network, params = _read(path, tensors)
     params = jax.device_put(params)
-    run = in_blocks(partial(_apply, network), _BLOCK, lambda block: pack(block)["images"])
+    run = in_blocks(partial(_apply, network), _BLOCK, _eight_bits)
     letter, depth = _SIZES.get(network.width, ("", 0))
     size = f"ViT-{letter}/14" if depth == network.depth else f"of {network.depth} blocks of width {network.width}"
 
@@ -77,7 +75,12 @@ def load(path: Path) -> Extractor:
             raise ValueError(f"samples {samples.shape} must be finite")
         return run(params, samples), None
 
-    return Extractor(features, f"DINOv2 {size}", sha256(path), f"{_SIDE} px, bicubic as Pillow's, 8 bits")
+    return Extractor(features, f"DINOv2 {size}", digest, f"{_SIDE} px, bicubic as Pillow's, 8 bits")
+
+
+def _eight_bits(block: np.ndarray) -> np.ndarray:
+    """[-1, 1] -> uint8 0 to 255."""
+    return np.clip(np.rint((block + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 class _Attention(nn.Module):

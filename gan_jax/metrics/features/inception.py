@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.blocks import in_blocks
 from gan_jax.errors import InputError
+from gan_jax.metrics.batched import in_blocks
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.features.weights import load_tensors, sha256
 from gan_jax.types import Array
 
 TAPS = (64, 192, 768, 2048)  # each the only one of its width
@@ -20,9 +19,9 @@ _BLOCK = 32  # images at once
 _EPSILON = 1e-3  # of the batch normalisation
 
 
-def load(path: Path, *, tap: int = 2048, bias: bool = False) -> Extractor:
-    """The extractor of the weights in `path`, in any format of `weights.load_tensors` and under the names that
-    torch-fidelity and pytorch-fid give them; `experiments/weights.py inception` fetches the published ones.
+def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False) -> Extractor:
+    """The extractor with the weights `tensors`, under the names that torch-fidelity and pytorch-fid use; `path` and `digest`
+    (sha256) say where they come from. `experiments/weights.py inception` fetches the published ones.
 
     Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to the 8 bits that an image file would hold, grey ones
     repeated to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the
@@ -35,8 +34,7 @@ def load(path: Path, *, tap: int = 2048, bias: bool = False) -> Extractor:
     """
     if tap not in TAPS:
         raise ValueError(f"tap must be one of {', '.join(map(str, TAPS))}, got {tap!r}")
-    path = Path(path)
-    params, digest = _params(path, load_tensors(path), bias), sha256(path)
+    params = _params(path, tensors, bias)
 
     def look(params: dict, images: np.ndarray) -> tuple[Array, Array]:
         taps, logits = _network(params, resize(images))

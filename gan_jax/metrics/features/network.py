@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from gan_jax.blocks import in_blocks
+from gan_jax.metrics.batched import in_blocks
 from gan_jax.types import Array
 
 DIMENSION = 64  # of the features

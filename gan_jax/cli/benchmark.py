@@ -1,0 +1,264 @@
+"""What the convolutions of `gan_jax/models/conv.py` are worth on this machine: `python experiments/benchmark.py`.
+
+Side by side in one process: one layer and whole GAN steps with our convolutions, with those of stock `lax`, with a generator
+that repeats pixels, and, where it is installed, with PyTorch (eager, as many threads); then a step by itself against the
+same step inside `cond` and `scan`. A time is the median of --repeats runs in turns; a ratio is to the section's first.
+"""
+
+import functools
+import importlib.util
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable
+from importlib import metadata
+from typing import NamedTuple
+
+from gan_jax.cli.command import Parser, out_file, write_json
+from gan_jax.errors import InputError
+
+BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
+GAMMA = 10.0  # of WGAN-GP
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+class Layers(NamedTuple):
+    """How a network halves the resolution, with 4x4 kernels, and doubles it: f(x, kernel)."""
+
+    down: Callable
+    up: Callable
+    up_window: int = 4
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--repeats", type=int, default=7, help="timed runs of each case (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=32, help="channels after D's first halving (default: %(default)s)")
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options = parser.parse_args()
+    for name in ("repeats", "width"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} must be at least 1, got {getattr(options, name)}")
+    if options.json and not options.json.parent.is_dir():
+        raise InputError(f"--json {options.json}: there is no folder {options.json.parent}")
+
+    image = f"{SIZE}x{SIZE}x{CHANNELS}, batch {BATCH}, width {options.width}"
+    sections = {
+        f"weight gradient, 4x4 stride-2 transposed convolution, 14x14x64 to 28x28x32, batch {BATCH}": weight_gradients,
+        f"DCGAN step, {image}": lambda: gan_steps(options.width, wgan=False),
+        f"WGAN-GP step (1 D, 1 G), {image}": lambda: gan_steps(options.width, wgan=True),
+        f"4 steps of descent, 3x3 convolution, 14x14x32 to 64, batch {BATCH}": convolution_loops,
+        "20 steps of descent, MLP 128-128-128, batch 128": mlp_loops,
+    }
+    lines, rows = [], []
+    for section, make_cases in sections.items():
+        print(f"measuring: {section}", flush=True)
+        times = measure(make_cases(), options.repeats)
+        lines += ["", f"{section:<96} {'median ms':>10} {'ratio':>6}"]
+        for what, ms in times.items():
+            ratio = ms / next(iter(times.values()))
+            lines.append(f"    {what:92} {ms:10.2f} {ratio:6.2f}")
+            rows.append({"section": section, "what": what, "ms": ms, "ratio": ratio})
+    print("\n".join(lines))
+    if options.json:
+        versions = {name: metadata.version(name) for name in ("jax", "torch") if importlib.util.find_spec(name)}
+        write_json(options.json, {"versions": versions, "cores": CORES, "rows": rows})
+        print(f"\nwritten to {options.json}")
+
+
+def measure(cases: dict[str, Callable], repeats: int) -> dict[str, float]:
+    """Median ms of each. Each timed run follows an untimed one: threads of the case before it may still be spinning."""
+    times = {what: [] for what in cases}
+    for turn in range(repeats + 1):  # turn 0 compiles
+        for what, run in cases.items():
+            run()
+            start = time.perf_counter()
+            run()
+            if turn:
+                times[what].append((time.perf_counter() - start) * 1e3)
+    return {what: statistics.median(ms) for what, ms in times.items()}
+
+
+def layer_kinds() -> dict[str, Layers]:
+    import jax.numpy as jnp
+    from jax import lax
+
+    from gan_jax.models.conv import convolve, convolve_transpose
+
+    layout = ("NHWC", "HWIO", "NHWC")
+    ours = Layers(lambda x, k: convolve(x, k, 2, 1), lambda x, k: convolve_transpose(x, k, 2, 1))
+    stock = Layers(
+        lambda x, k: lax.conv_general_dilated(x, k, (2, 2), [(1, 1)] * 2, dimension_numbers=layout),
+        lambda x, k: lax.conv_transpose(x, k, (2, 2), "SAME", dimension_numbers=layout),
+    )
+    nearest = Layers(ours.down, lambda x, k: convolve(jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), k), up_window=3)
+    return {"ours": ours, "stock lax": stock, "ours, G by nearest neighbour + 3x3": nearest}
+
+
+def weight_gradients() -> dict[str, Callable]:
+    import jax
+    import jax.numpy as jnp
+
+    x = jax.random.normal(jax.random.key(0), (BATCH, 14, 14, 64))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 64, 32))
+
+    def case(layers):
+        gradient = jax.jit(jax.grad(lambda kernel, x: jnp.square(layers.up(x, kernel)).mean()))
+        return lambda: jax.block_until_ready(gradient(kernel, x))
+
+    return {name: case(layers) for name, layers in layer_kinds().items() if layers.up_window == 4}
+
+
+def gan_steps(width: int, wgan: bool) -> dict[str, Callable]:
+    widths = (width, 2 * width, 4 * width)
+    cases = {name: jax_gan(layers, widths, wgan) for name, layers in layer_kinds().items()}
+    return cases | ({"PyTorch, eager": torch_gan(widths, wgan)} if importlib.util.find_spec("torch") else {})
+
+
+def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
+    """A step of D (halvings, leaky ReLU) and one of G (doublings, batch norm, ReLU, tanh), each with a linear map."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    from gan_jax.losses import non_saturating, wasserstein
+    from gan_jax.penalties import gradient_penalty
+
+    loss = wasserstein if wgan else non_saturating
+    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
+    tx = optax.adam(2e-4, 0.5)
+
+    def init(key):
+        keys = iter(jax.random.split(key, 2 + 2 * len(stages)))
+        normal = lambda *shape: 0.02 * jax.random.normal(next(keys), shape)  # noqa: E731
+        up = [(normal(*(layers.up_window,) * 2, b, a), jnp.ones(b), jnp.zeros(b)) for a, b in reversed(stages)]
+        g = normal(Z_DIM, small * small * widths[-1]), up
+        d = [normal(4, 4, a, b) for a, b in stages], normal(small * small * widths[-1], 1)
+        return g, d, tx.init(g), tx.init(d)
+
+    def generate(g, z):
+        x = (z @ g[0]).reshape(-1, small, small, widths[-1])
+        for kernel, scale, bias in g[1]:
+            x = (x - x.mean((0, 1, 2))) * jax.lax.rsqrt(x.var((0, 1, 2)) + 1e-5) * scale + bias
+            x = layers.up(jax.nn.relu(x), kernel)
+        return jnp.tanh(x)
+
+    def judge(d, x):
+        for kernel in d[0]:
+            x = jax.nn.leaky_relu(layers.down(x, kernel), 0.2)
+        return (x.reshape(x.shape[0], -1) @ d[1])[:, 0]
+
+    def d_loss(d, fake, real, key):
+        d_loss, _ = loss(judge(d, real), judge(d, fake))
+        return d_loss + GAMMA * gradient_penalty(lambda x: judge(d, x), real, fake, key) if wgan else d_loss
+
+    def step(state, real, key):
+        g, d, g_opt, d_opt = state
+        z = jax.random.normal(key, (2, BATCH, Z_DIM))
+        updates, d_opt = tx.update(jax.grad(d_loss)(d, generate(g, z[0]), real, key), d_opt)
+        d = optax.apply_updates(d, updates)
+        gradients = jax.grad(lambda g: loss(jnp.zeros(BATCH), judge(d, generate(g, z[1])))[1])(g)
+        updates, g_opt = tx.update(gradients, g_opt)
+        return optax.apply_updates(g, updates), d, g_opt, d_opt
+
+    step, key = jax.jit(step, donate_argnums=0), jax.random.key(1)
+    state, real = jax.jit(init)(jax.random.key(0)), jax.random.normal(key, (BATCH, SIZE, SIZE, CHANNELS))
+
+    def run():
+        nonlocal state
+        state = jax.block_until_ready(step(state, real, key))
+
+    return run
+
+
+def torch_gan(widths: tuple[int, ...], wgan: bool) -> Callable:
+    """The step of `jax_gan`, in PyTorch."""
+    import torch
+    from torch import nn
+    from torch.nn.functional import softplus
+
+    torch.set_num_threads(CORES)
+    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
+    down = [m for a, b in stages for m in (nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.LeakyReLU(0.2))]
+    up = [m for a, b in stages[::-1] for m in (nn.BatchNorm2d(b), nn.ReLU(), nn.ConvTranspose2d(b, a, 4, 2, 1, bias=False))]
+    features = small * small * widths[-1]
+    d = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 1, bias=False))
+    g = nn.Sequential(nn.Linear(Z_DIM, features, bias=False), nn.Unflatten(1, (widths[-1], small, small)), *up, nn.Tanh())
+    g_adam, d_adam = (torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (g, d))
+    real = torch.randn(BATCH, CHANNELS, SIZE, SIZE)
+
+    def run():
+        fake = g(torch.randn(BATCH, Z_DIM)).detach()
+        if wgan:
+            share = torch.rand(BATCH, 1, 1, 1)
+            between = (share * real + (1 - share) * fake).requires_grad_()
+            (gradient,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+            d_loss = d(fake).mean() - d(real).mean() + GAMMA * ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        else:
+            d_loss = softplus(-d(real)).mean() + softplus(d(fake)).mean()
+        d_adam.zero_grad()
+        d_loss.backward()
+        d_adam.step()
+        logits = d(g(torch.randn(BATCH, Z_DIM)))
+        g_adam.zero_grad()
+        (-logits.mean() if wgan else softplus(-logits).mean()).backward()
+        g_adam.step()
+
+    return run
+
+
+def convolution_loops() -> dict[str, Callable]:
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    from gan_jax.models.conv import convolve
+
+    def stock(x, k):
+        return lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    normal = jax.random.normal
+    state = normal(jax.random.key(0), (64, 14, 14, 32)), normal(jax.random.key(1), (3, 3, 32, 64))
+    return {
+        f"{name}, {way}": run
+        for name, f in (("ours", convolve), ("stock lax", stock))
+        for way, run in loops(lambda state, f=f: jnp.square(f(*state)).mean(), state, 4).items()
+    }
+
+
+def mlp_loops() -> dict[str, Callable]:
+    import jax
+    import jax.numpy as jnp
+
+    x, *weights = jax.random.normal(jax.random.key(0), (3, 128, 128)) / 12
+    return loops(lambda w: jnp.square(jax.nn.relu(x @ w[0]) @ w[1]).mean(), weights, 20)
+
+
+def loops(loss: Callable, state: object, length: int) -> dict[str, Callable]:
+    """Gradient descent as jitted steps, as such steps inside a conditional (as a lazy penalty's), and as one program."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    def step(state):
+        return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, state, jax.grad(loss)(state))
+
+    def conditional(state):  # always true, but the compiler cannot know
+        return lax.cond(state[1].sum() < jnp.inf, step, lambda state: state, state)
+
+    def one_by_one(step):
+        step = jax.jit(step)
+        return lambda: jax.block_until_ready(functools.reduce(lambda now, _: step(now), range(length), state))
+
+    def scan(unroll):
+        loop = jax.jit(lambda state: lax.scan(lambda now, _: (step(now), None), state, length=length, unroll=unroll)[0])
+        return lambda: jax.block_until_ready(loop(state))
+
+    return {
+        "jitted steps": one_by_one(step),
+        "jitted steps, inside cond": one_by_one(conditional),
+        "scan": scan(1),
+        "scan, fully unrolled": scan(length),
+    }

@@ -1,0 +1,71 @@
+"""Flags: how a command line becomes a Config. They are made from its fields by jsonargparse, and help from their docstrings."""
+
+import re
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from gan_jax.config import Config, load_recipe, type_name
+from gan_jax.errors import InputError, unknown
+
+RECIPES = Path(__file__).parents[2] / "experiments"  # of a checkout
+
+
+def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
+    """A command line `[RECIPE] [--field value ...]` -> (Config, the command's other options).
+
+    `add_options(parser)` adds the flags of the command itself. Raises InputError for what cannot be understood."""
+    parser = _parser(description)
+    parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
+    add_options(parser)
+    # Once to learn which recipe, once more with that recipe's values as the defaults.
+    recipe = _parse(parser, argv).recipe
+    config = load_recipe(recipe or default_recipe)
+    parser.set_defaults(asdict(config))
+    options = _parse(parser, argv)
+    return Config(**{field.name: options[field.name] for field in fields(Config)}), options
+
+
+def _parser(description: str | None) -> Any:
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(description=description, exit_on_error=False, default_env=False, allow_abbrev=False)
+    parser.add_class_arguments(Config, None)
+    return parser
+
+
+def _parse(parser: Any, argv: list[str]) -> Any:
+    try:
+        return parser.parse_args(argv)
+    except Exception as error:
+        unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)", str(error))
+        if unrecognised:
+            known = {action.dest for action in parser._actions} - {"help", "print_shtab", "recipe"}
+            raise unknown("field", unrecognised[1], known) from error
+        raise InputError(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    """The parser's words about a value, in ours: `steps: expected int, got x`."""
+    text = " ".join(str(error).split())
+    match = re.search(r"""[Kk]ey "(\w+)".*(?:Got|Given) value: (.*)""", text)
+    types = {field.name: field.type for field in fields(Config)}
+    if match is None or match[1] not in types:
+        return text
+    return f"{match[1]}: expected {type_name(types[match[1]])}, got {match[2]}"
+
+
+def seeds_of(text: str) -> list[int]:
+    """`0:10` -> 0 to 9; `0,3,5` as they are; `7` alone. Raises InputError for anything else."""
+    try:
+        if ":" in text:
+            first, end = (int(part) for part in text.split(":"))
+            seeds = list(range(first, end))
+        else:
+            seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise InputError(f"--seeds must be FIRST:END or different whole numbers between commas, got {text!r}")
+    return seeds

@@ -1,0 +1,1 @@
+"""Audio: recordings, clips and mel spectrograms."""

@@ -1,0 +1,1 @@
+"""Images: readers, extractors and metrics."""

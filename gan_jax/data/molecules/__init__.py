@@ -1,0 +1,1 @@
+"""Molecules: SMILES, SELFIES and graphs, their metrics and drawings."""

@@ -1,0 +1,292 @@
+"""Molecules: graphs of atoms and bonds, from files of SMILES.
+
+A sample is a `Graph`, one-hot: which atom stands at each place, or none, and which bond joins two places, or none.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.data.molecules import autoencoder, selfies
+from gan_jax.data.paths import locate
+from gan_jax.data.text import corpus
+from gan_jax.errors import InputError
+from gan_jax.spec.expressions import bind, parse_call
+from gan_jax.storage.cache import cached
+from gan_jax.types import Graph, Sample
+
+FORMS = ("graph", "selfies", "latent")
+BONDS = 4  # none, single, double, triple: aromatic ones are written as single and double in turn
+HELD_OUT = 0.1
+FEW = 10
+# Small molecules that everybody knows: a sample that needs no file.
+KNOWN = """
+C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
+C1CCOC1 C1COCCO1 C=O CC=O CCC=O CC(C)=O O=CO CC(=O)O CCC(=O)O CC(=O)OC CCOC(C)=O OC(=O)C(=O)O O=C(O)CO CC(O)C(=O)O N CN CCN
+CNC CN(C)C NCCN NCCO C1CCNC1 C1CCNCC1 C1COCCN1 NC=O CC(N)=O CN(C)C=O NC(N)=O NCC(=O)O CC(N)C(=O)O C#N CC#N C=CC#N N#CC#N
+c1ccccc1 Cc1ccccc1 Oc1ccccc1 Nc1ccccc1 Fc1ccccc1 c1ccncc1 c1ccoc1 c1cc[nH]c1 c1cnc[nH]1 c1cncnc1 FC FCF FC(F)F FC(F)(F)F
+CC(F)F OCC(F)(F)F C1=CCCCC1 C1=CCCC1 C=CC=C CC(C)=C O=C1CCCC1 O=C1CCCCC1 O=C1CCO1 O=C1CCCN1 CC1CO1 CC1CCO1 OC1CCCC1 CCCCCCC
+CC(C)(C)C CC(C)(C)O CCCCO CCCCCO CCC(C)C COCCOC COC=O CC(C)C=O OCC1CO1 CC(=O)CC(C)=O CNC(C)=O CCNCC NC1CC1 OC1CC1 CC1CC1
+""".split()
+
+
+class Form(NamedTuple):
+    """How molecules are written for networks."""
+
+    stored: Any  # all of them, as a Split has them
+    names: dict[str, np.ndarray]  # what the numbers stand for
+    to_float: Callable[[Any], Sample]
+    original: Callable[[Any], list[Any]]  # stored -> RDKit's molecules
+    code: Callable[[Sample], dict[str, np.ndarray]]  # samples of networks -> what an .npz has of them
+    read: Callable[[dict[str, np.ndarray]], list[Any]]  # that -> molecules, None where not valid
+
+
+def molecules(
+    data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, charges: bool = False, form: str = "graph"
+) -> Source:
+    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line;
+    or `tfds:qm9/original`, or another prepared set with a feature `SMILES`. A tenth is held out. Null is a hundred known ones.
+
+    As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
+    radicals, isotopes, several parts or, without `charges`, charged atoms is dropped, and of duplicates all but one. Where
+    `form` is "selfies", a sample is a sequence of symbols, one-hot [T, V], for networks of text; where it is "latent", numbers
+    that an autoencoder has for its SMILES, which is trained first: "latent(size=64)" and other options of `latent.vectors`.
+    Raises InputError where RDKit is missing, the file cannot be read, or too few are left. What was read is cached.
+    """
+    if type(atoms) is not int or not 2 <= atoms <= 100:
+        raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
+    kind, options = parse_call(form) if isinstance(form, str) else (form, {})
+    if kind not in FORMS:
+        raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
+    _rdkit()
+    nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms, charges)
+    # A fixed order: what is held out must be a fair sample of a sorted file.
+    order = np.random.RandomState(0).permutation(len(nodes))
+    count = round(HELD_OUT * len(order))
+    if count < FEW // 2 or len(order) - count < FEW:
+        raise InputError(
+            f"data molecules: {path} has too few molecules of at most {atoms} atoms that can be used: {len(order)}"
+        )
+    graphs, train, test = Graph(nodes[order], bonds[order]), slice(count, None), slice(count)
+    if kind == "latent":
+        vectors = bind("data molecules", kind, autoencoder.vectors, options)
+        written = _latent(graphs, elements, partial(vectors, taught=train))
+    else:
+        written = bind("data molecules", kind, _graph if kind == "graph" else _selfies, options)(graphs, elements)
+    return Source(
+        train=Split(_rows(written.stored, train), None),
+        test=Split(_rows(written.stored, test), None),
+        num_classes=0,
+        to_float=written.to_float,
+        show=partial(_show, written),
+        pack=partial(_pack, written),
+        evaluator=partial(_evaluator, written),
+        shown=25,
+    )
+
+
+def _graph(graphs: Graph, elements: np.ndarray) -> Form:
+    read = partial(read_graphs, elements.tolist())
+    return Form(
+        stored=graphs,
+        names={"elements": elements},
+        to_float=partial(one_hot, kinds=len(elements) + 1),
+        original=read,
+        code=lambda samples: likeliest(samples)._asdict(),
+        read=lambda codes: read(Graph(**codes)),
+    )
+
+
+def _selfies(graphs: Graph, elements: np.ndarray) -> Form:
+    ids, symbols = selfies.sequences(lambda: read_graphs(elements.tolist(), graphs), _told(graphs, elements))
+    return Form(
+        stored=ids,
+        names={"symbols": symbols},
+        to_float=partial(corpus.one_hot, size=len(symbols) + 1),
+        original=partial(selfies.read, symbols.tolist()),
+        code=lambda samples: {"selfies": likeliest(samples)},
+        read=lambda codes: selfies.read(symbols.tolist(), codes["selfies"]),
+    )
+
+
+def _latent(graphs: Graph, elements: np.ndarray, encoded: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
+    read = partial(read_graphs, elements.tolist())
+    vectors, decode = encoded(lambda: read(graphs), told=_told(graphs, elements))
+    return Form(
+        stored={"graph": graphs, "latent": vectors},
+        names={},
+        to_float=lambda stored: stored["latent"],
+        original=lambda stored: read(stored["graph"]),
+        code=lambda samples: {"latent": np.asarray(samples, np.float32)},
+        read=lambda codes: decode(codes["latent"]),
+    )
+
+
+def _told(graphs: Graph, elements: np.ndarray) -> bytes:
+    """What tells these molecules from others."""
+    return hashlib.sha256(b"".join(x.tobytes() for x in (*graphs, elements))).digest()
+
+
+def one_hot(stored: Graph, kinds: int) -> Graph:
+    """Codes [..., N] and [..., N, N] -> float32 [..., N, kinds] and [..., N, N, BONDS], on the host and inside jit."""
+    nodes, bonds = (
+        (codes[..., None] == np.arange(size)).astype(np.float32) for codes, size in zip(stored, (kinds, BONDS), strict=True)
+    )
+    return Graph(nodes, bonds)
+
+
+def encoded(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of those that can be used, each once, and the elements' symbols
+    [T], those with a charge as N+1, code 1 first, by how frequent they are."""
+    Chem = _rdkit()
+    found = {}
+    for each in smiles:
+        molecule = Chem.MolFromSmiles(each)
+        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule, charges):
+            continue
+        Chem.RemoveStereochemistry(molecule)
+        canonical = Chem.MolToSmiles(molecule)
+        if canonical not in found and "." not in canonical:
+            molecule = Chem.MolFromSmiles(canonical)  # whose atoms are in canonical order
+            Chem.Kekulize(molecule, clearAromaticFlags=True)
+            found[canonical] = molecule
+    kinds = [[_symbol(atom) for atom in molecule.GetAtoms()] for molecule in found.values()]
+    names, counts = np.unique([symbol for each in kinds for symbol in each], return_counts=True)
+    elements = names[np.lexsort((names, -counts))] if kinds else np.array([], "U2")
+    codes = {symbol: i for i, symbol in enumerate(elements, 1)}
+    nodes, bonds = np.zeros((len(found), atoms), np.uint8), np.zeros((len(found), atoms, atoms), np.uint8)
+    for row, (molecule, symbols) in enumerate(zip(found.values(), kinds, strict=True)):
+        nodes[row, : len(symbols)] = [codes[symbol] for symbol in symbols]
+        for bond in molecule.GetBonds():
+            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            bonds[row, i, j] = bonds[row, j, i] = int(bond.GetBondTypeAsDouble())
+    return nodes, bonds, elements
+
+
+def _plain(molecule: Any, charges: bool) -> bool:
+    atoms = molecule.GetAtoms()
+    return not any((a.GetFormalCharge() and not charges) or a.GetNumRadicalElectrons() or a.GetIsotope() for a in atoms)
+
+
+def _symbol(atom: Any) -> str:
+    charge = atom.GetFormalCharge()
+    return f"{atom.GetSymbol()}{charge:+d}" if charge else atom.GetSymbol()
+
+
+def _file(path: str, data_dir: str | None, atoms: int, charges: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    content = _content(path, data_dir)
+    told = hashlib.sha256(f"{atoms}{' charges' * charges} {content}".encode()).hexdigest()[:32]
+    return cached(f"molecules-{told}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms, charges))
+
+
+def _content(path: str, data_dir: str | None) -> str:
+    if path.startswith("tfds:"):
+        from gan_jax.data.tfds import texts
+
+        return "\n".join(texts(path.removeprefix("tfds:"), data_dir, "SMILES"))
+    file = locate(path, data_dir)
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data molecules: {file} cannot be read as UTF-8: {error}") from error
+
+
+def _smiles(content: str) -> list[str]:
+    """The column `smiles` of a csv, else the first word of each line."""
+    lines = content.splitlines()
+    header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
+    if "smiles" not in header:
+        return [line.split()[0] for line in lines if line.strip()]
+    column = header.index("smiles")
+    return [row[column].strip() for row in csv.reader(lines[1:]) if len(row) > column]
+
+
+def _rdkit() -> Any:
+    """RDKit's chemistry, silent about molecules that it refuses."""
+    try:
+        from rdkit import Chem, RDLogger
+    except ImportError as error:
+        raise InputError(f"data molecules need RDKit: pip install 'gan_jax[molecules]' ({error})") from error
+    RDLogger.DisableLog("rdApp.*")
+    return Chem
+
+
+def read_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
+    """Codes -> RDKit's molecules, None where not valid."""
+    from gan_jax.data.molecules.metrics import molecule_of
+
+    return [molecule_of(*codes, elements) for codes in zip(*graphs, strict=True)]
+
+
+def _show(form: Form, samples: Sample) -> dict[str, bytes]:
+    """Drawings of the structures, and the SMILES of those that are valid."""
+    from gan_jax.data.molecules.drawing import picture
+    from gan_jax.data.molecules.metrics import smiles_of
+
+    found = form.read(form.code(samples))
+    listed = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in found)
+    return {".svg": picture(found), ".smi": f"{listed}\n".encode()}
+
+
+def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
+    """Codes, what they stand for, and SMILES, empty where not valid."""
+    from gan_jax.data.molecules.metrics import smiles_of
+
+    codes = form.code(samples)
+    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in form.read(codes)])
+    return {**codes, **form.names, "smiles": smiles}
+
+
+def likeliest(samples: Sample) -> Any:
+    """One-hot or soft samples -> the likeliest of each kind, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
+    return jax.tree.map(lambda x: np.asarray(x).argmax(axis=-1).astype(np.uint8), samples)
+
+
+def _rows(samples: Any, rows: slice) -> Any:
+    return jax.tree.map(lambda x: x[rows], samples)
+
+
+def _smiles_of(form: Form, data: Data) -> set[str]:
+    """Canonical SMILES of the training molecules; a hundred thousand take a minute, so they are cached."""
+    from gan_jax.data.molecules.metrics import smiles_of
+
+    told = hashlib.sha256(f"{version('rdkit')} {data.checksum} {form.names}".encode()).hexdigest()[:32]
+
+    def made() -> tuple[np.ndarray]:
+        return (np.array([smiles_of(molecule) for molecule in form.original(data.train.samples) if molecule is not None]),)
+
+    return set(cached(f"smiles-{told}.npz", ("smiles",), made)[0].tolist())
+
+
+def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measure:
+    from gan_jax.data.molecules.metrics import judge
+
+    if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
+        raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
+    chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
+    first = slice(protocol.cap)
+    held_out = [molecule for molecule in form.original(_rows(data.test.samples, first)) if molecule is not None]
+
+    def real(count: int) -> list[Any]:
+        """Training molecules, as far as the networks' form has kept them."""
+        return form.read(form.code(data.to_float(_rows(data.train.samples, slice(count)))))
+
+    measure = judge(_smiles_of(form, data), held_out, real, protocol.errors, chemnet)
+
+    def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
+        return measure(form.read(form.code(_rows(samples, first))))
+
+    of_samples.description = (
+        f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "
+        f"{data.train.count:,} training ones; beside them training molecules as the networks' form has kept them"
+    )
+    of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
+    return of_samples

@@ -1,0 +1,1 @@
+"""Tables: rows, their schema, metrics and plots."""

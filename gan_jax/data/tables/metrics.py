@@ -1,0 +1,242 @@
+"""Tables: how near the columns of generated rows are to real ones, how they hang together, what can be learnt from them, and
+whether they are copies.
+
+Rows are `numbers` [N, A], float with NaN where missing, and `codes` [N, C], int, of as many `levels` as a tuple of C says.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan_jax.data.dataset import Data, Measure, Protocol
+from gan_jax.data.tables.schema import Schema, Table, decode
+from gan_jax.errors import InputError
+
+LEAST = 20  # rows on either side
+SETS = 4  # of as many rows as the train split has that generated ones are measured in, at most
+
+
+def wasserstein(rows: Table, real: Table) -> float:
+    """The Wasserstein-1 distance of each numeric column's values, in standard deviations of the real ones; the mean over
+    columns. Missing values are left out; a column without any has, in their place, the other's mean. NaN without columns."""
+    from scipy.stats import wasserstein_distance
+
+    distances = []
+    for a, b in zip(rows.numbers.T, real.numbers.T, strict=True):
+        a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+        if not len(a) and not len(b):
+            distances.append(0.0)
+            continue
+        a, b = (x if len(x) else y.mean(keepdims=True) for x, y in ((a, b), (b, a)))
+        distances.append(wasserstein_distance(a, b) / max(b.std(), 1e-12))
+    return float(np.mean(distances)) if distances else float("nan")
+
+
+def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
+    """The Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of whether a number is missing
+    in each numeric column where some are; the mean over these. NaN without any."""
+    from scipy.special import rel_entr
+
+    def shares(codes: np.ndarray, size: int) -> np.ndarray:
+        return np.bincount(codes, minlength=size) / len(codes)
+
+    pairs = [(shares(a, size), shares(b, size)) for a, b, size in zip(rows.codes.T, real.codes.T, levels, strict=True)]
+    lacking = [np.isnan(side.numbers) for side in (rows, real)]
+    some = lacking[0].any(axis=0) | lacking[1].any(axis=0)
+    pairs += [tuple(shares(side[:, i].astype(int), 2) for side in lacking) for i in np.flatnonzero(some)]
+    divergences = [sum(rel_entr(p, (p + q) / 2).sum() for p, q in ((a, b), (b, a))) / (2 * np.log(2)) for a, b in pairs]
+    return float(np.mean(divergences)) if divergences else float("nan")
+
+
+def association(rows: Table, levels: Sequence[int]) -> np.ndarray:
+    """How strongly columns depend on each other, [A + C, A + C], 1 on the diagonal: of two numeric ones Pearson's correlation,
+    -1 to 1; of a numeric and a categorical one the correlation ratio, the root of the share of variance between levels; of two
+    categorical ones Cramer's V. 0 where a column is constant. Rows that lack either number are left out.
+
+    Source: Cramer 1946, Mathematical methods of statistics; the choice of the three is that of Zhao et al. 2021 (CTAB-GAN),
+    arXiv:2102.08369, section 4.2, whose measure for categories is another."""
+    a, count = rows.numbers.shape[1], rows.numbers.shape[1] + rows.codes.shape[1]
+    matrix = np.eye(count)
+    for i in range(count):
+        for j in range(i):
+            if i < a:
+                value = _pearson(rows.numbers[:, i], rows.numbers[:, j])
+            elif j < a:
+                value = _ratio(rows.numbers[:, j], rows.codes[:, i - a], levels[i - a])
+            else:
+                value = _cramer(rows.codes[:, i - a], rows.codes[:, j - a], levels[i - a], levels[j - a])
+            matrix[i, j] = matrix[j, i] = value
+    return matrix
+
+
+def correlation_gap(rows: Table, real: Table, levels: Sequence[int]) -> float:
+    """The mean absolute difference of `association` over pairs of columns; NaN for one column."""
+    gap = np.abs(association(rows, levels) - association(real, levels))
+    count = len(gap)
+    return float(gap.sum() / (count * (count - 1))) if count > 1 else float("nan")
+
+
+def features(rows: Table, reference: Table, levels: Sequence[int]) -> np.ndarray:
+    """Rows as points [N, F] in which two that differ in one level, or by a standard deviation of `reference` in one number,
+    are at distance 1: numbers standardised, 0 where missing with a feature that says so; levels one-hot over sqrt(2)."""
+    known = np.isfinite(reference.numbers)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, reference.numbers, 0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(known, (reference.numbers - mean) ** 2, 0).sum(axis=0) / count)
+    standard = (rows.numbers - mean) / np.maximum(deviation, 1e-12)
+    lacking = np.isnan(standard)
+    hot = [np.eye(size)[codes] / np.sqrt(2) for codes, size in zip(rows.codes.T, levels, strict=True)]
+    return np.concatenate([np.where(lacking, 0, standard), lacking[:, ~known.all(axis=0)], *hot], axis=1)
+
+
+def closest(points: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """The distance of each point [N, F] to the closest of the records [M, F]: [N]."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=1).fit(records).kneighbors(points)[0][:, 0]
+
+
+def learnt(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """What classifiers make of held-out rows' column `target` of `codes`, having seen `rows` alone: the mean accuracy and
+    macro F1 of a logistic regression, a decision tree and a random forest.
+
+    Source: Esteban et al. 2017 (train on synthetic, test on real), arXiv:1706.02633, section 4.2."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.tree import DecisionTreeClassifier
+
+    others = [c for c in range(len(levels)) if c != target]
+    seen = [Table(side.numbers, side.codes[:, others]) for side in (rows, held, reference)]
+    x, held_x = (features(side, seen[2], [levels[c] for c in others]) for side in seen[:2])
+    y, held_y = rows.codes[:, target], held.codes[:, target]
+    if len(np.unique(y)) < 2:  # nothing to learn but to say always the same
+        guesses = [np.full_like(held_y, y[0])]
+    else:
+        forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=0)
+        tree = DecisionTreeClassifier(max_depth=8, random_state=0)
+        models = (LogisticRegression(max_iter=1_000), tree, forest)
+        guesses = [model.fit(x, y).predict(held_x) for model in models]
+    accuracy = [accuracy_score(held_y, guess) for guess in guesses]
+    f1 = [f1_score(held_y, guess, average="macro", zero_division=0) for guess in guesses]
+    return {"tstr": float(np.mean(accuracy)), "tstr_f1": float(np.mean(f1))}
+
+
+def regressed(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """What regressions make of held-out rows' column `target` of `numbers`, having seen `rows` alone: the mean R^2, 1 - squared
+    error over that of the held-out mean, of a ridge regression, a decision tree and a random forest. Rows that lack the number
+    are left out; NaN where there are fewer than two."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import r2_score
+    from sklearn.tree import DecisionTreeRegressor
+
+    def sides(table: Table) -> tuple[np.ndarray, np.ndarray]:
+        y = table.numbers[:, target]
+        seen = [Table(np.delete(side.numbers, target, axis=1), side.codes) for side in (table, reference)]
+        return features(*seen, levels)[np.isfinite(y)], y[np.isfinite(y)]
+
+    (x, y), (held_x, held_y) = sides(rows), sides(held)
+    if min(len(y), len(held_y)) < 2:
+        return {"tstr_r2": float("nan")}
+    forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=0)
+    tree = DecisionTreeRegressor(max_depth=4, random_state=0)
+    return {"tstr_r2": float(np.mean([r2_score(held_y, m.fit(x, y).predict(held_x)) for m in (Ridge(), tree, forest)]))}
+
+
+def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, target: str) -> Measure:
+    """`measure(samples, label) -> metrics` of generated rows, with `train` the real rows that were learnt from, each once.
+
+    Sets of n rows, n = min(N, train), at most `SETS` of them, are measured against the held-out rows; each value is the mean.
+    Beside each NAME: NAME_floor or NAME_real, of n rows of the train split in the samples' place; for the distance to the
+    closest record of the held-out rows. NAME_error where asked for. Raises InputError for what tables do not have."""
+    from gan_jax.metrics.jackknife import with_errors
+
+    if protocol.extractor or protocol.metrics:
+        raise InputError(f"{data.name} is judged column by column: no --extractor and no --metrics")
+    held = decode(schema, data.to_float(data.test.samples))
+    if min(len(held.numbers), len(train.numbers)) < LEAST:
+        raise InputError(f"{data.name} is too small to measure: a split has fewer than {LEAST} rows")
+    levels = schema.levels
+    kinds = [[column.name for column in kind] for kind in (schema.numeric, schema.categorical)]
+    predict = regressed if target in kinds[0] else learnt
+    column = kinds[target in kinds[1]].index(target)
+    records = features(train, train, levels)
+
+    def compared(rows: Table) -> dict[str, float]:
+        values = {"wasserstein": wasserstein(rows, held), "jsd": jsd(rows, held, levels)}
+        values["correlation_gap"] = correlation_gap(rows, held, levels)
+        return values | predict(rows, held, train, levels, column) if len(schema.names) > 1 else values
+
+    def distances(rows: Table) -> dict[str, float]:
+        distance = closest(features(rows, train, levels), records)
+        return {"dcr": float(np.median(distance)), "dcr_low": float(np.quantile(distance, 0.05))}
+
+    def statistic(numbers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+        n = min(len(numbers), len(train.numbers))
+        sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, SETS))]
+        measured = [(rows := Table(numbers[s], codes[s])) and compared(rows) | distances(rows) for s in sets]
+        return {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
+
+    known: dict[int, dict[str, float]] = {}
+
+    def beside(n: int) -> dict[str, float]:
+        if n not in known:
+            real = compared(Table(train.numbers[:n], train.codes[:n]))
+            known[n] = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
+            known[n] |= {f"{k}_real": x for k, x in distances(held).items()}
+        return known[n]
+
+    def measure(samples: dict, labels: np.ndarray | None = None) -> dict[str, float]:
+        rows = decode(schema, samples)
+        if len(rows.numbers) < LEAST:
+            raise InputError(f"{data.name}: at least {LEAST} rows can be measured, got {len(rows.numbers)}")
+        values = with_errors(statistic, tuple(rows)) if protocol.errors else statistic(*rows)
+        values |= beside(min(len(rows.numbers), len(train.numbers)))
+        return {name: x for name, x in values.items() if np.isfinite(x)}  # of what columns there are
+
+    _tell(measure, data, schema, held, train, target)
+    return measure
+
+
+def _tell(measure: Measure, data: Data, schema: Schema, held: Table, train: Table, target: str) -> None:
+    rows = {"train": len(train.numbers), "held_out": len(held.numbers)}
+    measure.facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
+    predicted = f"{target} is what regressions learn (always the mean: R2 0)"
+    if target in (names := [c.name for c in schema.categorical]):
+        column = names.index(target)
+        measure.facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
+        predicted = f"{target} is what classifiers learn (always the commonest level: {measure.facts['guess']:.3f} right)"
+    measure.facts["schema"] = [str(column) for column in schema.columns]
+    measure.description = (
+        f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones; beside them the "
+        f"{rows['train']:,} rows that were learnt from; {predicted}. Columns: {'; '.join(measure.facts['schema'])}"
+    )
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    if len(a) < 2 or min(np.ptp(a), np.ptp(b)) == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _ratio(numbers: np.ndarray, codes: np.ndarray, size: int) -> float:
+    known = np.isfinite(numbers)
+    numbers, codes = numbers[known], codes[known]
+    if len(numbers) < 2 or np.ptp(numbers) == 0:
+        return 0.0
+    count = np.bincount(codes, minlength=size)
+    means = np.bincount(codes, numbers, minlength=size) / np.maximum(count, 1)
+    return float(np.sqrt((count * (means - numbers.mean()) ** 2).sum() / (len(numbers) * numbers.var())))
+
+
+def _cramer(a: np.ndarray, b: np.ndarray, a_size: int, b_size: int) -> float:
+    table = np.bincount(a * b_size + b, minlength=a_size * b_size).reshape(a_size, b_size).astype(float)
+    table = table[table.any(axis=1)][:, table.any(axis=0)]
+    if min(table.shape) < 2:
+        return 0.0
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    chi2 = ((table - expected) ** 2 / expected).sum()
+    return float(np.sqrt(chi2 / (table.sum() * (min(table.shape) - 1))))

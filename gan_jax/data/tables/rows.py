@@ -1,0 +1,235 @@
+"""Tables: a csv of the user's, a set that comes with scikit-learn, or rows of our own making.
+
+A row is conditioned on one level of one categorical column. Training asks for rare levels more often than they occur: the
+train split is a fixed list of (condition, row) pairs, and a batch is rows of it as of any data. The label of a pair is two
+conditions side by side, [2 K] float32 with K the levels of all columns: the one that the pair was drawn by, and another that
+comes as often as its level occurs. A generator takes the first where it trains and the second where it is looked at, so that
+what is shown, measured and kept is distributed as the table is.
+
+Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.3.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.data.paths import locate
+from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, infer, to_float
+from gan_jax.errors import InputError, unknown
+
+BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # of scikit-learn
+DRAWS, CAP = 10, 100_000  # pairs for each row, where that is no more than CAP; never fewer than rows
+HELD = 0.2  # of the rows
+LEAST = 50  # rows of a table
+SHOWN = 2_000  # rows of a picture, and of the csv beside it
+
+
+def table(
+    data_dir: str | None,
+    *,
+    path: str | None = None,
+    name: str = "made",
+    target: str | None = None,
+    drop: str = "",
+    numeric: str = "",
+    categorical: str = "",
+    header: bool = True,
+) -> Source:
+    """The csv at `path` (a header and rows, cells between commas, semicolons, tabs or bars), or there `tfds:NAME`, the numbers,
+    classes and texts of a prepared set; or the table `name`: "made", 5,000 rows of our own with missing values and rare levels,
+    or one of `BUNDLED`.
+
+    What columns hold is inferred (`columns.infer`); `numeric` and `categorical` name those that are meant otherwise, `drop`
+    those that are left out, between commas. `target` is the column that is predicted in the evaluation, by classifiers or by
+    regressions; null is the last. A fifth of the rows is held out, always the same. Raises InputError for what is not there or
+    no table."""
+    lists = {what: _names(what, text) for what, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))}
+    columns = _columns(data_dir, path, name, header)
+    for dropped in lists.pop("drop"):
+        if dropped not in columns:
+            raise unknown("column of the table", dropped, columns)
+        del columns[dropped]
+    if not columns or len(next(iter(columns.values()))) < LEAST:
+        raise InputError(f"table {path or name} must have a column and {LEAST} rows at least")
+    schema, rows = infer(columns, **lists)
+    order = np.random.RandomState(0).permutation(len(rows.numbers))
+    held = round(HELD * len(order))
+    train, test = (Table(*(x[chosen] for x in rows)) for chosen in (order[held:], order[:held]))
+    schema = fit(schema, train)
+    if target is not None and target not in schema.names:
+        raise unknown("column of the table", target, schema.names)
+    return _source(schema, train, test, target or schema.names[-1])
+
+
+def made(count: int = 5_000) -> dict[str, list[str]]:
+    """Customers: numbers with several modes and with zeros among them, levels of 40% to 1%, incomes that are missing more often
+    in one region than elsewhere, and a decision that hangs on most of it."""
+    random = np.random.RandomState(0)
+    school = random.choice(4, count, p=[0.15, 0.5, 0.3, 0.05])
+    region = random.choice(6, count, p=[0.4, 0.25, 0.2, 0.1, 0.04, 0.01])
+    young = random.rand(count) < 0.6 - 0.1 * school
+    age = np.clip(np.where(young, 27 + 4 * random.randn(count), 52 + 9 * random.randn(count)), 18, 95).round()
+    income = np.exp(9.6 + 0.28 * school + 0.012 * (age - 40) + 0.15 * (region == 2) + 0.25 * random.randn(count)).round(-1)
+    owns = random.rand(count) < 1 / (1 + np.exp(-(age - 48) / 6))
+    rent = np.where(owns, 0, 0.3 * income / 12 * np.exp(0.12 * random.randn(count))).round(2)
+    hours = np.where(random.rand(count) < 0.6, 40, np.clip(24 + 7 * random.randn(count), 4, 60)).round(1)
+    score = 1.2 * (school - 1) + (income - 17_000) / 5_000 - 1.5 * owns + (region == 3) + 0.04 * (hours - 35)
+    buys = random.rand(count) < 1 / (1 + np.exp(-1.5 * score))
+    lacks = random.rand(count) < np.where(region == 1, 0.2, 0.03)
+    return {
+        "age": [f"{x:.0f}" for x in age],
+        "school": [("basic", "secondary", "degree", "doctorate")[i] for i in school],
+        "region": [("north", "south", "east", "west", "islands", "abroad")[i] for i in region],
+        "hours": [f"{x:.1f}" for x in hours],
+        "income": ["" if lack else f"{x:.0f}" for x, lack in zip(income, lacks, strict=True)],
+        "rent": [f"{x:.2f}" for x in rent],
+        "home": ["own" if x else "rented" for x in owns],
+        "buys": ["yes" if x else "no" for x in buys],
+    }
+
+
+def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.random.RandomState) -> tuple[np.ndarray, ...]:
+    """Training by sampling: about `count` pairs -> row numbers, and the column each was drawn by, [M] each. Columns are asked
+    for equally often, levels in proportion to log(1 + rows that have it), and the rows of a level equally often.
+
+    Source: Xu et al. 2019, section 4.3, with expected numbers in place of random ones."""
+    rows, columns = [], []
+    for column, size in enumerate(levels):
+        share = np.log1p(np.bincount(codes[:, column], minlength=size))
+        for level in np.flatnonzero(share):
+            have = random.permutation(np.flatnonzero(codes[:, column] == level))
+            rows.append(np.resize(have, max(1, round(count / len(levels) * share[level] / share.sum()))))
+            columns.append(np.full(len(rows[-1]), column))
+    return np.concatenate(rows), np.concatenate(columns)
+
+
+def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
+    splits = [Split(encode(schema, rows, seed), None) for seed, rows in enumerate((train, test))]
+    if schema.categorical:
+        splits = [_asked(schema, *pair) for pair in zip(splits, (train, test), (True, False), strict=True)]
+
+    def show(samples: dict) -> dict[str, bytes]:
+        from gan_jax.data.tables.drawing import picture, text
+
+        rows = decode(schema, samples)
+        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), ".csv": _csv(cells(schema, rows))}
+
+    def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
+        from gan_jax.data.tables import metrics
+
+        return metrics.evaluator(data, protocol, schema, train, target)
+
+    def set_aside(share: float) -> tuple[Source, Split]:
+        count = round(share * len(train.numbers))
+        if not 1 <= count < len(train.numbers):
+            raise InputError(f"validation {share} of {len(train.numbers)} rows leaves one side empty")
+        aside, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
+        return _source(schema, rest, test, target), _source(schema, rest, aside, target).test
+
+    return Source(
+        train=splits[0],
+        test=splits[1],
+        num_classes=2 * sum(schema.levels),
+        to_float=lambda stored: to_float(schema, stored),
+        show=show,
+        pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
+        evaluator=evaluator,
+        shown=SHOWN,
+        set_aside=set_aside,
+    )
+
+
+def _csv(columns: dict[str, list[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return out.getvalue().encode()
+
+
+def _packed(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    return {"columns": np.array(list(columns)), "rows": np.array(list(columns.values())).T}
+
+
+def _asked(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
+    """Rows with their conditions and labels; of the train split drawn several times, of the held-out one as they are."""
+    random, count, width = np.random.RandomState(1), len(rows.codes), len(schema.levels)
+    if sampled:
+        draws = max(count, min(DRAWS * count, CAP))
+        chosen, column = pairs(rows.codes, schema.levels, draws, random)
+    else:
+        chosen, column = np.arange(count), random.randint(width, size=count)
+    names = [c.name for c in schema.categorical]
+    stored = {k: x[chosen] if k == "values" else {name: y[chosen] for name, y in x.items()} for k, x in split.samples.items()}
+    # -1 is no level: zeros.
+    stored["condition"] = {
+        name: np.where(column == i, rows.codes[chosen, i], -1).astype(np.int16) for i, name in enumerate(names)
+    }
+    # The other condition: a level as often as rows have it, which is that of rows taken evenly.
+    other = np.resize(random.permutation(count), len(chosen)), random.randint(width, size=len(chosen))
+    asked = [(rows.codes[chosen, column], column), (rows.codes[other], other[1])]
+    labels = np.zeros((len(chosen), 2 * sum(schema.levels)), np.float32)
+    # In the order in which a tree has its leaves: that of the alphabet.
+    start, at = {}, 0
+    for name, size in sorted(zip(names, schema.levels, strict=True)):
+        start[name], at = at, at + size
+    starts = np.array([start[name] for name in names])
+    for half, (level, of) in enumerate(asked):
+        labels[np.arange(len(chosen)), half * at + starts[of] + level] = 1
+    return Split(stored, labels)
+
+
+def _names(what: str, text: str) -> list[str]:
+    if not isinstance(text, str):
+        raise InputError(f"table: {what} must be names between commas, got {text!r}")
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _columns(data_dir: str | None, path: str | None, name: str, header: bool) -> dict[str, list[str]]:
+    """The cells of each column, as text."""
+    if path is not None:
+        if not isinstance(path, str):
+            raise InputError(f"table: path must be the name of a csv file, got {path!r}")
+        if path.startswith("tfds:"):
+            from gan_jax.data.tfds import columns
+
+            return columns(path.removeprefix("tfds:"), data_dir)
+        return _read(locate(path, data_dir), header)
+    if name == "made":
+        return made()
+    if name not in BUNDLED:
+        raise unknown("table", str(name), ("made", *BUNDLED))
+    from sklearn import datasets
+
+    found = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
+    columns = {
+        column.replace(" (cm)", ""): [repr(float(x)) for x in found.data[:, i]] for i, column in enumerate(found.feature_names)
+    }
+    if name == "diabetes":
+        return columns | {"progression": [repr(float(x)) for x in found.target]}
+    kind = {"iris": "species", "wine": "cultivar", "breast_cancer": "diagnosis"}[name]
+    return columns | {kind: [str(found.target_names[i]) for i in found.target]}
+
+
+def _read(path: Path, header: bool) -> dict[str, list[str]]:
+    """The csv's columns. Raises InputError naming the line that does not fit."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+        first = content.partition("\n")[0]
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=max(",;\t|", key=first.count), skipinitialspace=True)
+        lines = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read the table {path}: {error}") from error
+    if not lines:
+        raise InputError(f"the table {path} is empty")
+    names = [cell.strip() for cell in lines[0][1]] if header else [f"column {i + 1}" for i in range(len(lines[0][1]))]
+    if len(set(names)) < len(names) or "" in names:
+        raise InputError(
+            f"the table {path}: columns must have names, each its own: {', '.join(map(repr, names))}; or header=False"
+        )
+    rows = lines[header:]
+    for number, cells_of_row in rows:
+        if len(cells_of_row) != len(names):
+            raise InputError(f"the table {path}, line {number}: {len(cells_of_row)} cells, there are {len(names)} columns")
+    return {name: [line[i] for _, line in rows] for i, name in enumerate(names)}

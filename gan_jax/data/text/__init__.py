@@ -1,0 +1,1 @@
+"""Text: corpora, an oracle and metrics."""

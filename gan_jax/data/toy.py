@@ -1,0 +1,178 @@
+"""Points in the plane: mixtures of Gaussians and noisy curves, whose modes are known, so that mode collapse can be counted.
+
+The networks see the points as they are: the ring has radius 1, the grid reaches from -4 to 4, the spiral to 1, the moons from
+-1.5 to 1.5.
+"""
+
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.errors import InputError
+
+TRAIN, TEST = 100_000, 10_000
+PIECES = 20  # of equal length that a curve is cut into: its modes
+_DENSITY = 4  # points of a curve's polyline per sigma: what is 3 sigma from the curve is 3.003 from a point of it
+
+
+def ring(*, sigma: float = 0.02) -> Source:
+    """8 modes on the unit circle, each a Gaussian of standard deviation sigma.
+
+    Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.1."""
+    angle = 2 * np.pi * np.arange(8) / 8
+    return _mixture("ring", np.stack([np.cos(angle), np.sin(angle)], axis=1), sigma)
+
+
+def grid(*, sigma: float = 0.05) -> Source:
+    """25 modes at {-4, -2, 0, 2, 4} x {-4, -2, 0, 2, 4}, each a Gaussian of standard deviation sigma.
+
+    Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.1."""
+    axis = np.arange(-4.0, 5.0, 2.0)
+    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), sigma)
+
+
+def spiral(*, sigma: float = 0.02) -> Source:
+    """Two turns of r = 0.2 + 0.2 angle / pi, from radius 0.2 to 1 with arms 0.4 apart: points evenly along it, plus Gaussian
+    noise of standard deviation sigma."""
+    angle = np.linspace(0, 4 * np.pi, 10_001)
+    radius = 0.2 + 0.2 * angle / np.pi
+    return _curve("spiral", [np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)], sigma)
+
+
+def two_moons(*, sigma: float = 0.05) -> Source:
+    """Two half circles of radius 1 that reach into each other: points evenly along them, plus Gaussian noise of standard
+    deviation sigma. The geometry is that of scikit-learn's `make_moons`, moved so that its mean is 0."""
+    angle = np.linspace(0, np.pi, 10_001)
+    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    centre = np.array([0.5, 0.25])
+    return _curve("two_moons", [upper - centre, np.array([1, 0.5]) - upper - centre], sigma)
+
+
+def _mixture(name: str, centers: np.ndarray, sigma: float) -> Source:
+    """Equally likely modes at `centers` [K, 2]."""
+    _check(name, sigma)
+    return _source(lambda random, count: centers[random.randint(len(centers), size=count)], centers, sigma)
+
+
+def _curve(name: str, strokes: list[np.ndarray], sigma: float) -> Source:
+    """Points evenly distributed over the length of polylines [M, 2], which are of equal length each."""
+    _check(name, sigma)
+
+    def at(share: np.ndarray) -> np.ndarray:
+        """The points [N, 2] at shares [N] of the whole length, 0 to 1, stroke after stroke."""
+        stroke, share = np.divmod(share * len(strokes), 1)
+        points = np.empty((len(share), 2))
+        for i, line in enumerate(strokes):
+            length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+            chosen = stroke == i
+            points[chosen] = np.stack([np.interp(share[chosen] * length[-1], length, axis) for axis in line.T], axis=1)
+        return points
+
+    length = sum(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in strokes)
+    each = math.ceil(_DENSITY * length / sigma / PIECES)
+    centers = at((np.arange(PIECES * each) + 0.5) / (PIECES * each))
+    return _source(lambda random, count: at(random.rand(count)), centers, sigma, np.repeat(np.arange(PIECES), each))
+
+
+def _check(name: str, sigma: float) -> None:
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0.001 <= sigma <= 10:
+        raise InputError(f"data {name}: sigma must be a number from 0.001 to 10, got {sigma!r}")
+
+
+def _source(
+    draw: Callable[[np.random.RandomState, int], np.ndarray], centers: np.ndarray, sigma: float, mode: np.ndarray | None = None
+) -> Source:
+    """Points that `draw` makes, with noise, and how they are judged (`metrics.modes`). The game is unconditional: no labels."""
+
+    def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
+        from gan_jax.metrics.jackknife import with_errors
+        from gan_jax.metrics.modes import modes
+
+        protocol.modes_only(data.name)
+
+        def statistic(samples: np.ndarray) -> dict[str, float]:
+            return modes(samples, centers, sigma, mode)
+
+        def measure(samples: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
+            return with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
+
+        kind = f"{len(centers)} modes" if mode is None else f"{PIECES} pieces of equal length"
+        measure.description = f"the {kind} of {data.name}, standard deviation {sigma}"
+        measure.facts = {"data": data.name, "checksum": data.checksum}
+        return measure
+
+    # The data's own seed: runs of every seed see the same points. RandomState's stream never changes (NEP 19).
+    random = np.random.RandomState(0)
+    points = draw(random, TRAIN + TEST) + sigma * random.randn(TRAIN + TEST, 2)
+    points = points.astype(np.float32)
+    return Source(
+        train=Split(points[:TRAIN], None),
+        test=Split(points[TRAIN:], None),
+        num_classes=0,
+        to_float=_as_stored,
+        show=lambda samples: {".png": _scatter(samples, centers, sigma, mode)},
+        pack=lambda samples: {"samples": samples},
+        evaluator=evaluator,
+        shown=2_500,
+    )
+
+
+def _as_stored(points):
+    return points
+
+
+def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> bytes:
+    """A PNG of 480 x 480: samples [N, 2] and the outline of what is within 3 sigma, a sample outside of it in orange.
+
+    The frame depends on the modes alone, so that pictures over time compare; samples outside of it are counted.
+    """
+    # The object-oriented API: pyplot keeps global state and picks a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from gan_jax.metrics.modes import nearest
+
+    samples = np.asarray(samples, np.float64)
+    if samples.ndim != 2 or samples.shape[1] != 2:
+        raise ValueError(f"samples must be [N, 2], got {samples.shape}")
+    inside = nearest(samples, centers)[0] <= 3 * sigma
+    reach = max(1.25 * np.abs(centers).max(), np.abs(centers).max() + 4 * sigma)
+    lost = int((~(np.abs(samples) <= reach).all(1)).sum())  # a NaN is lost too
+
+    figure = Figure(figsize=(4.8, 4.8), dpi=100)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.08, 0.06, 0.89, 0.89))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.tick_params(labelsize=7)
+    title = f"{inside.mean() if len(samples) else 0:.1%} of {len(samples):,} within 3σ = {3 * sigma:.3g}"
+    title += " of a mode" if mode is None else " of the curve"
+    axes.set_title(title + (f", {lost:,} outside the frame" if lost else ""), fontsize=9)
+    for chosen, color, size in ((inside, "tab:blue", 2.5), (~inside, "tab:orange", 4)):
+        axes.plot(*samples[chosen].T, ".", markersize=size, markeredgewidth=0, alpha=0.7, color=color)
+    _outline(axes, centers, 3 * sigma, mode is not None)
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
+
+
+def _outline(axes, centers: np.ndarray, radius: float, connected: bool) -> None:
+    """Circles of `radius` around `centers`, or where these are connected, the edge of the strokes they make."""
+    if not connected:
+        from matplotlib.collections import EllipseCollection
+
+        width = np.full(len(centers), 2 * radius)  # diameters, in the units of the data
+        rings = EllipseCollection(width, width, np.zeros(len(centers)), units="xy", offsets=centers)
+        rings.set(offset_transform=axes.transData, facecolor="none", edgecolor="0.25", linewidth=0.8, zorder=3)
+        axes.add_collection(rings)
+        return
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+    strokes = np.split(centers, 1 + np.flatnonzero(steps > 3 * np.median(steps)))
+    box = axes.get_window_extent()
+    points = 2 * radius * box.width / np.ptp(axes.get_xlim()) * 72 / axes.figure.dpi
+    # A wide line with round ends is what lies within its half width; a slightly narrower one upon it leaves its edge.
+    for color, width, zorder in (("0.25", points + 1.6, 0), ("white", points, 0.1)):
+        for stroke in strokes:
+            axes.plot(*stroke.T, color=color, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=zorder)

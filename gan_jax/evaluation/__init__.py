@@ -1,0 +1,1 @@
+"""A trained generator, evaluated, sampled and viewed."""

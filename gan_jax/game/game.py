@@ -1,0 +1,69 @@
+"""Game: two networks, one loss, regularisers, an augmentation, two optimisers; a record of functions and numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+
+from gan_jax.types import Array, Augment, Batch, Deceive, Memory, Shape, StatefulPenalty, packed_shape
+
+Schedule = Callable[[Array], Array]  # step -> value, traced
+
+
+class Head(nn.Module):
+    """The layers of an auxiliary loss, on the discriminator's features."""
+
+    loss: Callable[..., tuple[Array, Array]]
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, real_features: Array, fake_features: Array, label: Array) -> tuple[Array, Array]:
+        return self.loss(real_features, fake_features, label, self.num_classes)
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is played, and by whom: functions and numbers, no arrays."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    g_tx: optax.GradientTransformation
+    d_tx: optax.GradientTransformation
+    update: Callable[..., Any]  # (game, state, batch, key) -> (state, metrics)
+    loss: Callable[[Array, Array, Array | None], tuple[Array, Array]]  # (real_logits, fake_logits, label) -> (d_loss, g_loss)
+    gamma: Schedule  # weight of the penalty
+    augment_p: Schedule  # where it does not adapt
+    ema_decay: Schedule
+    z_dim: int
+    sample_shape: Shape
+    auxiliary: Head | None = None
+    auxiliary_weight: float = 1.0
+    penalty: StatefulPenalty | None = None
+    penalty_every: int = 1
+    g_penalty: StatefulPenalty | None = None
+    g_gamma: float = 1.0
+    g_penalty_every: int = 1
+    augment: Augment | None = None
+    deceive: Deceive | None = None
+    adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> the same, "p" among them
+    d_steps: int = 1
+    pack: int = 1  # samples that D judges at once
+    posthoc_ema: bool = False
+    microbatches: int = 1
+    remat: bool = False  # whether norms and activations are computed again where a gradient needs them, not kept
+    compute: str = "float32"  # of networks in training
+    mean: Callable[[Any], Any] = lambda gradients: gradients  # over replicas
+    label: jax.ShapeDtypeStruct | None = None  # of one sample: what G is conditioned on
+    real_labelled: bool = False  # whether D is told the labels of real samples
+    # (key, synthesis, critic, [B, Z]) -> z
+    latent: Callable[..., Array] = lambda key, synthesis, critic, shape: jax.random.normal(key, shape)
+    # (key, batch) -> what this step's fakes are made for
+    fake_label: Callable[[Array, Batch], Array | None] = lambda key, batch: batch.label
+
+    @property
+    def packed_shape(self) -> Shape:
+        """Of what D judges."""
+        return packed_shape(self.sample_shape, self.pack)

@@ -1,0 +1,163 @@
+"""Names become functions: how `--loss hinge`, `--penalty "r1 + 0.3 * lecam"` and `--augment path/mine.py:blur` become functions.
+
+There is no registry. The public functions defined in a module are its variants, the files of `models/` the network families,
+and `path/file.py:function` or `package.module:function` reaches anything outside. Options go in brackets: `mmd(kernel="x")`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from types import ModuleType
+from typing import Any, get_args, get_origin
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax import models, optimizers
+from gan_jax.config import Config
+from gan_jax.data.dataset import Data
+from gan_jax.errors import InputError, unknown
+from gan_jax.spec.expressions import bind, parse_call, parse_sum
+from gan_jax.spec.lookup import find_function, load_module, public_functions, variants
+from gan_jax.types import Array, DataPenalty, Memory, Shape, StatefulPenalty, packed_shape
+
+# Config's fields that begin with g_ or d_ are the networks' own, but for these.
+PLAY = {"g_lr", "g_lr_final", "g_optimizer", "g_penalty", "g_gamma", "g_penalty_every"}
+PLAY |= {"d_lr", "d_lr_final", "d_optimizer", "d_steps", "d_clip"}
+COMMON_FIELDS = {"sample_shape", "num_classes"}  # to every network
+
+
+def find_penalty(what: str, text: str, *modules: ModuleType, data: Data | None = None) -> StatefulPenalty:
+    """The weighted sum of penalties that `text` names, which keeps the memories of all of them.
+
+    The value of each is checked as it is computed: ValueError for one that is not a scalar."""
+    terms = []
+    for weight, name, options in parse_sum(text):
+        function = bind(what, name, find_function(what, name, variants(*modules)), options)
+        if isinstance(function, DataPenalty):
+            function = partial(function, data=data)
+        terms.append((weight, name, function, function.memory if isinstance(function, StatefulPenalty) else {}))
+
+    def penalty(subject: Any, *arguments: Any) -> tuple[Array, Memory]:
+        *arguments, key = arguments
+        keys = [key] if len(terms) == 1 else jax.random.split(key, len(terms))
+        total, memory = 0.0, {}
+        for i, (weight, name, function, initial) in enumerate(terms):
+            # A penalty that only calls its critic accepts any function of samples.
+            critic = replace(subject, memory={k: subject.memory[f"{i}.{k}"] for k in initial}) if initial else subject
+            value = function(critic, *arguments, keys[i])
+            value, new = value if initial else (value, {})
+            if jnp.shape(value) != ():
+                shapes = ", ".join(str(jnp.shape(x)) for x in jax.tree.leaves(arguments))
+                raise ValueError(
+                    f"{what} {name} must return a scalar; called with {shapes} it returned {jax.tree.map(jnp.shape, value)}"
+                )
+            total = total + weight * value
+            memory |= {f"{i}.{k}": new[k] for k in initial}
+        return total, memory
+
+    return StatefulPenalty(
+        penalty, {f"{i}.{k}": value for i, (*_, initial) in enumerate(terms) for k, value in initial.items()}
+    )
+
+
+def find_augment(text: str, module: ModuleType) -> Callable[[Array, Array, Array], Array]:
+    """The augmentations that `text` sums up, one after the other."""
+    steps = []
+    for weight, name, options in parse_sum(text):
+        if weight != 1:
+            raise InputError(f"augment {text!r}: an augmentation has no weight, its strength is augment_p")
+        steps.append(bind("augment", name, find_function("augment", name, public_functions(module)), options))
+    if len(steps) == 1:
+        return steps[0]
+
+    def augment(key: Array, x: Array, p: Array) -> Array:
+        for step_key, step in zip(jax.random.split(key, len(steps)), steps, strict=True):
+            x = step(step_key, x, p)
+        return x
+
+    return augment
+
+
+def find_optimizer(what: str, text: str, lr: Callable, b1: float, b2: float | Callable) -> optax.GradientTransformation:
+    """The optimiser that `NAME` or `NAME(key=value, ...)` says, of `optimizers.py` or of optax, at the learning rate `lr`.
+    `b1` and `b2` are for those that have such; a scheduled `b2` (a function of the update) too."""
+
+    def has_rate(function: Any) -> bool:
+        return inspect.isfunction(function) and "learning_rate" in inspect.signature(function).parameters
+
+    name, options = parse_call(text)
+    known = {name: f for name, f in vars(optax).items() if not name.startswith("_")} | public_functions(optimizers)
+    factory = find_function(what, name, {name: f for name, f in known.items() if has_rate(f)})
+    parameters = set(inspect.signature(factory).parameters) - {"learning_rate"}
+    for option in options:
+        if option not in parameters:
+            raise unknown(f"option of {what} {name}", option, parameters)
+    given = {"learning_rate": lr} | {k: v for k, v in (("b1", b1), ("b2", b2)) if k in parameters} | options
+    try:
+        # Only where a moment's decay is scheduled: an injected number is traced, and rounds differently from a constant.
+        if callable(given.get("b2")):
+            factory = optax.inject_hyperparams(factory, static_args=parameters - {"b2"})
+        return factory(**given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} {text}: {error}") from error
+
+
+def find_networks(config: Config, shape: Shape, num_classes: int) -> tuple[nn.Module, nn.Module]:
+    """The Generator and Discriminator of a family for samples of `shape`, given those of Config's `g_` and `d_` fields that are
+    theirs, and the options of `NAME(key=value)` that either has. D sees packs of samples."""
+    name, options = parse_call(config.model)
+    if name.endswith(".py") or "." in name:
+        module = load_module("model", name)
+    elif name in families():
+        module = importlib.import_module(f"gan_jax.models.{name}")
+    else:
+        raise unknown("model", name, [*families(), "path/file.py"])
+    classes = [_class(config.model, module, player) for player in ("Generator", "Discriminator")]
+    for option in options:
+        known = {field.name for cls in classes for field in fields(cls)} - COMMON_FIELDS - {"parent", "name"}
+        if option not in known:
+            raise unknown(f"option of model {name}", option, known)
+    shapes = (shape, packed_shape(shape, config.pack))
+    return tuple(_network(config, cls, options, of, num_classes) for cls, of in zip(classes, shapes, strict=True))
+
+
+def families() -> list[str]:
+    """The network families: the files of `models/` that define a Generator."""
+    names = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
+    return [name for name in names if hasattr(importlib.import_module(f"gan_jax.models.{name}"), "Generator")]
+
+
+def _class(model: str, module: ModuleType, name: str) -> type[nn.Module]:
+    network = getattr(module, name, None)
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise InputError(f"model {model} must define a flax.linen module named {name}")
+    if missing := COMMON_FIELDS - {field.name for field in fields(network)}:
+        raise InputError(f"model {model}'s {name} must have the fields {', '.join(sorted(missing))}")
+    return network
+
+
+def _network(config: Config, cls: type[nn.Module], options: dict[str, Any], shape: Shape, num_classes: int) -> nn.Module:
+    prefix = f"{cls.__name__[0].lower()}_"
+    names = {field.name for field in fields(cls)}
+    own = {prefix + name for name in names - COMMON_FIELDS - {"parent", "name"}}
+    options = {name: value for name, value in options.items() if name in names}
+    for field in fields(Config):
+        value = getattr(config, field.name)
+        if field.name.startswith(prefix) and field.name not in PLAY and value is not None:
+            if field.name not in own:
+                raise unknown(f"option of {config.model}'s {cls.__name__}", field.name, own)
+            options[field.name.removeprefix(prefix)] = value
+    for field in fields(cls):  # a field that holds a function is given by the function's name
+        if isinstance(options.get(field.name), str) and _holds_function(field.type):
+            options[field.name] = find_function(f"{field.name} of model {config.model}", options[field.name], {})
+    return cls(sample_shape=shape, num_classes=num_classes, **options)
+
+
+def _holds_function(annotation: Any) -> bool:
+    return any(get_origin(kind) is Callable for kind in (annotation, *get_args(annotation)))

@@ -1,0 +1,1 @@
+"""Operations on batches of images: resampling, and the transformations of ADA."""

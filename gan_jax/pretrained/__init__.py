@@ -1,0 +1,1 @@
+"""Pretrained generators of others, imported as runs."""

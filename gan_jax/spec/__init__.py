@@ -1,0 +1,1 @@
+"""What users type, parsed: expressions, names of functions, stopping rules, names of metrics."""

@@ -1,0 +1,77 @@
+"""From names to functions, without a registry: the public functions defined in a module are its variants, and
+`path/file.py:function` or `package.module:function` reaches anything outside. Options go in brackets: `mmd(kernel="x")`.
+"""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gan_jax.errors import InputError, unknown
+from gan_jax.spec.expressions import bind, parse_call
+
+
+def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions defined in (not imported into) a module, by name: its variants."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value)
+        and not inspect.isclass(value)
+        and getattr(getattr(value, "function", value), "__module__", None) == module.__name__
+        and not name.startswith("_")
+    }
+
+
+def variants(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The public functions of several modules."""
+    return {name: function for module in modules for name, function in public_functions(module).items()}
+
+
+def find(what: str, text: str, *modules: ModuleType) -> Callable[..., Any]:
+    """The function that `NAME` or `NAME(key=value, ...)` names: one of `modules`, or one outside as `path/file.py:function` or
+    `package.module:function`. Raises InputError for what is not there."""
+    name, options = parse_call(text)
+    return bind(what, name, find_function(what, name, variants(*modules)), options)
+
+
+def find_function(what: str, name: str, known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if name in known:
+        return known[name]
+    if ":" not in name:
+        raise unknown(what, name, [*known, "path/file.py:function"])
+    source, function = name.rsplit(":", 1)
+    outside = load_module(what, source)
+    if not callable(getattr(outside, function, None)):
+        raise unknown(f"{what} in {source}", function, public_functions(outside))
+    return getattr(outside, function)
+
+
+def load_module(what: str, source: str) -> ModuleType:
+    if source.endswith(".py"):
+        return load_file(Path(source))
+    try:
+        return importlib.import_module(source)
+    except ImportError as error:
+        raise InputError(f"{what} module {source!r} cannot be imported: {error}") from error
+
+
+def load_file(path: Path) -> Any:
+    """A Python file as a module: a recipe, or a researcher's own loss or network. Raises InputError if it cannot be run."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except SyntaxError as error:
+        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module

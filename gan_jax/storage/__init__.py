@@ -1,0 +1,1 @@
+"""Files: the cache, atomic writes and the weights of published networks."""

@@ -1,0 +1,183 @@
+"""Fuzz: whatever is typed, and whatever lies in the files, a command ends by itself, says so in a line, and harms nothing."""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gan_jax.config import Config, config_json
+from gan_jax.errors import InputError
+from gan_jax.runs import hosts
+from gan_jax.spec.lookup import load_file
+from gan_jax.training import train as training
+from gan_jax.training.train import train
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {name: load_file(ROOT / "experiments" / f"{name}.py") for name in ("train", "compare", "sample", "evaluate")}
+FIELDS = [field.name for field in fields(Config)]
+# No slash and no dot: what is typed at random must not lead out of the folder in which this happens.
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/.\0"), max_size=12)
+WORDS = st.sampled_from(
+    ["", "0", "1", "-1", "7", "1e9", "1e400", "nan", "-inf", "0.5", "null", "true", "[1, 2]", "{}", "{", "99999999999999999999",
+     "hinge", "r1", "r1 + nope", "mmd(kernel=1)", "hinge(", "(((", "math:sqrt", "os:nope", "mine.py:f", "mine.py:none",
+     "mine.py",
+     "ring", "rign", "grid", "spiral", "data.npz", "folder", "thesis.txt", "stacked:ring", "sgd", "adam(b1=2)", "batch",
+     "cutout + flip", "lecam * 2", "0:3", "all", "scan", "pmap", "eval/fd plateau(patience=5)", "d/loss < 0", "4096",
+     "spectral", "inception", "jensen_shannon", "layer", "random", "--", "-", "\u00e9\n\t"]
+)  # fmt: skip
+SMALL = st.integers(-2, 40).map(str)
+OWN = [
+    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
+    "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
+    "doctor", "standing_statistics",
+]  # fmt: skip
+PLACES = st.sampled_from(
+    ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]
+)
+DEEP = b"deeper than a parser can go"  # stands for that: too long to be shown
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXT | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def values(name):
+    """Values of a flag: mostly such as it could have."""
+    if name.endswith("depth"):  # a network of a million layers is no error, and takes its time
+        return SMALL
+    types = {field.name: get_args(field.type) or (field.type,) for field in fields(Config)}.get(name, ())
+    likely = [st.just(str(kind)) for kind in types if isinstance(kind, str)]
+    likely += [SMALL] if int in types else []
+    likely += [st.floats(-0.1, 1.5).map(str)] if float in types else []
+    likely += [st.sampled_from(["true", "false"])] if bool in types else []
+    return st.one_of(*likely, *likely, *likely, WORDS | SMALL | TEXT | PLACES)
+
+
+@st.composite
+def flags(draw):
+    """A few flags, mostly such as there are."""
+    words = []
+    for _ in range(draw(st.integers(0, 3))):
+        name = draw(st.sampled_from(FIELDS) | st.sampled_from(FIELDS) | st.sampled_from(OWN) | TEXT)
+        value = draw(values(name))
+        whole = draw(st.integers(0, 9))  # one in ten lacks its value
+        words += [f"--{name}={value}"] if whole > 4 else [f"--{name}", value][: 2 if whole else 1]
+    return words
+
+
+@st.composite
+def contents(draw):
+    """Text of a JSON file: a config with some wrong values, or anything."""
+    kind = draw(st.sampled_from(["config", "config", "object", "text", "deep"]))
+    if kind == "text":
+        return draw(st.binary(max_size=40))
+    if kind == "deep":
+        return DEEP
+    if kind == "object":
+        return json.dumps(draw(JSON)).encode()
+    changes = draw(st.dictionaries(st.sampled_from(FIELDS) | TEXT, JSON, max_size=3))
+    sizes = {name: 1 for name in changes if name.endswith("depth") and type(changes[name]) is int}
+    return (json.dumps({"changes": changes | sizes})).encode()
+
+
+@st.composite
+def cases(draw):
+    command = draw(st.sampled_from(["train", "train", "train", "compare", "sample", "evaluate"]))
+    usual = {"train": ["config.json", "fuzz.json"], "compare": ["config.json", "run"]}.get(command, ["run"])
+    first = st.sampled_from(usual).map(lambda name: [name])
+    line = draw(first | first | first | st.lists(PLACES, max_size=2)) + draw(flags())
+    if command == "train":
+        line += ["--run_dir", draw(st.sampled_from(["new", "run"]) | PLACES)] if draw(st.booleans()) else []
+    if command == "compare" and draw(st.booleans()):
+        line = ["--verify", draw(PLACES), draw(PLACES)]
+    harmed = draw(st.none() | st.sampled_from(["config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256"]))
+    return command, line, draw(contents()), harmed
+
+
+@pytest.fixture(scope="module")
+def home(tiny, tmp_path_factory):
+    """A folder with a run, and with all that a user's has."""
+    home = tmp_path_factory.mktemp("home")
+    small = replace(tiny, steps=2, log_every=1, eval_every=2, save_every=1, eval_samples=20)
+    train(small, home / "run")
+    (home / "config.json").write_text(config_json(small))
+    (home / "thesis.txt").write_text("do not touch")
+    (home / "folder").mkdir()
+    (home / "folder" / "notes.txt").write_text("nor this")
+    (home / "mine.py").write_text("def f(real, fake):\n    return real.mean(), fake.mean()\n")
+    return home, small
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def play(config, side, run, *_):
+    """Instead of training: begins, and ends."""
+    run.rewind(0)
+
+
+def join(*_):
+    raise InputError("no other process")
+
+
+def end_of(command, line):
+    """-> (exit code, stderr) of a command line."""
+    out, error = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        patch.setattr(sys, "argv", [f"{command}.py", *line])
+        patch.setenv("XLA_FLAGS", "")
+        patch.setattr(hosts, "join", join)
+        patch.setattr(training, "play", play)
+        patch.setattr(training, "cost", lambda *_: None)
+        patch.setattr(training, "in_words", lambda *_: [])
+        try:
+            COMMANDS[command].command(COMMANDS[command].main)
+        except SystemExit as ended:
+            return ended.code or 0, error.getvalue()
+    return 0, error.getvalue()
+
+
+def check(home, case):
+    (command, line, content, harmed), (home, small) = case, home
+    content = b"[" * 100_000 if content == DEEP else content
+    told = json.loads(content)["changes"] if content.startswith(b'{"changes": ') else None
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        shutil.copytree(home, folder, dirs_exist_ok=True)
+        fuzz = content if told is None else json.dumps(asdict(small) | told).encode()
+        Path("fuzz.json").write_bytes(fuzz)
+        if harmed is not None:
+            Path("run", harmed).write_bytes(fuzz)
+        before = files(Path(folder))
+        code, error = end_of(command, line)
+        assert code in (0, 1, 2)
+        assert "Traceback" not in error
+        assert "--debug shows where" not in error, error
+        if code == 2:
+            assert error.splitlines()[-1].startswith("error: ")
+            assert files(Path(folder)) == before
+        return code
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_no_line_and_no_file_brings_a_traceback_or_harm(home, count):
+    ends = []
+
+    @settings(max_examples=count, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(cases())
+    def fuzz(case):
+        ends.append(check(home, case))
+
+    fuzz()
+    print({code: ends.count(code) for code in (0, 1, 2)})
+    assert ends.count(2) > count // 3 and ends.count(0) > count // 50, "it has become too good, or too bad, at guessing"

@@ -1,0 +1,242 @@
+"""Tables: kinds of columns are inferred, rows survive the networks' form, conditions are drawn as they should be."""
+
+import csv
+import io
+
+import jax
+import numpy as np
+import pytest
+from made import png, prepare_rows
+
+from gan_jax.data.load import load
+from gan_jax.data.tables import rows as table_rows
+from gan_jax.data.tables import schema as table_schema
+from gan_jax.data.tables.schema import Categorical, Numeric, Schema, Table
+from gan_jax.errors import InputError
+
+
+def write(tmp_path, text, name="t.csv"):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return str(tmp_path / name)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return load("table", 0, 64)
+
+
+def test_kinds_of_columns_are_inferred():
+    count = 60
+    cells = {
+        "age": [str(20 + i % 30) for i in range(count)],
+        "price": [f"{i / 4:.2f}" if i % 7 else " NA " for i in range(count)],
+        "stars": [str(i % 11 // 2 + 1) for i in range(count)],
+        "colour": [("red", "blue", "")[i % 3] for i in range(count)],
+    }
+    schema, rows = table_schema.infer(cells)
+    assert schema.names == ("age", "price", "stars", "colour")
+    assert schema.numeric == (Numeric("age", 0, False), Numeric("price", 2, True))
+    assert schema.categorical == (
+        Categorical("stars", ("1", "2", "3", "4", "5", "6")),
+        Categorical("colour", ("blue", "red", "")),
+    )
+    np.testing.assert_array_equal(rows.numbers[:, 0], 20 + np.arange(count) % 30)
+    np.testing.assert_array_equal(np.isnan(rows.numbers[:, 1]), np.arange(count) % 7 == 0)
+    np.testing.assert_array_equal(rows.codes[:3, 1], [1, 0, 2])
+    assert [str(column) for column in table_schema.fit(schema, rows).columns[2:]] == [
+        "stars: one of 1, 2, 3, 4, 5, 6",
+        "colour: one of blue, red, (missing)",
+    ]
+    other, _ = table_schema.infer(cells, numeric=["stars"], categorical=["age"])
+    assert [c.name for c in other.numeric] == ["price", "stars"] and len(other.categorical[0].levels) == 30
+    assert table_schema.infer({"x": ["10", "9", "b", "1.5"] * 9})[0].categorical[0].levels == ("1.5", "9", "10", "b")
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "words"),
+    [
+        ({"id": [f"n{i}" for i in range(101)]}, {}, "column 'id' has 101 different texts, 100 at most are levels"),
+        ({"x": ["1", "inf"] * 30}, {"numeric": ["x"]}, "not all of its values are finite"),
+        ({"x": ["1", "2"] * 30}, {"categorical": ["y"]}, "no column 'y'; known: x"),
+    ],
+)
+def test_columns_that_are_neither_are_refused(cells, options, words):
+    with pytest.raises(InputError, match=words):
+        table_schema.infer(cells, **options)
+
+
+def test_rows_survive_the_form_of_the_networks(made):
+    schema, rows = table_schema.infer(table_rows.made(500))
+    schema = table_schema.fit(schema, rows)
+    stored = table_schema.encode(schema, rows, 0)
+    seen = table_schema.to_float(schema, stored)
+    back = table_schema.decode(schema, seen)
+    np.testing.assert_array_equal(back.numbers, rows.numbers)
+    np.testing.assert_array_equal(back.codes, rows.codes)
+    assert table_schema.cells(schema, back) == table_rows.made(500)
+    assert np.isnan(rows.numbers).any() and all((x.sum(axis=1) == 1).all() for x in seen["choices"].values())
+    jitted = jax.jit(lambda x: table_schema.to_float(schema, x))(stored)
+    assert jax.tree.structure(jitted) == jax.tree.structure(seen)
+    jax.tree.map(np.testing.assert_array_equal, jitted, seen)
+    with pytest.raises(ValueError, match="finite"):
+        table_schema.decode(schema, {**seen, "values": seen["values"] * np.nan})
+    with pytest.raises(ValueError, match="must make the choices"):
+        table_schema.decode(schema, made.to_float(made.test.samples) | {"choices": {"age": np.ones((2, 3))}})
+
+
+def test_modes_are_those_of_the_data():
+    """Two normal modes far apart, and a number that a third of the values are: a point, which only that number is at."""
+    random = np.random.RandomState(1)
+    x = np.concatenate([np.zeros(2_000), 10 + random.randn(1_000), 20 + 0.5 * random.randn(3_000)])
+    schema = table_schema.fit(Schema(("x",), (Numeric("x", None, True),), ()), Table(x[:, None], np.zeros((6_000, 0))))
+    (column,) = schema.numeric
+    assert (column.means[0], column.deviations[0]) == (0, 0) and column.weights.sum() == pytest.approx(1, abs=0.01)
+    near = {center: np.abs(column.means - center) < 3 for center in (10, 20)}
+    assert column.weights[near[10]].sum() == pytest.approx(1 / 6, abs=0.005)
+    assert column.weights[near[20]].sum() == pytest.approx(1 / 2, abs=0.005)
+    values = np.array([0.0, 1e-9, 10.3, 19.8, np.nan])
+    stored = table_schema.encode(schema, Table(values[:, None], np.zeros((5, 0))), 0)
+    modes = stored["choices"]["x"]
+    assert modes[0] == 0 and (modes[1:4] > 0).all() and modes[4] == len(column.means)
+    means, deviations = column.means[modes[1:4]], column.deviations[modes[1:4]]
+    np.testing.assert_allclose(stored["values"][1:4, 0], (values[1:4] - means) / (4 * deviations), rtol=1e-6)
+
+
+def test_a_number_between_two_modes_is_drawn_by_their_probabilities():
+    column = Numeric("x", None, False, np.array([0.25, 0.75]), np.array([0.0, 2.0]), np.array([1.0, 1.0]))
+    stored = table_schema.encode(Schema(("x",), (column,), ()), Table(np.ones((20_000, 1)), np.zeros((20_000, 0))), 0)
+    assert (stored["choices"]["x"] == 1).mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 20_000))
+
+
+def test_training_asks_for_levels_by_the_logarithm_of_their_rows():
+    codes = np.stack([np.repeat([0, 1], [9, 90]), np.arange(99) % 3], axis=1)
+    rows, column = table_rows.pairs(codes, (2, 3), 3_300, np.random.RandomState(0))
+    assert (column == 0).sum() == pytest.approx(1_650, abs=3) and (column == 1).sum() == pytest.approx(1_650, abs=3)
+    asked = codes[rows[column == 0], 0]
+    assert (asked == 0).mean() == pytest.approx(np.log(10) / (np.log(10) + np.log(91)), abs=1e-3)
+    for level in (0, 1):  # the rows of a level come equally often
+        times = np.bincount(rows[column == 0][asked == level], minlength=99)[codes[:, 0] == level]
+        assert np.ptp(times) <= 1 and times.min() > 0
+
+
+def test_labels_say_what_a_row_was_asked_for(made):
+    """The first half of a label is the condition in the row; the second comes as often as the levels do."""
+    schema, rows = table_schema.infer(table_rows.made())
+    train = np.random.RandomState(0).permutation(5_000)[1_000:]
+    batch = made.decode(made.store, np.arange(made.rows))
+    condition, label = batch.real["condition"], made.train.labels
+    names, k = sorted(condition), made.num_classes // 2
+    assert label.shape == (made.rows, 28) and label.dtype == np.float32 and made.rows == pytest.approx(40_000, abs=10)
+    np.testing.assert_array_equal(np.concatenate([condition[name] for name in names], axis=1), label[:, :k])
+    assert (label[:, :k].sum(axis=1) == 1).all() and (label[:, k:].sum(axis=1) == 1).all()
+    for name in names:
+        asked = condition[name].any(axis=1)
+        np.testing.assert_array_equal(batch.real["choices"][name][asked], condition[name][asked])
+    at = k
+    for name in names:
+        column = [c.name for c in schema.categorical].index(name)
+        size = schema.levels[column]
+        expected = np.bincount(rows.codes[train, column], minlength=size) / 4_000
+        share = label[:, at : at + size].mean(axis=0) * len(names)
+        np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(len(names) / made.rows))
+        at += size
+    assert made.train.labels[:, :k].mean(axis=0).min() > 2 * made.train.labels[:, k:].mean(axis=0).min()  # rare ones
+
+
+def test_any_csv_is_read(tmp_path):
+    lines = [f'{i};"a, {i % 3}";{i / 2}' for i in range(60)]
+    data = load(f'table(path="{write(tmp_path, "n;kind;half" + chr(10) + chr(10).join(lines))}", target="kind")', 0, 8)
+    assert data.sample_shape["choices"]["kind"] == (3,) and data.sample_shape["values"] == (2,)
+    assert data.test.count == 12
+    bare = write(tmp_path, "\n".join(f"{i}\t{i % 2}" for i in range(60)), "bare.tsv")
+    data = load(f'table(path="{bare}", header=False, drop="column 2")', 0, 8)
+    assert (data.sample_shape["values"], data.train.labels, data.num_classes, data.rows) == ((1,), None, 0, 48)
+    assert set(data.sample_shape) == {"values", "choices"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("", "", "is empty"),
+        ("a,b\n1,2\n3", "", "line 3: 1 cells, there are 2 columns"),
+        ("a,a\n1,2", "", "columns must have names, each its own"),
+        ("a,b\n" + "1,2\n" * 20, "", "must have a column and 50 rows"),
+        ("a,b\n" + "1,2\n" * 60, ', drop="c"', "unknown column of the table 'c'"),
+        ("a,b\n" + "1,2\n" * 60, ', target="c"', "unknown column of the table 'c'"),
+        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names between commas, got 3"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(tmp_path, text, options, words):
+    with pytest.raises(InputError, match=words) as error:
+        load(f'table(path="{write(tmp_path, text)}"{options})', 0, 8)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_tables_are_refused():
+    with pytest.raises(InputError, match="unknown table 'irsi': did you mean 'iris'"):
+        load('table(name="irsi")', 0, 8)
+    with pytest.raises(InputError, match="no file or folder 'no"):
+        load('table(path="no.csv")', 0, 8)
+
+
+def test_bundled_tables_have_their_published_sizes():
+    for name, rows, numbers, target in (("iris", 150, 4, 3), ("wine", 178, 13, 3)):
+        data = load(f'table(name="{name}")', 0, 8)
+        assert data.sample_shape["values"] == (numbers,) and data.num_classes == 2 * target
+        assert data.test.count == round(0.2 * rows)
+
+
+def test_rows_are_shown_as_a_picture_and_as_text(made):
+    samples = made.to_float(made.test.take(slice(500)).samples)
+    shown = made.show(samples)
+    assert set(shown) == {".png", ".txt", ".csv"}
+    height, width, _ = png(samples, lambda x: {".png": made.show(x)[".png"]}).shape
+    assert height > 400 and width > 400
+    lines = shown[".txt"].decode().splitlines()
+    assert lines[0].split() == ["age", "school", "region", "hours", "income", "rent", "home", "buys"]
+    assert len(lines[1].split()) == 8 and "home: one of own, rented" in lines
+    packed = made.pack(samples)
+    assert packed["columns"].tolist() == lines[0].split() and packed["rows"].shape == (500, 8)
+    assert packed["rows"][0].tolist() == [cell.replace("-", "") for cell in lines[1].split()]
+    written = list(csv.reader(io.StringIO(shown[".csv"].decode())))
+    assert written[0] == packed["columns"].tolist() and written[1:] == packed["rows"].tolist()
+
+
+def test_validation_rows_are_apart_from_the_pairs_that_are_drawn(tmp_path):
+    name = f'table(path="{write(tmp_path, "x,kind" + "".join(f"{chr(10)}{i},{i % 3}" for i in range(200)))}")'
+    whole, data = load(name, 0, 64), load(name, 0, 64, validation=0.25)
+
+    def numbers(split):
+        packed = data.pack(data.to_float(split.samples))["rows"]
+        assert all(int(x) % 3 == int(kind) for x, kind in packed)
+        return {x for x, _ in packed}
+
+    learnt, aside, held = (numbers(split) for split in (data.train, data.validation, data.test))
+    assert (len(learnt), len(aside), len(held), len(learnt | aside | held)) == (120, 40, 40, 200)
+    assert data.rows == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
+    jax.tree.map(np.testing.assert_array_equal, data.test, whole.test)
+    with pytest.raises(InputError, match="leaves one side empty"):
+        load(name, 0, 64, validation=1e-3)
+
+
+def test_a_prepared_set_of_rows_is_read_without_tensorflow(prepared):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = {
+        "price": np.float32,
+        "rooms": np.int64,
+        "name": tfds.features.Text(),
+        "size": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    }
+    features |= {"features": {"wet": np.bool_, "city": tfds.features.ClassLabel(names=["Ulm", "Rom"])}}
+    rows = [
+        {"price": i / 8, "rooms": i % 30, "name": f"n{i % 5}".encode(), "features/wet": i % 2, "features/city": i % 3 - 1}
+        for i in range(80)
+    ]
+    rows = [row | {"size": [1.0, 2.0]} for row in rows]
+    prepare_rows(prepared, "homes", features, rows, target="price")
+    columns = table_rows._columns(str(prepared), "tfds:homes", "made", True)
+    assert list(columns)[-1] == "price" and columns["price"][:3] == ["0.0", "0.125", "0.25"]
+    assert columns["features/city"][:4] == ["", "Ulm", "Rom", ""] and columns["name"][6] == "n1"
+    assert columns["rooms"][31] == "1" and set(columns["features/wet"]) == {"True", "False"} and "size" not in columns
+    data = load('table(path="tfds:homes")', 0, 8, str(prepared))
+    assert data.sample_shape["values"] == (2,)

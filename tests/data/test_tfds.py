@@ -1,0 +1,129 @@
+"""tensorflow-datasets: prepared sets, made here without TensorFlow, and every way in which one is not there."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import prepare
+
+from gan_jax.data import tfds
+from gan_jax.data.load import load
+from gan_jax.errors import InputError
+
+SHARED = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[3] / "shared" / "data")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tfds_reads_what_is_prepared(prepared, monkeypatch, channels):
+    written = prepare(prepared, "tiny", {"train": 7, "test": 4}, channels=channels)
+    source = tfds.tfds("tiny", str(prepared))
+    np.testing.assert_array_equal(source.train.samples, written[:7])
+    np.testing.assert_array_equal(source.test.samples, written[7:])
+    assert (source.num_classes, source.train.labels.tolist(), source.classes) == (3, [0, 1, 2, 0, 1, 2, 0], ())
+    (prepared / "tiny" / "1.0.0" / "label.labels.txt").write_text("cat\ndog\nemu\n")
+    assert load("tfds:tiny", 0, 4, str(prepared)).classes == ("cat", "dog", "emu")
+    checksum = load("tfds:tiny", 0, 4, str(prepared.parent)).checksum  # the folder above it will do
+    monkeypatch.setenv("GAN_JAX_DATA", str(prepared.parent))
+    assert load("tfds:tiny", 0, 4).checksum == checksum
+    monkeypatch.delenv("GAN_JAX_DATA")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    assert load("tfds:tiny", 0, 4).checksum == checksum
+
+
+def test_tfds_reads_the_newest_version_and_holds_out(prepared):
+    prepare(prepared, "tiny", {"train": 11})
+    (prepared / "tiny" / "1.0.0").rename(prepared / "tiny" / "1.10.0")
+    prepare(prepared, "tiny", {"train": 5, "validation": 3})
+    (prepared / "tiny" / "1.0.0").rename(prepared / "tiny" / "1.9.0")
+    source = tfds.tfds("tiny", str(prepared))
+    assert (len(source.train.samples), len(source.test.samples)) == (9, 2)
+    (prepared / "tiny" / "1.10.0" / "dataset_info.json").unlink()
+    source = tfds.tfds("tiny", str(prepared))
+    assert (len(source.train.samples), len(source.test.samples)) == (5, 3)
+
+
+def test_tfds_decodes_once(prepared, tmp_path, monkeypatch):
+    prepare(prepared, "tiny", {"train": 7, "test": 4})
+    fresh = load("tfds:tiny", 0, 4, str(prepared))
+    (cached,) = (tmp_path / "cache").iterdir()
+    assert cached.name.startswith("tfds-tiny-1.0.0-")
+    whole = cached.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorflow_datasets", None)
+        assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum  # from the cache alone
+        cached.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(InputError, match="needs tensorflow-datasets: pip install tensorflow-datasets"):
+            load("tfds:tiny", 0, 4, str(prepared))
+    assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum
+    assert cached.read_bytes() == whole  # made anew
+    for record in (prepared / "tiny" / "1.0.0").glob("*.array_record*"):
+        os.utime(record, ns=(1, 1))
+    load("tfds:tiny", 0, 4, str(prepared))
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # other files, another key
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "file"))
+    assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum  # nowhere to cache
+
+
+def test_tfds_bad_sets(prepared):
+    prepare(prepared, "sound", {"train": 3}, feature="spectrogram")
+    with pytest.raises(InputError, match=r"tfds:sound: a feature `image` of 8-bit images is needed, it has label, spectrogram"):
+        load("tfds:sound", 0, 4, str(prepared))
+    prepare(prepared, "damaged", {"train": 300})
+    where = prepared / "damaged" / "1.0.0"
+    record = where / "damaged-train.array_record-00000-of-00001"
+    record.write_bytes(record.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"tfds:damaged: .* is damaged .*download_and_prepare"):
+        load("tfds:damaged", 0, 4, str(prepared))
+    (where / "features.json").write_text("{")
+    with pytest.raises(InputError, match=r"tfds:damaged: .* is damaged") as caught:
+        load("tfds:damaged", 0, 4, str(prepared))
+    assert "\n" not in str(caught.value)
+    record.rename(where / "damaged-train.tfrecord-00000-of-00001")
+    with pytest.raises(InputError, match=r"is not in the array_record format.*file_format='array_record'"):
+        load("tfds:damaged", 0, 4, str(prepared))
+
+
+def test_tfds_not_prepared_is_said_at_once(prepared):
+    (prepared / "tiny" / "1.0.0").mkdir(parents=True)
+    (prepared / "tiny" / "1.0.0" / "dataset_info.json").write_text("{}")
+    for data_dir, there in ((prepared, "tiny"), (prepared.parent, "tiny"), (prepared / "tiny", "nothing"), (None, "nothing")):
+        start = time.perf_counter()
+        with pytest.raises(InputError) as caught:
+            load("tfds:cifar10", 0, 4, data_dir and str(data_dir))
+        assert time.perf_counter() - start < 1
+        says = str(caught.value)
+        folder = os.environ["TFDS_DATA_DIR"] if data_dir is None else prepared if there == "tiny" else data_dir
+        assert says.startswith(f"tfds:cifar10 is not prepared in {folder} (prepared there: {there});") and "\n" not in says
+        assert "pip install '.[prepare]'" in says and "--data_dir" in says and "GAN_JAX_DATA" in says
+        assert f"tfds.builder('cifar10', data_dir='{folder}', file_format='array_record').download_and_prepare()" in says
+
+
+def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
+    (prepared / "tiny" / "1.0.0").mkdir(parents=True)
+    for name in ("dataset_info.json", "tiny-train.array_record-00000-of-00001"):
+        (prepared / "tiny" / "1.0.0" / name).write_text("{}")
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    start = time.perf_counter()
+    with pytest.raises(InputError, match="tfds:tiny needs tensorflow-datasets: pip install tensorflow-datasets"):
+        load("tfds:tiny", 0, 4, str(prepared))
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "name, mean",  # those that everyone normalises by
+    [("mnist", 0.1307), pytest.param("fashion_mnist", 0.2860, marks=pytest.mark.slow)],
+)
+def test_tfds_real(name, mean):
+    pytest.importorskip("tensorflow_datasets")
+    if not list(SHARED.glob(f"tfds/{name}/*/dataset_info.json")) + list(SHARED.glob(f"{name}/*/dataset_info.json")):
+        pytest.skip(f"no {name} prepared under {SHARED}; set GAN_JAX_DATA")
+    data = load(f"tfds:{name}", 0, 64, str(SHARED))
+    assert (data.sample_shape, data.num_classes) == ((28, 28, 1), 10)
+    assert (len(data.train.samples), len(data.test.samples)) == (60_000, 10_000)
+    assert abs(data.train.samples.mean() / 255 - mean) < 5e-5
+    assert np.bincount(data.test.labels).min() > 850
+    assert data.checksum == load(f"tfds:{name}", 1, 8, str(SHARED)).checksum  # from the cache

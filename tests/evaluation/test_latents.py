@@ -1,0 +1,58 @@
+"""Ways through latents, by closed forms."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import kstest, truncnorm
+
+from gan_jax.evaluation.latents import loop, project, spherical, truncated
+
+RANDOM = np.random.RandomState(0)
+
+
+def test_an_arc_keeps_its_length_and_turns_evenly():
+    start, end = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
+    for share in (0.0, 0.25, 0.5, 1.0):
+        angle = share * np.pi / 2
+        expected = [2 * np.cos(angle), 2 * np.sin(angle), 0.0]
+        np.testing.assert_allclose(spherical(start, end, jnp.float32(share)), expected, atol=1e-6)
+
+
+def test_latents_of_one_direction_have_a_way_between_them_too():
+    z = jnp.array([1.0, 1.0])
+    np.testing.assert_allclose(spherical(z, z, jnp.float32(0.3)), z, rtol=1e-3)
+
+
+def test_a_loop_comes_by_every_stop_and_home():
+    z = RANDOM.randn(3, 2, 8).astype(np.float32)
+    path = loop(z, 12)
+    assert path.shape == (12, 2, 8)
+    np.testing.assert_allclose(path[::4], z, atol=1e-5)
+    unit = path / np.linalg.norm(path, axis=-1, keepdims=True)
+    turns = (unit * np.roll(unit, -1, axis=0)).sum(axis=-1).reshape(3, 4, 2)  # cosines, from each stop to the next
+    assert (turns > 0.7).all()  # no jump, at the end neither
+
+
+def test_truncated_latents_are_of_the_truncated_normal():
+    z = RANDOM.randn(4_000)
+    for bound in (0.04, 0.5, 2.0):
+        cut = truncated(z, bound)
+        assert np.abs(cut).max() <= bound
+        assert kstest(cut, truncnorm(-bound, bound).cdf).pvalue > 0.01
+    np.testing.assert_allclose(truncated(z, 8.0), z, atol=1e-5)
+    np.testing.assert_array_equal(np.argsort(truncated(z, 1.0)), np.argsort(z))
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        truncated(z, 0.0)
+
+
+def test_projection_finds_the_nearest_that_is_allowed():
+    """The foot of the perpendicular, and with a radius the nearest point of the ball."""
+    target = jnp.array([[3.0, 4.0], [0.3, 0.4]])
+    start = np.zeros((2, 2), np.float32)
+    path, distance = project(lambda z: jnp.square(z - target).sum(axis=1), start, [0, 5, 400])
+    np.testing.assert_array_equal(path[0], start)
+    np.testing.assert_allclose(distance[0], [25, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(path[-1], target, atol=1e-3)
+    path, distance = project(lambda z: jnp.square(z - target).sum(axis=1), start, [0, 400], radius=1.0)
+    np.testing.assert_allclose(path[-1], [[0.6, 0.8], [0.3, 0.4]], atol=1e-3)
+    np.testing.assert_allclose(distance[-1], [16, 0], atol=1e-3)

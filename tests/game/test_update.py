@@ -1,0 +1,150 @@
+"""The page: what one step computes, against the same step written out by hand; lazy penalties; the moving average."""
+
+from dataclasses import replace
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import g_penalties, losses, penalties
+from gan_jax.game import update as update_page
+from gan_jax.game.build import cosine
+from gan_jax.game.game import Game
+from gan_jax.game.resolve import find_penalty
+from gan_jax.game.state import init_state
+from gan_jax.game.update import update
+from gan_jax.types import Batch, StatefulPenalty
+
+
+class Shift(nn.Module):
+    """G(z) = z + theta."""
+
+    @nn.compact
+    def __call__(self, z, label, train):
+        return z + self.param("theta", nn.initializers.constant(0.5), (1,))
+
+
+class Linear(nn.Module):
+    """D(x) = psi . x"""
+
+    @nn.compact
+    def __call__(self, x, label, train):
+        return x @ self.param("psi", nn.initializers.constant(-0.25), (1,))
+
+
+RATE, GAMMA = 0.1, 0.3
+GAME = Game(
+    update=update,
+    generator=Shift(),
+    discriminator=Linear(),
+    g_tx=optax.sgd(RATE),
+    d_tx=optax.sgd(RATE),
+    loss=lambda real_logits, fake_logits, label: losses.wasserstein(real_logits, fake_logits),
+    penalty=find_penalty("penalty", "r1", penalties),
+    gamma=cosine(GAMMA, None, 1),
+    augment_p=cosine(0.0, None, 1),
+    ema_decay=lambda step: 0.75,
+    z_dim=1,
+    sample_shape=(1,),
+)
+
+
+def play(game: Game, steps: int, key=0):
+    state = init_state(game, jax.random.key(1))
+    real = jnp.linspace(-1, 2, 4 * game.d_steps).reshape(game.d_steps, 4, 1)
+    history = []
+    step = jax.jit(lambda state, key: update(game, state, Batch(real, None), key))
+    for t in range(steps):
+        state, metrics = step(state, jax.random.fold_in(jax.random.key(key), t))
+        history.append(metrics)
+    return state, history
+
+
+def test_one_step_by_hand():
+    """Wasserstein, R1 and SGD on linear players: psi moves first, then theta against the new psi."""
+    state, [metrics] = play(GAME, 1)
+    psi, theta = -0.25, 0.5
+    z_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 0), 3)[0]
+    z_mean = float(jax.random.normal(z_key, (4, 1)).mean())
+    real_mean = 0.5
+    # d/dpsi of [psi (mean fake - mean real) + gamma psi^2 / 2]
+    new_psi = psi - RATE * ((theta + z_mean - real_mean) + GAMMA * psi)
+    new_theta = theta + RATE * new_psi
+    np.testing.assert_allclose(state.d.params["psi"], [new_psi], rtol=1e-6)
+    np.testing.assert_allclose(state.g.params["theta"], [new_theta], rtol=1e-6)
+    np.testing.assert_allclose(state.ema["params"]["theta"], [0.75 * theta + 0.25 * new_theta], rtol=1e-6)
+    assert int(state.step) == 1
+    np.testing.assert_allclose(metrics["d/penalty"], psi**2 / 2, rtol=1e-6)
+    np.testing.assert_allclose(metrics["d/real_logit"], psi * real_mean, rtol=1e-6)
+    np.testing.assert_allclose(metrics["d/loss"], psi * (theta + z_mean - real_mean), rtol=1e-5)
+    np.testing.assert_allclose(metrics["g/grad_norm"], abs(new_psi), rtol=1e-6)
+    np.testing.assert_allclose(metrics["g/param_norm"], abs(new_theta), rtol=1e-6)
+
+
+def test_d_steps_use_fresh_batches_and_g_moves_once():
+    three = replace(GAME, d_steps=3, penalty=None)
+    state, _ = play(three, 1)
+    psi, theta = -0.25, 0.5
+    real = np.linspace(-1, 2, 12).reshape(3, 4)
+    for i in range(3):
+        z_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), i), 3)[0]
+        psi -= RATE * (theta + float(jax.random.normal(z_key, (4, 1)).mean()) - real[i].mean())
+    np.testing.assert_allclose(state.d.params["psi"], [psi], rtol=1e-5)
+    np.testing.assert_allclose(state.g.params["theta"], [theta + RATE * psi], rtol=1e-5)
+
+
+def test_a_lazy_penalty_comes_every_kth_update_k_times_as_strong():
+    """Three steps of two updates each, penalised at updates 0, 3: at the first of step 0 and the second of step 1."""
+    lazy = replace(GAME, penalty_every=3, d_steps=2, loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())))
+    state, history = play(lazy, 3)
+    np.testing.assert_allclose(state.d.params["psi"], [-0.25 * (1 - RATE * 3 * GAMMA) ** 2], rtol=1e-6)
+    # What is logged is the last update's.
+    assert [bool(metrics["d/penalty"] > 0) for metrics in history] == [False, True, False]
+
+
+def test_a_schedule_is_traced_from_the_step():
+    """gamma falls to 0 along half a cosine over 4 steps: no recompilation, and the right weights."""
+    game = replace(GAME, gamma=cosine(GAMMA, 0.0, 4), loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())))
+    state, _ = play(game, 3)
+    psi = -0.25
+    for t in range(3):
+        psi *= 1 - RATE * GAMMA * 0.5 * (1 + np.cos(np.pi * t / 4))
+    np.testing.assert_allclose(state.d.params["psi"], [psi], rtol=1e-6)
+    np.testing.assert_allclose(cosine(2.0, 0.5, 10)(jnp.asarray(25)), 0.5)
+
+
+@pytest.mark.parametrize("player", ["d", "g"])
+def test_each_player_moves_against_the_others_frozen_parameters(player):
+    """With one learning rate at zero, that player stays where it is and the other moves all the same."""
+    still = replace(GAME, **{f"{player}_tx": optax.sgd(0.0)})
+    start, (state, _) = init_state(still, jax.random.key(1)), play(still, 1)
+    other = {"d": "g", "g": "d"}[player]
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), getattr(start, player).params, getattr(state, player).params)
+    moved = jax.tree.map(lambda a, b: bool((a != b).all()), getattr(start, other).params, getattr(state, other).params)
+    assert all(jax.tree.leaves(same))
+    assert all(jax.tree.leaves(moved))
+
+
+def test_the_key_of_a_step_is_all_its_randomness():
+    a, b, c = play(GAME, 2, key=0)[0], play(GAME, 2, key=0)[0], play(GAME, 2, key=7)[0]
+    assert jax.tree.all(jax.tree.map(lambda x, y: bool((x == y).all()), a, b))
+    assert float(a.d.params["psi"][0]) != float(c.d.params["psi"][0])
+
+
+def test_fakes_are_made_once_in_each_step(monkeypatch):
+    """A penalty on G that asks for them is given those that there are, and others where it asks for others."""
+    made, generate = [], update_page.generate
+    monkeypatch.setattr(update_page, "generate", lambda *given: made.append(given[3]) or generate(*given))
+
+    def bright(synthesis, critic, real, key):
+        return synthesis(synthesis.z).mean(), {}
+
+    for penalty, times in ((StatefulPenalty(bright, {}), 2), (find_penalty("g_penalty", "mode_seeking", g_penalties), 3)):
+        made.clear()
+        game = replace(GAME, g_penalty=penalty)
+        state = init_state(game, jax.random.key(1))
+        jax.eval_shape(lambda state, game=game: update(game, state, Batch(jnp.ones((1, 4, 1)), None), jax.random.key(0)), state)
+        assert len(made) == times

@@ -1,0 +1,140 @@
+"""Nearest neighbours against brute force, and the tests of memorisation on generators known to copy, or not to."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gan_jax.metrics import arrays
+from gan_jax.metrics.memorisation import authenticity, c_t, nearest_distances
+
+
+def brute(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(queries[:, None].astype(np.float64) - bank[None]).sum(axis=2))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks so small that a few hundred rows cross their borders."""
+    monkeypatch.setattr(arrays, "BLOCK", 150)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nearest_distances_are_those_of_brute_force(small_blocks, dtype):
+    rng = np.random.RandomState(0)
+    queries, bank = rng.normal(size=(100, 7)).astype(dtype), rng.normal(size=(400, 7)).astype(dtype)
+    expected = brute(queries, bank)
+    distance, nearest = nearest_distances(queries, bank)
+    np.testing.assert_array_equal(nearest, expected.argmin(axis=1))
+    np.testing.assert_allclose(distance, expected.min(axis=1), rtol=1e-12)
+    one, row = nearest_distances(queries[7:8], bank)
+    assert (one[0], row[0]) == (distance[7], nearest[7])
+
+
+def test_a_row_is_not_its_own_neighbour_when_it_is_skipped(small_blocks):
+    bank = np.random.RandomState(1).normal(size=(400, 3))
+    bank[350] = bank[20]  # a duplicate is another row
+    rows = np.array([399, 20, 0, 150, 149])
+    expected = brute(bank[rows], bank)
+    expected[np.arange(5), rows] = np.inf
+    distance, nearest = nearest_distances(bank[rows], bank, skip=rows)
+    np.testing.assert_array_equal(nearest, expected.argmin(axis=1))
+    np.testing.assert_allclose(distance, expected.min(axis=1), rtol=1e-12)
+    assert (distance[1], nearest[1]) == (0, 350)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-4, 0), (1, 1e4), (1e4, 0)])
+def test_copies_lie_at_exactly_zero_wherever_the_data_lie(scale, shift):
+    rng = np.random.RandomState(2)
+    bank = (scale * rng.normal(size=(300, 50)) + shift).astype(np.float32)
+    order = rng.permutation(300)[:200]
+    distance, nearest = nearest_distances(bank[order], bank)
+    assert not distance.any()
+    np.testing.assert_array_equal(nearest, order)
+
+
+@pytest.mark.parametrize(
+    ("queries", "bank", "skip"),
+    [
+        (np.zeros((3, 2)), np.zeros((4, 3)), None),
+        (np.zeros((0, 3)), np.zeros((4, 3)), None),
+        (np.full((3, 3), np.nan), np.zeros((4, 3)), None),
+        (np.zeros((3, 3)), np.full((4, 3), np.inf), None),
+        (np.zeros((3, 3)), np.zeros((4, 3)), [0, 1]),
+        (np.zeros((3, 3)), np.zeros((4, 3)), [0.0, 1.0, 2.0]),
+        (np.zeros((3, 3)), np.zeros((4, 3)), [-1, 0, 1]),
+        (np.zeros((3, 3)), np.zeros((4, 3)), [0, 1, 4]),
+    ],
+)
+def test_what_cannot_be_searched_is_an_error(queries, bank, skip):
+    with pytest.raises(ValueError, match=r"\(\d, \d\)"):
+        nearest_distances(queries, bank, skip)
+
+
+def test_authenticity_counts_fakes_beyond_their_neighbours_own_neighbour():
+    real = np.array([[0.0], [1.0], [10.0], [14.0]])  # to the nearest other: 1, 1, 4, 4
+    fake = np.array([[-0.9], [-1.1], [10.0], [6.5], [18.5]])  # to the nearest: 0.9, 1.1, 0, 3.5, 4.5
+    assert authenticity(real, fake) == pytest.approx(2 / 5)
+    assert authenticity(real, real) == 0
+    twins = np.concatenate([real, real])
+    assert authenticity(twins, fake) == pytest.approx(4 / 5)  # each real has another at 0; only the copy is none
+    assert authenticity(real, np.array([[9.9], [10.1]])) == 0  # one real is nearest to all
+
+
+def test_authenticity_of_the_true_law_is_a_third_on_a_line():
+    """Gaps between n uniform points are exponential. A fake falls into one in proportion to its length, so it is the sum of
+    two, 2 r its part u: r < gap / 2; it is authentic if r exceeds the next gap: 1 - E exp(-r) = 1 - int (1 + u/2)^-2 du."""
+    rng = np.random.RandomState(3)
+    real, fake = rng.uniform(size=(2000, 1)), rng.uniform(size=(4000, 1))
+    assert authenticity(real, fake) == pytest.approx(1 / 3, abs=3 * math.sqrt(1 / 3 * 2 / 3 / 2000))
+
+
+def test_c_t_of_one_cell_is_the_z_score_of_mann_and_whitney():
+    from scipy.stats import mannwhitneyu
+
+    rng = np.random.RandomState(4)
+    train, test, fake = rng.normal(size=(300, 2)), rng.normal(size=(90, 2)), 0.8 * rng.normal(size=(70, 2))
+    held, found = brute(test, train).min(axis=1), brute(fake, train).min(axis=1)
+    u = mannwhitneyu(found, held).statistic
+    expected = (u - 90 * 70 / 2) / math.sqrt(90 * 70 * 161 / 12)
+    assert c_t(train, test, fake, cells=1) == pytest.approx(expected, abs=1e-9)
+
+
+def test_c_t_weights_cells_by_their_held_out_samples_and_drops_those_with_few_fakes():
+    """Three far clusters. In the first all fakes are copies, z = -(k m / 2) / sqrt(...); in the second all are further than
+    any held-out sample; the third has too few fakes to count."""
+    rng = np.random.RandomState(5)
+    centres = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]])
+
+    def around(counts, spread):
+        return np.concatenate([centres[i] + spread * rng.normal(size=(n, 2)) for i, n in enumerate(counts)])
+
+    train, test = around((50, 50, 50), 0.1), around((10, 30, 20), 1.0)
+    fake = np.concatenate([train[:20], centres[1] + 20 + rng.normal(size=(25, 2)), train[100:119]])
+
+    def z(sign, k, m):
+        return sign * (k * m / 2) / math.sqrt(k * m * (k + m + 1) / 12)
+
+    expected = (10 * z(-1, 10, 20) + 30 * z(1, 30, 25)) / 40
+    assert c_t(train, test, fake, cells=3) == pytest.approx(expected, abs=1e-9)
+    expected = (10 * z(-1, 10, 20) + 30 * z(1, 30, 25) + 20 * z(-1, 20, 19)) / 60
+    assert c_t(train, test, fake, cells=3, minimum=19) == pytest.approx(expected, abs=1e-9)
+    assert c_t(train, test, train, cells=3) < -5
+    assert c_t(train, test, test, cells=3, minimum=10) == 0  # ties count half
+    with pytest.raises(ValueError, match="no cell of 3"):
+        c_t(train, test, fake, cells=3, minimum=26)
+    with pytest.raises(ValueError, match="cells"):
+        c_t(train, test, fake, cells=151)
+
+
+def test_c_t_is_near_zero_for_the_true_law_and_falls_with_the_share_of_copies():
+    rng = np.random.RandomState(6)
+    train, test, fake = rng.normal(size=(1000, 4)), rng.normal(size=(600, 4)), rng.normal(size=(600, 4))
+    scores = []
+    for copies in (0, 100, 200, 300):
+        copied = train[rng.permutation(1000)[:copies]] + 1e-3 * rng.normal(size=(copies, 4))
+        scores.append(c_t(train, test, np.concatenate([fake[copies:], copied]), cells=5))
+    assert abs(scores[0]) < 2
+    assert scores[3] < scores[2] < scores[1] < scores[0] - 1
+    assert c_t(train, test, 1.5 * fake, cells=5) > 2
+    assert c_t(train, test, fake, cells=5, seed=1) == c_t(train, test, fake, cells=5, seed=1)

@@ -1,0 +1,197 @@
+"""Vocoders: the papers' parameters, what each part computes, and losses that hold a wave against the one it was made of."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import g_penalties, losses, spectrogram
+from gan_jax.data.dataset import Protocol
+from gan_jax.data.load import load
+from gan_jax.errors import InputError
+from gan_jax.models import hifigan, vocos
+from gan_jax.types import Critic, Synthesis
+
+Z = jnp.ones((2, 1))
+SMALL = {"periods": (3,), "resolutions": ((64, 24, 48),)}
+
+
+def shapes(network, x, label=None):
+    """-> (what it returns, its parameters)"""
+    out, variables = jax.eval_shape(lambda x: network.init_with_output(jax.random.key(0), x, label, train=True), x)
+    return out, variables["params"]
+
+
+def count(params):
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(("width", "published"), [(512, 13.92), (128, 0.92)])  # V1 and V2, in millions, rounded down
+def test_parameters_of_hifigan(width, published):
+    x, params = shapes(hifigan.Generator((8_192, 1), width=width), Z, jnp.ones((2, 32 * 80)))
+    widths = [width >> stage for stage in range(5)]
+    expected = (80 * 7 + 1) * width + widths[4] * 7 + 1
+    for a, b, stride in zip(widths[:-1], widths[1:], (8, 8, 2, 2), strict=True):
+        expected += 2 * stride * a * b + b + sum(6 * (window * b * b + b) for window in (3, 7, 11))
+    assert x.shape == (2, 8_192, 1) and count(params) == expected
+    assert math.floor(expected / 1e4) / 100 == published
+
+
+def test_parameters_of_vocos():
+    """13.5 million, as published."""
+    x, params = shapes(vocos.Generator((16_384, 1), bands=100), Z, jnp.ones((2, 64 * 100)))
+    block = 7 * 512 + 512 + 2 * 512 + 512 * 1_536 + 1_536 + 1_536 * 512 + 512 + 512
+    assert x.shape == (2, 16_384, 1)
+    assert count(params) == 100 * 7 * 512 + 512 + 2 * 512 + 8 * block + 2 * 512 + 512 * 1_026 + 1_026 == 13_531_650
+
+
+def test_parameters_of_the_discriminators():
+    """Of each period and each resolution: kernels, and of each filter a length and a bias."""
+    (logits, features), params = shapes(hifigan.Discriminator((8_192, 1), outputs=8 * 32), jnp.ones((2, 8_192, 1)))
+    channels = [1, 32, 128, 512, 1_024, 1_024]
+    period = sum(5 * a * b + 2 * b for a, b in itertools.pairwise(channels)) + 3 * 1_024 + 2
+    spectrum = 27 * 32 + 3 * 27 * 32 * 32 + 9 * 32 * 32 + 5 * 64 + 9 * 32 + 2
+    assert count(params) == 5 * period + 3 * spectrum
+    assert logits.shape == (2, 8 * 32) and features.shape[0] == 2
+
+
+def test_dilated_convolution():
+    """Of lengths that rows do and do not divide, it is XLA's own."""
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 31, 4), jnp.float32)
+    for length, dilation in ((31, 5), (30, 3)):
+        module = Dilated(dilation)
+        kernel = jnp.sin(jnp.arange(7.0 * 16)).reshape(7, 1, 4, 4)
+        variables = {"params": {"Conv_0": {"kernel": kernel, "bias": jnp.zeros(4)}}}
+        layout = ("NWC", "WIO", "NWC")
+        expected = jax.lax.conv_general_dilated(
+            x[:, :length], kernel[:, 0], (1,), "SAME", rhs_dilation=(dilation,), dimension_numbers=layout
+        )
+        np.testing.assert_allclose(jax.jit(module.apply)(variables, x[:, :length]), expected, atol=1e-5)
+
+
+class Dilated(hifigan.nn.Module):
+    dilation: int
+
+    @hifigan.nn.compact
+    def __call__(self, x):
+        return hifigan._dilated(x, 7, self.dilation)
+
+
+def test_parts_of_a_clip():
+    """Places of which a part has one and a half, and parts of which a place has two."""
+    x = jnp.array([[[1.0, 2.0, 4.0]]])
+    np.testing.assert_allclose(hifigan._in_parts(x, 1), [[7 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(hifigan._in_parts(x, 2), [[(1 + 2 / 2) / 1.5, (2 / 2 + 4) / 1.5]], rtol=1e-6)
+    np.testing.assert_allclose(hifigan._in_parts(x, 6), [[1, 1, 2, 2, 4, 4]], rtol=1e-6)
+
+
+def test_vocos_says_a_tone():
+    """A tone of amplitude 1 in bin 32 has 1/2 there and, by Hann's window, -1/4 beside it, in every frame the same."""
+    generator = vocos.Generator((1_024, 1), width=4, depth=1, bands=3, fft=256)
+    label = jnp.ones((1, 8 * 3))
+    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes(generator, Z[:1], label)[1])
+    magnitude, phase = np.full(129, -30.0), np.zeros(129)
+    magnitude[31:34] = np.log(128 * np.array([0.25, 0.5, 0.25]))
+    phase[[31, 33]] = np.pi
+    params["Dense_0"]["bias"] = jnp.float32(np.concatenate([magnitude, phase]))
+    wave = jax.jit(lambda params: generator.apply({"params": params}, Z[:1], label, True))(params)
+    np.testing.assert_allclose(wave[0, :, 0], np.cos(2 * np.pi * 32 * np.arange(1_024) / 256), atol=1e-4)
+
+
+def test_several_judgements_of_a_clip():
+    x = jnp.ones((2, 240, 1))
+    for outputs, shape in ((6, (2, 6)), (1, (2,))):
+        (logits, features), _ = shapes(hifigan.Discriminator((240, 1), width=1, outputs=outputs, **SMALL), x)
+        assert logits.shape == shape and features.ndim == 2
+
+
+@pytest.mark.slow
+def test_all_of_the_discriminators_learn():
+    """Each weight of D has a gradient, and so have samples."""
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 240, 1), jnp.float32)
+    network = hifigan.Discriminator((240, 1), width=1, outputs=6, **SMALL)
+    params = jax.tree.map(lambda leaf: 0.3 + jnp.sin(jnp.arange(1.0, 1 + leaf.size)).reshape(leaf.shape), shapes(network, x)[1])
+
+    def score(params, x):
+        logits, features = network.apply({"params": params}, x, None, True)
+        return jnp.square(logits).sum() + features.sum()
+
+    for path, leaf in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(score, argnums=(0, 1)))(params, x)):
+        assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0, path
+
+
+def test_losses():
+    real, fake = jnp.array([[0.5, 2.0], [1.0, 1.0]]), jnp.array([[0.0, 0.5], [-2.0, 1.5]])
+    d_loss, g_loss = losses.vocoder_least_squares(real, fake)
+    np.testing.assert_allclose([d_loss, g_loss], [1.25 / 4 + 6.5 / 4, (1 + 0.25 + 9 + 0.25) / 4])
+    d_loss, g_loss = losses.vocoder_hinge(real, fake)
+    np.testing.assert_allclose([d_loss, g_loss], [0.5 / 4 + (1 + 1.5 + 0 + 2.5) / 4, (1 + 0.5 + 3 + 0) / 4])
+
+
+def test_what_a_wave_is_held_against():
+    """Waves twice as loud are ln 2 nepers off and others in D's features; a wave is held against its own, not another's."""
+    real = jnp.asarray(0.1 * np.random.RandomState(0).randn(2, 1_024, 1), jnp.float32)
+    features = Critic(lambda x: x.sum(axis=(1, 2)), lambda x: jnp.concatenate([x[:, :3, 0], 2 * x[:, 3:5, 0]], axis=1))
+    fakes = {"equal": real, "louder": 2 * real, "exchanged": real[::-1]}
+
+    @jax.jit
+    def measured(fake):
+        given = (Synthesis(lambda z: fake, Z), features, real, None)
+        return g_penalties.mel_l1(*given), g_penalties.layer_feature_matching(*given)
+
+    found = {name: measured(fake) for name, fake in fakes.items()}
+    assert found["equal"] == (0, 0)
+    weights = np.array([1, 1, 1, 2, 2]) * np.abs(real[:, :5, 0])
+    np.testing.assert_allclose(found["louder"], (math.log(2), weights.sum(axis=1).mean()), rtol=1e-4)
+    assert found["exchanged"][0] > 0.1 and found["exchanged"][1] > 0.1
+    with pytest.raises(ValueError, match="returns logits only"):
+        g_penalties.layer_feature_matching(Synthesis(lambda z: real, Z), Critic(lambda x: x), real, None)
+
+
+def test_a_spectrogram_is_what_the_data_say():
+    """F * bands numbers a clip, frame after frame."""
+    mel = np.random.RandomState(0).randn(2, 8, 5)
+    np.testing.assert_array_equal(hifigan.label_spectrogram(mel.reshape(2, -1), (1_024, 1), 5), mel)
+
+
+def test_what_a_vocoder_is_given():
+    """Row by row a batch has waves and their spectrograms."""
+    data = load('audio(form="vocoder", length=1024)', 0, 4)
+    batch = data.batch_at(0)
+    mel = spectrogram.log_mel(batch.real[..., 0], 8_000, 64)
+    np.testing.assert_allclose(hifigan.label_spectrogram(batch.label, data.sample_shape, 64), mel, atol=1e-4)
+    with pytest.raises(InputError, match="is judged clip by clip: no --extractor and no --metrics"):
+        data.evaluator(data, Protocol(metrics=("frechet",)))
+
+
+@pytest.mark.slow
+def test_what_a_vocoder_is_measured_by():
+    """Real waves are at no distance from themselves; what Griffin-Lim makes of their spectrograms is, and so is each of
+    another."""
+    data = load('audio(form="vocoder", length=1024)', 0, 4)
+    measure = data.evaluator(data, Protocol())
+    real, label = np.asarray(data.to_float(data.test.samples[:8])), data.test.labels[:8]
+    found = measure(real, label)
+    assert all(found[name] < 1e-5 < 0.01 < found[f"{name}_griffin_lim"] for name in ("mel_l1", "mstft", "mcd"))
+    assert measure(real[::-1], label)["mel_l1"] > 0.1
+    with pytest.raises(InputError, match="where a vocoder made them of held-out spectrograms alone"):
+        measure(real, label + 1)
+
+
+@pytest.mark.parametrize("label", [None, jnp.array([1, 2]), jnp.ones((2, 31)), jnp.ones((2, 35))])
+def test_what_is_no_spectrogram(label):
+    with pytest.raises(ValueError, match=r'a vocoder with bands=5 needs data audio\(form="vocoder", bands=5\): got labels'):
+        hifigan.label_spectrogram(label, (1_024, 1), 5)
+
+
+def test_what_is_refused():
+    label = jnp.ones((2, 8 * 5))
+    with pytest.raises(ValueError, match=r"must multiply to the 128 samples of a frame, got \(8, 8\)"):
+        shapes(hifigan.Generator((1_024, 1), bands=5, strides=(8, 8)), Z, label)
+    with pytest.raises(ValueError, match="2 discriminators have 1 output or a multiple of 2: set d_outputs"):
+        shapes(hifigan.Discriminator((480, 1), outputs=3, **SMALL), jnp.ones((2, 480, 1)))
+    with pytest.raises(ValueError, match=r"needs waves \(T, 1\)"):
+        shapes(hifigan.Discriminator((480, 2), **SMALL), jnp.ones((2, 480, 2)))

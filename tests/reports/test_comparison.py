@@ -1,0 +1,419 @@
+"""The comparison: every seed counts, none is lost without a word, and the page holds everything and lets nothing in."""
+
+import io
+import json
+import math
+import re
+import shlex
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from gan_jax.cli.flags import seeds_of
+from gan_jax.config import Config
+from gan_jax.errors import InputError
+from gan_jax.reports.comparison import comparison_table, write_comparison
+from gan_jax.reports.comparison_page import cells_of
+from gan_jax.reports.published import PUBLISHED
+from gan_jax.reports.results import Estimate
+from gan_jax.reports.svg import Curve, svg
+from gan_jax.spec.glossary import METRICS
+
+ATTACK = "<script>alert('x')</script>"
+BASE = Config(name="toy", data="two_moons", loss="hinge", steps=20)
+
+
+def png(level: int) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("L", (6, 4), level).save(out, "PNG")
+    return out.getvalue()
+
+
+def one(path, scores, config=BASE, environment=None, upto=20):
+    """A run of one seed: `scores` {metric: last value}, logged at steps 10 and `upto`."""
+    rows = [{"step": step, "d/loss": 1.0, "seconds": step / 2} for step in (10, upto)]
+    rows[-1] |= {f"eval/{name}": value for name, value in scores.items()}
+    write(path, config, {"status": "finished"} | (environment or {}), rows, {f"step-{upto:08d}.png": config.seed + 1})
+    return path
+
+
+def many(path, scores, config=BASE, broken=None, upto=20, environment=None):
+    """A run of many seeds: `scores` {metric: value of each seed}; `broken` {seed: step}, evaluated at 10 but not after."""
+    broken = broken or {}
+    count = len(next(iter(scores.values())))
+    rows = []
+    for step in (10, upto):
+        for seed in range(count):
+            if seed not in broken or step <= broken[seed]:
+                line = {"step": step, "seed": seed, "d/loss": 1.0}
+                rows.append(line | {f"eval/{name}": values[seed] for name, values in scores.items()} | {"seconds": step / 2})
+            elif step == upto:
+                rows.append({"step": broken[seed], "seed": seed, "broken": "g/loss is nan", "seconds": step / 2})
+    pictures = {f"step-{10 if seed in broken else upto:08d}-seed{seed}.png": 10 + seed for seed in range(count)}
+    write(path, config, {"seeds": list(range(count)), "status": "finished"} | (environment or {}), rows, pictures)
+    return path
+
+
+def write(path, config, environment, rows, pictures):
+    (path / "samples").mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(config if isinstance(config, dict) else asdict(config)))
+    (path / "environment.json").write_text(json.dumps(environment))
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, level in {"real.png": 99, **pictures}.items():
+        (path / "samples" / name).write_bytes(png(level))
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the text, what is bold in tables, the tables' rows, and each <pre>."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.tags, self.text, self.bold, self.rows, self.pre, self._open = [], "", [], [], [], []
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        self.text += data
+        if "pre" in self._open:
+            self.pre.append(data)
+        if "td" in self._open or "th" in self._open:
+            self.rows[-1][-1] += data
+            if "b" in self._open:
+                self.bold.append(data)
+
+    def values(self, attribute):
+        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+
+def compare(out, *run_dirs) -> tuple[Page, dict]:
+    path = write_comparison(list(run_dirs), out)
+    assert path == out / "comparison.html"
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return Page(path.read_text()), json.loads((out / "comparison.json").read_text(), parse_constant=refuse)
+
+
+def levels_of(page: Page) -> list[int]:
+    import base64
+
+    from PIL import Image
+
+    return [Image.open(io.BytesIO(base64.b64decode(s.partition(",")[2]))).getpixel((0, 0)) for s in page.values("src")]
+
+
+def test_directories_that_differ_in_the_seed_are_one_method(tmp_path):
+    scores = [0.31, 0.29, 0.36]
+    runs = [one(tmp_path / f"s{seed}", {"fd": fd}, replace(BASE, seed=seed)) for seed, fd in enumerate(scores)]
+    runs.append(one(tmp_path / "other", {"fd": 0.5}, replace(BASE, loss="wasserstein", penalty="r1")))
+    page, told = compare(tmp_path / "out", *runs)
+    first, other = told["methods"]
+    assert (first["name"], other["name"]) == ("loss hinge, penalty none", "loss wasserstein, penalty r1")
+    assert first["seeds"] == [0, 1, 2]
+    assert first["metrics"]["fd"]["mean"] == pytest.approx(np.mean(scores))
+    assert first["metrics"]["fd"]["standard_error"] == pytest.approx(np.std(scores, ddof=1) / math.sqrt(3))
+    assert other["metrics"]["fd"]["standard_error"] is None
+    assert page.rows[1][1:3] == ["0.320± 0.021", "3"]
+    assert page.rows[2][1:3] == ["0.500", "1"]
+    table = comparison_table(runs)
+    assert "0.320 ± 0.021*" in table
+    assert "†" not in table + page.text
+
+
+def test_broken_seeds_are_told_and_are_in_no_mean(tmp_path):
+    good = many(tmp_path / "good", {"modes": [8, 7, 8]}, replace(BASE, loss="relativistic"))
+    bad = many(tmp_path / "bad", {"modes": [8, 6, 1, 7]}, broken={1: 13, 2: 17})
+    page, told = compare(tmp_path / "out", good, bad)
+    method = told["methods"][1]
+    assert method["metrics"]["modes"]["mean"] == 7.5
+    assert method["metrics"]["modes"]["seeds"] == {"0": 8.0, "3": 7.0}
+    assert [(row["seed"], row["step"]) for row in method["broken"]] == [(1, 13), (2, 17)]
+    assert page.rows[2] == ["loss hinge2 broke at steps 13 and 17", "7.50†± 0.50", "42 counted", "10 s", "125"]
+    assert "seed 1 at step 13, g/loss is nan; seed 2 at step 17, g/loss is nan" in page.text
+    assert "status" in page.values("class")
+    assert "†" not in "".join(page.rows[1])
+    table = comparison_table([good, bad])
+    assert "7.50 ± 0.50†" in table
+    assert "4, 2 broke at steps 13 and 17" in table
+
+
+def test_broken_run_of_one_seed_is_told(tmp_path):
+    environment = {"status": "training broke at step 17: d/loss is nan. The last good checkpoint stays as it is"}
+    run = one(tmp_path / "a", {"fd": 1.0}, environment=environment, upto=15)
+    page, told = compare(tmp_path / "out", run)
+    assert told["methods"][0]["broken"] == [{"seed": 0, "step": 17, "why": "d/loss is nan"}]
+    assert told["methods"][0]["metrics"] == {}
+    assert page.rows[1][0] == "toybroke at step 17"
+
+
+def test_all_seeds_broken_is_told(tmp_path):
+    page, told = compare(tmp_path / "out", many(tmp_path / "a", {"modes": [8, 6]}, broken={0: 13, 1: 13}))
+    assert told["methods"][0]["metrics"] == {}
+    assert page.rows[1][0] == "toyall broke at step 13"
+
+
+def test_unfinished_seeds_are_told_and_steps_are_not_mixed(tmp_path):
+    done = [one(tmp_path / f"s{seed}", {"fd": 0.2}, replace(BASE, seed=seed)) for seed in range(2)]
+    behind = one(tmp_path / "s2", {"fd": 9.0}, replace(BASE, seed=2), upto=15)
+    page, told = compare(tmp_path / "out", *done, behind)
+    assert told["methods"][0]["metrics"]["fd"]["mean"] == 0.2
+    assert told["methods"][0]["unfinished"] == [{"seed": 2, "step": 15}]
+    assert page.rows[1][:3] == ["toy1 unfinished at step 15 of 20", "0.200†± 0", "32 counted"]
+    page, told = compare(tmp_path / "out", many(tmp_path / "all", {"fd": [1.0, 3.0]}, upto=15))
+    assert told["methods"][0]["step"] == 15
+    assert page.rows[1][:3] == ["toyall unfinished at step 15 of 20", "2.0± 1.0", "2"]
+
+
+def test_both_kinds_are_one_method_and_a_seed_counts_once(tmp_path):
+    runs = [many(tmp_path / "many", {"fd": [1.0, 3.0]}), one(tmp_path / "one", {"fd": 5.0}, replace(BASE, seed=7))]
+    again = one(tmp_path / "again", {"fd": 100.0}, replace(BASE, seed=1))
+    page, told = compare(tmp_path / "out", *runs, runs[0], again)
+    assert told["methods"][0]["seeds"] == [0, 1, 7]
+    assert told["methods"][0]["metrics"]["fd"]["mean"] == 3.0
+    note = f"Seed 1 of toy is in {runs[0]} and {again}: the first is counted."
+    assert note in page.text
+    assert "Seed 0 of" not in page.text  # the same directory twice
+    assert note in comparison_table([*runs, again])
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ([{}], ["toy"]),
+        ([{"name": "a"}, {"name": "b", "loss": "wasserstein", "steps": 20}], ["a", "b"]),
+        ([{"name": "a"}, {"name": "b"}, {"name": "b", "gamma": 2.0}], ["a", "b, gamma 1.0", "b, gamma 2.0"]),
+        ([{"posthoc_ema": True}, {"g_width": 32}], ["g_width none, posthoc_ema yes", "g_width 32, posthoc_ema no"]),
+        ([{"name": ""}, {"name": "", "gamma": 2.0}], ["run0", "run1"]),
+        ([{"d_norm": None}, {"d_norm": "none"}], ["d_norm none ({}/run0)", "d_norm none ({}/run1)"]),
+    ],
+)
+def test_names_tell_methods_apart(tmp_path, changes, names):
+    runs = [one(tmp_path / f"run{i}", {"fd": 1.0}, replace(BASE, **change)) for i, change in enumerate(changes)]
+    _, told = compare(tmp_path / "out", *runs)
+    assert [method["name"] for method in told["methods"]] == [name.format(tmp_path) for name in names]
+
+
+def test_forks_are_a_method_of_their_own(tmp_path):
+    environment = {"forked_from": {"run_dir": "runs/first", "step": 500, "sha256": ""}}
+    fork = one(tmp_path / "fork", {"fd": 1.0}, environment=environment)
+    table = comparison_table([one(tmp_path / "run", {"fd": 2.0}), fork])
+    assert [line.split("  ")[0] for line in table.splitlines()[1:3]] == ["toy", "toy, forked"]
+    assert "toy, forked began with the weights of runs/first at step 500" in table
+
+
+def test_field_that_came_later_has_its_default(tmp_path):
+    config = asdict(BASE)
+    del config["posthoc_ema"]
+    runs = [one(tmp_path / "new", {"fd": 1.0}), one(tmp_path / "old", {"fd": 3.0}, replace(BASE, seed=1))]
+    (runs[1] / "config.json").write_text(json.dumps(config | {"seed": 1}))
+    _, told = compare(tmp_path / "out", *runs)
+    assert [method["metrics"]["fd"]["mean"] for method in told["methods"]] == [2.0]
+
+
+def test_best_is_bold_among_methods_by_direction(tmp_path):
+    a = {"fd": 0.5, "fd_floor": 0.1, "modes": 7.0, "spread": 0.9, "kd": math.nan}
+    b = {"fd": 0.4, "fd_floor": 0.1, "modes": 7.0, "spread": 0.5, "kd": 3.5}
+    runs = [one(tmp_path / name, scores, replace(BASE, loss=name)) for name, scores in (("a", a), ("b", b))]
+    page, told = compare(tmp_path / "out", *runs)
+    assert page.bold == ["7", "0.400", "7", "3.500"]
+    assert told["methods"][0]["metrics"]["kd"]["mean"] is None
+    assert page.rows[3] == ["Real data", "0.100", "", "", "", "", "", ""]
+    page, _ = compare(tmp_path / "out", runs[0])
+    assert page.bold == []
+
+
+def test_other_data_is_another_table(tmp_path):
+    runs = [one(tmp_path / data, {"fd": fd}, replace(BASE, data=data, name=data)) for data, fd in (("spiral", 1.0), ("x", 2.0))]
+    page, told = compare(tmp_path / "out", *runs)
+    assert page.bold == []
+    assert "Results: spiral" in page.text
+    assert "Results: x" in page.text
+    assert comparison_table(runs).count("mean ±") == 2
+    assert [method["name"] for method in told["methods"]] == ["spiral", "x"]
+
+
+def test_published_figures_are_marked_as_such(tmp_path):
+    run = one(tmp_path / "a", {"modes": 5.0, "high_quality": 0.5, "reverse_kl": 1.0}, replace(BASE, data="ring(sigma = 0.01)"))
+    page, told = compare(tmp_path / "out", run)
+    rows = PUBLISHED["ring(sigma=0.01)"]
+    assert [row["name"] for row in told["published"]["ring(sigma = 0.01)"]] == [row.name for row in rows]
+    for shown, row in zip(page.rows[2:], rows, strict=False):
+        assert shown[0].startswith(f"{row.name}[1]published")
+        assert [float(cell) for cell in shown[1:4]] == list(row.metrics.values())
+        assert ("not checked against the paper" in shown[0]) != row.checked
+        assert row.source in page.text
+        assert row.protocol in page.text
+    assert page.bold == []
+    assert f"{rows[0].name} (published)" in comparison_table([run])
+    page, told = compare(tmp_path / "out", one(tmp_path / "b", {"modes": 5.0}, replace(BASE, data="ring")))
+    assert told["published"] == {"ring": []}
+    assert "Published figures are known for the data ring(sigma=0.01)." in page.text
+
+
+def test_published_figures_are_of_our_metrics_and_sourced():
+    for rows in PUBLISHED.values():
+        for row in rows:
+            assert row.metrics.keys() <= METRICS.keys()
+            assert 0 <= row.metrics.get("high_quality", 0) <= 1
+            assert re.search(r"\d{4}.*arXiv:\d{4}\.\d{5}", row.source)
+            assert row.protocol
+
+
+def test_costs(tmp_path):
+    environment = {"parameters": {"g": 12_345, "d": 1_200_000}}
+    run = many(tmp_path / "a", {"fd": [1.0, 2.0, 3.0, 4.0]}, broken={1: 12}, environment=environment)
+    page, told = compare(tmp_path / "out", run)
+    assert told["methods"][0]["seconds"] == 10
+    assert told["methods"][0]["ms_per_step_and_seed"] == 1000 * 10 / (20 * 4)
+    assert page.rows[1][-3:] == ["10 s", "125", "12.3k + 1.2M"]
+    runs = [one(tmp_path / "b", {"fd": 1.0}), one(tmp_path / "c", {"fd": 1.0}, replace(BASE, seed=1), {"seconds": 30})]
+    _, told = compare(tmp_path / "out", *runs)
+    assert told["methods"][0]["seconds"] == 40
+    assert told["methods"][0]["ms_per_step_and_seed"] == 1000 * 40 / 40
+    assert told["methods"][0]["parameters"] is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "expected"),
+    [
+        (0.1234567, None, ("0.123", "")),
+        (8.0, 0.0, ("8", "0")),
+        (0.1234567, 0.00456, ("0.1235", "0.0046")),
+        (24.84, 0.213, ("24.84", "0.21")),
+        (1234.5, 12.34, ("1,234", "12")),
+        (0.5, 1e-7, ("0.5000", "0.0000")),
+        (0.0, 0.02, ("0.000", "0.020")),
+        (1.0, 340.0, ("1", "340")),
+        (math.nan, 1.0, ("nan", "")),
+    ],
+)
+def test_error_decides_the_digits(mean, error, expected):
+    assert cells_of(Estimate(mean, error)) == expected
+
+
+def test_pictures_stand_beside_the_real_ones(tmp_path):
+    a = many(tmp_path / "a", {"fd": [1.0, 2.0, 3.0]}, broken={0: 12})
+    (a / "samples" / "step-00000020-seed12.png").write_bytes(png(77))  # of no seed here
+    (a / "samples" / "interpolation-seed1.png").write_bytes(png(78))
+    b = one(tmp_path / "b", {"fd": 1.0}, replace(BASE, loss="x"))
+    page, _ = compare(tmp_path / "out", a, b)
+    # Real, a's first seed that lived, b's seed; folded away: a's other one, and the broken one.
+    assert levels_of(page) == [99, 11, 1, 12, 10]
+    assert "seed 0, step 10, broke at 12" in page.text
+    order = [tag for tag, _ in page.tags if tag in ("img", "details")]
+    assert order == ["img"] * 3 + ["details"] + ["img"] * 2 + ["details"]
+
+
+def test_page_holds_all_it_shows_and_lets_nothing_in(tmp_path):
+    config = asdict(BASE) | {"name": ATTACK, "loss": ATTACK, ATTACK: 1}
+    environment = {"evaluation": ATTACK, "status": f"training broke at step 5: {ATTACK}"}
+    run = one(tmp_path / "a<b>&'", {ATTACK: 1.0, "fd": 2.0}, BASE, environment)
+    (run / "config.json").write_text(json.dumps(config))
+    other = many(tmp_path / "b", {ATTACK: [1.0, 2.0], "fd": [1.0, 3.0]}, environment={"evaluation": ATTACK})
+    (other / "config.json").write_text(json.dumps(config | {"gamma": ATTACK}))
+    page, _ = compare(tmp_path / "out", run, other)
+    source = (tmp_path / "out" / "comparison.html").read_text()
+    assert "<script>alert" not in source
+    assert page.tags.count(("script", {})) == 1  # ours
+    assert ATTACK in page.text
+    assert shlex.split(page.pre[0])[2] == str(run / "config.json")
+    for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
+        assert all(value.startswith(("data:", "#")) for value in page.values(name)), name
+    assert {value[1:] for value in page.values("xlink:href")} <= set(page.values("id"))
+    assert not re.search(r"@import|url\((?!#)", source)
+    assert "#0102" not in source  # every stand-in colour became a CSS variable
+
+
+def test_commands_are_what_compare_understands(tmp_path):
+    runs = [many(tmp_path / "a b", {"fd": [1.0, 2.0, 3.0]}), one(tmp_path / "c", {"fd": 1.0}, replace(BASE, loss="x"))]
+    page, _ = compare(tmp_path / "out", *runs)
+    lines = [shlex.split(line) for line in page.pre]
+    assert lines[0][:4] == ["python", "experiments/compare.py", str(runs[0] / "config.json"), "--seeds"]
+    assert seeds_of(lines[0][4]) == [0, 1, 2]
+    assert lines[1] == ["python", "experiments/train.py", str(runs[1] / "config.json")]
+
+
+def test_line_that_is_being_written_is_left_out(tmp_path):
+    run = many(tmp_path / "a", {"fd": [1.0, 2.0]})
+    with open(run / "metrics.jsonl", "a") as log:
+        log.write('{"step": 30, "se')
+    assert compare(tmp_path / "out", run)[1]["methods"][0]["step"] == 20
+    (run / "metrics.jsonl").unlink()
+    page, told = compare(tmp_path / "out", run)
+    assert told["methods"][0]["unfinished"] == [{"seed": 0, "step": 0}, {"seed": 1, "step": 0}]
+    assert "Nothing has been evaluated yet" in page.text
+
+
+def test_what_is_no_run_is_named_in_one_line(tmp_path):
+    good = one(tmp_path / "good", {"fd": 1.0})
+    for name, files in (("absent", None), ("empty", {}), ("model", {"config.json": '{"hidden": 3}'})):
+        if files is not None:
+            (tmp_path / name).mkdir()
+        for file, content in (files or {}).items():
+            (tmp_path / name / file).write_text(content)
+        for function in (comparison_table, lambda runs: write_comparison(runs, tmp_path / "out")):
+            with pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path / name))} is not a run directory: [^\n]+$"):
+                function([good, tmp_path / name])
+    (good / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 2}\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl, line 2"):
+        comparison_table([good])
+    with pytest.raises(InputError, match="nothing to compare"):
+        comparison_table([])
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_fits_the_terminal(tmp_path, monkeypatch):
+    scores = {f"metric_{i}": [i + 0.25, i + 0.75] for i in range(12)}
+    runs = [many(tmp_path / loss, scores, replace(BASE, loss=loss)) for loss in ("hinge", "wasserstein")]
+    monkeypatch.setenv("COLUMNS", "70")
+    lines = comparison_table(runs).splitlines()
+    assert max(map(len, lines)) <= 70
+    for i in range(12):
+        assert sum(f"metric_{i} " in f"{line} " for line in lines) == 1
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert len(comparison_table(runs).splitlines()) < len(lines)
+
+
+def test_twenty_methods_look_different(tmp_path):
+    runs = [one(tmp_path / f"{i}", {"fd": 1.0 + i}, replace(BASE, gamma=float(i))) for i in range(20)]
+    page, told = compare(tmp_path / "out", *runs)
+    assert len(told["methods"]) == 20
+    marks = [
+        (attributes["stroke"], attributes["stroke-dasharray"])
+        for tag, attributes in page.tags
+        if tag == "line" and attributes.get("stroke", "").startswith("var(--m")
+    ]
+    assert len(set(marks)) == 20
+
+
+def test_band_reaches_from_least_to_greatest():
+    curve = Curve("a", "m0", "-", {10: 2.0, 20: 2.0}, {10: (1.0, 3.0), 20: (1.0, 9.0)})
+    with_band = svg("band", [curve], legend=False)
+    assert "fill-opacity: 0.18" in with_band
+    assert ">8</text>" in with_band  # the axis holds the band
+    without = svg("band", [curve._replace(band=None)], legend=False)
+    assert "fill-opacity" not in without
+    assert ">8</text>" not in without
+
+
+def test_same_runs_same_page(tmp_path):
+    run = many(tmp_path / "a", {"fd": [1.0, 2.0]})
+    pages = [write_comparison([run], tmp_path / f"out{i}").read_bytes() for i in range(2)]
+    assert pages[0] == pages[1]

@@ -1,0 +1,247 @@
+"""The report: one page that holds everything, says what happened, and lets nothing in or out."""
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from gan_jax.errors import InputError
+from gan_jax.reports.report import MAX_GRIDS, write_report
+from gan_jax.reports.svg import MAX_POINTS, Curve, svg
+
+CONFIG = {"name": "digits", "data": "digits", "loss": "hinge", "penalty": None, "steps": 20, "seed": 3, "g_lr": 8e-4}
+ATTACK = "<script>alert('x')</script>"
+
+
+def png(level: int = 0) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("L", (6, 4), level).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A small finished run: ten lines of metrics, two evaluations, four pictures."""
+    rows = [{"step": s, "seconds": s / 2, "d/loss": 1 / s, "g/loss": s / 9, "d/new": 1.0} for s in range(2, 21, 2)]
+    rows[4] |= {"eval/fd": 0.5, "eval/fd_floor": 0.0843, "eval/modes": 7}
+    rows[9] |= {"eval/fd": 0.1234, "eval/fd_floor": 0.0843, "eval/modes": 8}
+    write(tmp_path, CONFIG, {"status": "finished", "jax": "0.10.2", "data": {"checksum": "abc123"}}, rows)
+    (tmp_path / "samples").mkdir()
+    for level, stem in enumerate(["real", "interpolation", "step-00000010", "step-00000020"]):
+        (tmp_path / "samples" / f"{stem}.png").write_bytes(png(level))
+    return tmp_path
+
+
+def write(run_dir, config, environment, rows):
+    (run_dir / "config.json").write_text(json.dumps(config))
+    (run_dir / "environment.json").write_text(json.dumps(environment))
+    (run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def page_of(run_dir) -> str:
+    path = write_report(run_dir)
+    assert path == run_dir / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, every attribute, and the text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def values(self, attribute):
+        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+
+def test_page_holds_all_it_shows(run_dir):
+    source = page_of(run_dir)
+    page = Page(source)
+    for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
+        assert all(value.startswith(("data:", "#")) for value in page.values(name)), name
+    assert not re.search(r"@import|url\((?!#)", source)
+    assert "link" not in [tag for tag, _ in page.tags]
+    ids = page.values("id")
+    references = {value[1:] for value in page.values("xlink:href")}
+    assert references and references <= set(ids)
+    assert not {"figure_1", "axes_1"} & set(ids)  # matplotlib's, which each figure would repeat
+    assert "#0101" not in source  # every stand-in colour became a CSS variable
+    assert "var(--g)" in source
+
+
+def test_pictures_are_whole_and_in_their_places(run_dir):
+    from PIL import Image
+
+    sources = Page(page_of(run_dir)).values("src")
+    levels = []
+    for source in sources:
+        assert source.startswith("data:image/png;base64,")
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        levels.append(image.getpixel((0, 0)))
+    assert levels == [3, 0, 1, 2, 3]  # the last grid, beside it the real samples, the interpolation, the grids over time
+
+
+def test_numbers_and_names(run_dir):
+    page = Page(page_of(run_dir))
+    for name, value in CONFIG.items():
+        assert name in page.text
+        assert ("none" if value is None else str(value)) in page.text
+    for text in ("Fréchet distance", "0.123", "0.0843", "8", "data.checksum", "abc123", "d/new"):
+        assert text in page.text
+    assert "fd_floor" not in page.text  # beside fd, not a row of its own
+    assert f"python experiments/train.py {run_dir / 'config.json'}" in page.text
+    assert "status" not in page.values("class")
+
+
+def test_names_cannot_become_markup(run_dir):
+    rows = [{"step": 1, ATTACK: 1.0, f"eval/{ATTACK}": 2.0, "d/loss": 1.0}]
+    write(run_dir, CONFIG | {"name": ATTACK, "data": ATTACK, ATTACK: ATTACK}, {"status": ATTACK, "evaluation": ATTACK}, rows)
+    (run_dir / "samples" / f"{ATTACK.replace('/', '')}.txt").write_text(ATTACK)
+    source = page_of(run_dir)
+    assert Page(source).tags.count(("script", {})) == 1  # ours
+    assert "<script>alert" not in source
+    assert ATTACK in Page(source).text
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"status": "training broke at step 6: d/loss is nan"}, "Training broke at step 6: d/loss is nan"),
+        ({}, "at step 10 of 20"),
+    ],
+)
+def test_run_that_did_not_finish_says_so(run_dir, environment, expected):
+    write(run_dir, CONFIG, environment, [{"step": 10, "d/loss": 1.0}])
+    page = Page(page_of(run_dir))
+    assert "status" in page.values("class")
+    assert expected in page.text
+
+
+def test_only_config_and_metrics_are_required(run_dir):
+    for path in [*(run_dir / "samples").iterdir(), run_dir / "environment.json"]:
+        path.unlink()
+    (run_dir / "samples").rmdir()
+    (run_dir / "metrics.jsonl").write_text("")
+    page = Page(page_of(run_dir))
+    assert "g_lr" in page.text
+    assert not page.values("src")
+
+
+def test_not_finite_one_point_and_partial_line(run_dir):
+    nan = float("nan")
+    line = {"step": 0, "d/loss": 2.0, "g/loss": nan, "d/grad_norm": nan, "eval/fd": float("inf"), "eval/is": nan}
+    (run_dir / "metrics.jsonl").write_text(json.dumps(line) + '\n{"step": 5, "d/lo')
+    page = Page(page_of(run_dir))
+    assert "first at step 0" in page.text
+    assert "nan" in page.text
+    assert "inf" in page.text
+
+
+def test_links_do_not_bring_in_other_files(run_dir, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.txt").write_text("a secret")
+    (run_dir / "notes.txt").write_text("a secret")
+    (run_dir / "samples" / "one.txt").symlink_to(outside / "secret.txt")
+    (run_dir / "samples" / "two.txt").symlink_to("../notes.txt")
+    (run_dir / "samples" / "three").symlink_to(outside)
+    (run_dir / "samples" / "broken.txt").symlink_to(outside / "absent")
+    assert "a secret" not in page_of(run_dir)
+    for path in (run_dir / "samples").iterdir():
+        path.unlink()
+    (run_dir / "samples").rmdir()
+    (run_dir / "samples").symlink_to(outside)
+    assert "a secret" not in page_of(run_dir)
+
+
+def test_suffix_decides_the_medium(run_dir):
+    for path in (run_dir / "samples").iterdir():
+        path.unlink()
+    for step in (10, 20):
+        for i in range(2):
+            (run_dir / "samples" / f"step-{step:08d}-{i}.wav").write_bytes(b"RIFF....WAVE")
+        (run_dir / "samples" / f"step-{step:08d}.smi").write_text("CC(=O)O>\n")
+    (run_dir / "samples" / "step-00000020.npz").write_bytes(b"not shown")
+    page = Page(page_of(run_dir))
+    tags = [tag for tag, _ in page.tags]
+    assert (tags.count("audio"), tags.count("img")) == (6, 0)  # the last step's stand in the series too
+    assert page.text.count("CC(=O)O>") == 3
+
+
+def test_many_grids_are_thinned_evenly(run_dir):
+    for step in range(100):
+        (run_dir / "samples" / f"step-{step:08d}.png").write_bytes(png())
+    page = Page(page_of(run_dir))
+    assert page.values("max") == [str(MAX_GRIDS - 1)]
+    assert len(page.values("src")) == MAX_GRIDS + 3
+    assert f"{MAX_GRIDS} of 100" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", None),
+        ("metrics.jsonl", None),
+        ("config.json", b"{"),
+        ("config.json", b"[1]"),
+        ("environment.json", b"\xff"),
+        ("metrics.jsonl", b'{"step": 1}\n{"ste\n{"step": 2}\n'),
+        ("metrics.jsonl", b'{"loss": 1}\n'),
+        ("metrics.jsonl", b"[]\n"),
+        ("samples/real.png", png()[:-9]),
+        ("samples/real.png", b""),
+    ],
+)
+def test_absent_or_corrupt_file_is_named(run_dir, name, content):
+    (run_dir / name).unlink()
+    if content is not None:
+        (run_dir / name).write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(str(run_dir / name))):
+        write_report(run_dir)
+    assert not (run_dir / "report.html").exists()
+
+
+def test_same_run_same_page(run_dir):
+    assert page_of(run_dir) == page_of(run_dir)
+
+
+def test_long_curve_keeps_its_extremes_and_shows_them_as_a_band():
+    spike = {step: 1.0 + (step == 7_777) for step in range(10_000)}
+    short = svg("short", [Curve("D", "d", "-", dict(list(spike.items())[:MAX_POINTS]))])
+    long = svg("long", [Curve("D", "d", "-", spike)])
+    assert "fill-opacity: 0.18" in long
+    assert "fill-opacity: 0.18" not in short
+    assert len(long) < 100_000
+
+
+def test_not_finite_is_a_gap_and_does_not_stretch_the_axis():
+    text = svg("gap", [Curve("D", "d", "-", {0: 5.0, 1: 5.1, 2: float("nan"), 3: 5.2})])
+    assert ">5.100</text>" in text
+
+
+def test_wide_range_is_logarithmic():
+    decay = {step: 10.0 ** (3 - step) for step in range(6)}
+    assert ">0.01</text>" in svg("log", [Curve("D", "d", "-", decay)])
+    level = svg("linear", [Curve("D", "d", "-", {step: -value for step, value in decay.items()})])
+    assert ">0.01</text>" not in level
+
+
+def test_import_is_light():
+    code = "import sys, gan_jax.reports.report; print([m for m in ('matplotlib', 'PIL', 'sklearn') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

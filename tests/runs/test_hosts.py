@@ -1,0 +1,137 @@
+"""Two processes on this machine as two hosts, each with one device, bound together by gloo: `pytest -m hosts`."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gan_jax.config import config_json
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.run_dir import read_log
+from gan_jax.training.train import train
+
+pytestmark = pytest.mark.hosts
+ROOT = Path(__file__).parents[2]
+LIMIT = 120  # seconds after which a process is killed: gloo was seen to hang
+
+
+def start(config, run_dir, tmp_path):
+    """The two processes of a run."""
+    file = tmp_path / "config.json"
+    file.write_text(config_json(config))
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    command = [sys.executable, ROOT / "experiments/train.py", file, "--run_dir", run_dir, "--distributed", "--coordinator"]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment, "cwd": ROOT}
+    return [subprocess.Popen([*command, address, "--processes", "2", "--rank", str(rank)], **pipes) for rank in (0, 1)]
+
+
+def end(processes):
+    """-> (exit code, output) of each, or None where one hung."""
+    try:
+        told = [process.communicate(timeout=LIMIT)[0] for process in processes]
+        return [(process.returncode, text) for process, text in zip(processes, told, strict=True)]
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def run(config, run_dir, tmp_path):
+    """Both processes to their end; once more where they hung."""
+    results = end(start(config, run_dir, tmp_path)) or end(start(config, run_dir, tmp_path))
+    assert results is not None, "two processes hung twice"
+    assert [code for code, _ in results] == [0, 0], results
+    return results
+
+
+def log_of(run_dir):
+    return [{name: x for name, x in line.items() if name != "seconds"} for line in read_log(run_dir / "metrics.jsonl")]
+
+
+def check_same(run_dir, other):
+    """To rounding, which Adam magnifies: two processes add in another order than one."""
+    assert [line["step"] for line in log_of(run_dir)] == [line["step"] for line in log_of(other)]
+    for line, expected in zip(log_of(run_dir), log_of(other), strict=True):
+        assert line == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    sgd = {"g_optimizer": "sgd", "d_optimizer": "sgd", "g_lr": 0.01, "d_lr": 0.01}
+    return replace(tiny, data="ring(sigma=0.3)", fsdp=True, d_width=64, d_depth=2, **sgd)
+
+
+@pytest.fixture(scope="module")
+def one(config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hosts") / "one"
+    train(replace(config, fsdp=False), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hosts") / "two"
+    results = run(config, path, path.parent)
+    assert "report: " in results[0][1] and "step 24/24" in results[0][1]
+    assert "step " not in results[1][1]
+    return path
+
+
+def until(run_dir, step, path):
+    """A copy of a run as it was when it had saved `step`."""
+    shutil.copytree(run_dir, path)
+    for later in (path / "checkpoints").iterdir():
+        if int(later.name) > step:
+            shutil.rmtree(later)
+    return path
+
+
+def test_two_processes_train_as_one(one, two):
+    check_same(two, one)
+    assert (two / "report.html").is_file() and (two / "samples" / "step-00000024.png").is_file()
+
+
+def test_saved_by_two_and_gone_on_with_by_one(config, one, two, tmp_path):
+    run_dir = until(two, 12, tmp_path / "run")
+    train(config, run_dir)
+    check_same(run_dir, one)
+
+
+def test_saved_by_one_and_gone_on_with_by_two(config, one, tmp_path):
+    run_dir = until(one, 12, tmp_path / "run")
+    (run_dir / "config.json").write_text(config_json(config))
+    run(config, run_dir, tmp_path)
+    check_same(run_dir, one)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_one_is_killed_the_other_ends_and_says_so(config, victim, tmp_path):
+    long = replace(config, steps=100_000)
+    processes = start(long, tmp_path / "run", tmp_path)
+    checkpoints, began = tmp_path / "run" / "checkpoints", time.monotonic()
+    while not any(path.name.isdigit() for path in checkpoints.glob("*")) and time.monotonic() < began + LIMIT:
+        time.sleep(0.2)
+    processes[victim].send_signal(signal.SIGKILL)
+    killed, survivor = time.monotonic(), processes[1 - victim]
+    told = survivor.communicate(timeout=60)[0]
+    assert survivor.returncode != 0 and time.monotonic() < killed + 60
+    assert "another process has gone" in told or "another task died" in told
+    processes[victim].communicate()
+    # Goes on from what was saved, to a later step that is no longer so far away.
+    with Checkpoints(tmp_path / "run", read_only=True) as saved:
+        step = saved.steps()[0]
+    near = replace(long, steps=step + 6, schedule_steps=100_000)
+    (tmp_path / "run" / "config.json").write_text(config_json(near))
+    assert f"going on from step {step}" in run(near, tmp_path / "run", tmp_path)[0][1]

@@ -1,0 +1,161 @@
+"""Stopping rules: the grammar, one line for whatever is outside of it, and when each rule is met."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from gan_jax.errors import InputError, RunError
+from gan_jax.spec.stop import needs_gap, parse_stop, stop_reason
+
+
+def evaluations(*values: float, metric: str = "eval/fid") -> list[dict]:
+    """A log as a run writes it: two lines of losses, then an evaluation, and so on."""
+    lines = []
+    for i, value in enumerate(values):
+        lines += [{"step": 300 * i + 100 * k, "d/loss": 1.0, "g/loss": 2.0, "seconds": 1.0} for k in (1, 2)]
+        lines.append({"step": 300 * i + 300, "d/loss": 1.0, "g/loss": 2.0, "eval/modes": 25.0, metric: value, "seconds": 1.0})
+    return lines
+
+
+def reason(text: str, *values: float, metric: str = "eval/fid") -> str | None:
+    return stop_reason(parse_stop(text), evaluations(*values, metric=metric))
+
+
+@pytest.mark.parametrize(
+    ("text", "metrics"),
+    [
+        ("duality_gap < 0.05", ["eval/duality_gap"]),
+        ("eval/duality_gap<5e-2", ["eval/duality_gap"]),
+        ("  g_exploitability < -.1 ", ["eval/g_exploitability"]),
+        ("eval/fid plateau", ["eval/fid"]),
+        ("eval/fd plateau(patience=5, min_delta=0.01)", ["eval/fd"]),
+        ("eval/modes > 24", ["eval/modes"]),
+        ("d/real_logit > 10", ["d/real_logit"]),
+        ("fid<5 or eval/fid plateau (patience=2) or d/loss < 0", ["eval/fid", "eval/fid", "d/loss"]),
+    ],
+)
+def test_parses(text, metrics):
+    assert [rule.metric for rule in parse_stop(text)] == metrics
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "METRIC < NUMBER"),
+        ("eval/fid", "METRIC plateau"),
+        ("eval/fid < ", "METRIC < NUMBER"),
+        ("eval/fid <= 5", "METRIC < NUMBER"),
+        ("eval/fid = 5", "METRIC < NUMBER"),
+        ("5 > eval/fid > 4", "METRIC < NUMBER"),
+        ("eval/fid < 5 and eval/kid < 1", "joined by 'or'"),
+        ("eval/fid < 5 or", "joined by 'or'"),
+        ("eval/fid < 5, eval/kid < 1", "joined by 'or'"),
+        ("eval/fid < five", "finite number, got 'five'"),
+        ("eval/fid < nan", "finite number, got 'nan'"),
+        ("eval/fid plateaus", "METRIC plateau"),
+        ("eval/fidplateau", "METRIC plateau"),
+        ("eval/fid plateau(5)", "NAME(key=value"),
+        ("eval/fid plateau(patience=5) x", "NAME(key=value"),
+        ("eval/fid plateau(patients=5)", "did you mean 'patience'"),
+        ("eval/fid plateau(patience=0)", "patience must be a whole number of at least 1, got 0"),
+        ("eval/fid plateau(patience=2.5)", "patience must be"),
+        ("eval/fid plateau(patience=True)", "patience must be"),
+        ("eval/fid plateau(min_delta=-1)", "min_delta must be a number of at least 0, got -1"),
+        ("eval/fid plateau(min_delta='x')", "min_delta must be"),
+        ("eval/fidd < 5", "did you mean 'eval/fid'"),
+        ("dualitygap < 5", "did you mean 'eval/duality_gap'"),
+        ("duality_gap < 5 or steps > 5", "unknown metric to stop by 'steps'"),
+        ("eval/spread plateau", "no better high than low"),
+        ("d/loss plateau", "no better high than low"),
+    ],
+)
+def test_refuses_in_one_line(text, words):
+    with pytest.raises(InputError) as caught:
+        parse_stop(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bound():
+    assert reason("fid < 5", 9, 4, 5) is None  # the newest evaluation counts, and 5 is not below 5
+    assert reason("fid < 5", 9, 6, 4.98765) == "eval/fid is 4.988, below 5"
+    assert reason("modes > 24", 1) == "eval/modes is 25, above 24"
+    assert reason("modes > 25", 1) is None
+    assert reason("fid < 5", math.nan) is None
+    assert reason("g/loss > 1", 9) == "g/loss is 2, above 1"
+    assert stop_reason(parse_stop("g/loss > 1"), evaluations(9)[:2]) is None  # no evaluation yet
+
+
+def test_plateau_where_low_is_better():
+    rule = "fid plateau(patience=3, min_delta=0.1)"
+    assert reason(rule, 10, 11, 12) is None  # three evaluations, none before them
+    assert reason(rule, 10, 11, 12, 13) == "eval/fid has not improved by 10% over 3 evaluations"
+    assert reason(rule, 10, 9.5, 9.2, 9.01) == "eval/fid has not improved by 10% over 3 evaluations"
+    assert reason(rule, 10, 9.5, 9.2, 8.99) is None
+    assert reason(rule, 10, 8, 20, 20) is None  # the improvement is among the last three
+    assert reason(rule, 10, 8, 20, 20, 20) is not None
+    assert reason(rule, 20, 9, 12, 11, 10) is not None  # falling, but not below the best
+    assert reason("fid plateau(patience=1, min_delta=0)", 10, 9.99) is None
+    assert reason("fid plateau(patience=1, min_delta=0)", 10, 10) == "eval/fid has not improved by 0% over 1 evaluation"
+
+
+def test_plateau_where_high_is_better():
+    rule, metric = "coverage plateau(patience=2, min_delta=0.1)", "eval/coverage"
+    assert reason(rule, 0.5, 0.54, 0.56, metric=metric) is None
+    assert reason(rule, 0.5, 0.54, 0.3, metric=metric) == "eval/coverage has not improved by 10% over 2 evaluations"
+
+
+def test_plateau_across_zero():
+    """What is unbiased may be below 0: a tenth of its size is still to be gained downwards."""
+    rule, metric = "kid plateau(patience=1, min_delta=0.1)", "eval/kid"
+    assert reason(rule, -1.0, -1.2, metric=metric) is None
+    assert reason(rule, -1.0, -1.05, metric=metric) is not None
+    assert reason(rule, 0.1, -0.1, metric=metric) is None
+
+
+def test_default_options():
+    assert reason("fid plateau", 10, 9.95, 9.94, 9.93, 9.92) is None
+    assert reason("fid plateau", 10, 9.95, 9.94, 9.93, 9.92, 9.91) == "eval/fid has not improved by 1% over 5 evaluations"
+    assert reason("fid plateau", 10, 9.95, 9.94, 9.93, 9.92, 9.89) is None
+
+
+def test_what_is_not_finite_never_improves():
+    rule = "fid plateau(patience=2)"
+    assert reason(rule, 10, math.nan, math.nan) is not None
+    assert reason(rule, math.nan, 10, math.nan) is None
+    assert reason(rule, math.nan, math.nan, math.nan) is not None
+    assert reason(rule, 10, -math.inf, 11) is not None
+
+
+def test_the_first_rule_that_is_met_is_told():
+    rule = "fid < 1 or modes > 24 or fid plateau(patience=1)"
+    assert reason(rule, 10, 10) == "eval/modes is 25, above 24"
+
+
+def test_a_metric_that_the_run_does_not_measure():
+    assert stop_reason(parse_stop("kid < 1"), []) is None
+    with pytest.raises(RunError, match=r"asks for eval/kid.*choose one of d/loss, eval/fid, eval/modes, g/loss"):
+        reason("kid < 1", 10)
+
+
+def test_resumed_log_says_the_same():
+    """The reason is in the log alone: written to a file and read again, at every length."""
+    rules = parse_stop("fid plateau(patience=3)")
+    lines = evaluations(10, 8, 6, 6, 6, 6.5, 7)
+    reasons = [stop_reason(rules, lines[:n]) for n in range(len(lines) + 1)]
+    again = [stop_reason(rules, [json.loads(json.dumps(line)) for line in lines[:n]]) for n in range(len(lines) + 1)]
+    assert reasons == again
+    assert next(n for n, why in enumerate(reasons) if why) == 18  # the third evaluation after that of 6
+
+
+def test_needs_gap():
+    assert needs_gap(parse_stop("fid < 5 or d_exploitability < 0.1"))
+    assert not needs_gap(parse_stop("fid < 5 or d/loss < 0.1"))
+
+
+def test_imports_no_jax():
+    code = "import sys, gan_jax.spec.stop; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,320 @@
+"""Foreign weights: read without running them, downloaded through cuts and lies."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import runpy
+import socket
+import struct
+import threading
+import zipfile
+from collections import OrderedDict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_jax.errors import InputError, RunError
+from gan_jax.storage import weights
+from gan_jax.storage.cache import cache_path
+from gan_jax.storage.weights import Weights, convert, download, load_tensors
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"
+EXPECTED = {  # golden/zip.pth and golden/legacy.pth, by torch.save of PyTorch 2.13; two tensors share one storage
+    "weight": np.array([[0, 1.5], [0.5, 2], [1, 2.5]], np.float32),  # a transpose: strides (1, 3)
+    "tail": np.array([2, 2.5], np.float32),
+    "half": np.array([1.5, -2.25], np.float16),
+    "count": np.array(7, np.int64),
+}
+CONTENT = np.random.RandomState(0).bytes(3_000_000)
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
+        np.testing.assert_array_equal(found[name], array)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("name", ["zip.pth", "legacy.pth"])
+def test_pytorch_files_of_both_formats(name):
+    assert_same(load_tensors(GOLDEN / name), EXPECTED)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_pytorch_saves_today(zipped, tmp_path):
+    torch = pytest.importorskip("torch")
+    base = torch.arange(24.0)
+    kinds = (torch.float64, torch.float16, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+    tensors = {str(kind): (base[:5] - 1).clamp(0).to(kind) for kind in kinds}
+    tensors |= {"view": base[2:20].reshape(3, 6)[:, ::2].T, "empty": base[:0].reshape(0, 3), "scalar": base[3]}
+    path = tmp_path / "model.bin"
+    state = OrderedDict(tensors | {"bfloat16": base.bfloat16(), "parameter": torch.nn.Parameter(base)})
+    state._metadata = {"": {"version": 1}}  # as every state_dict() carries
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    expected = {name: tensor.numpy() for name, tensor in tensors.items()}
+    assert_same(load_tensors(path), expected | {"bfloat16": base.numpy(), "parameter": base.numpy()})
+
+
+def safetensors(header: dict, data: bytes) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_safetensors(tmp_path):
+    path = tmp_path / "model.safetensors"
+    parts = [np.array([[1.5], [-2]], "<f4").tobytes(), np.array([0.5], "<f2").tobytes(), b"\xc0\x3f\x10\xc0", b"\x01"]
+    entries = (("a", "F32", [2, 1]), ("h", "F16", [1]), ("b", "BF16", [2]), ("t", "BOOL", []))
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for (name, dtype, shape), part in zip(entries, parts, strict=True):
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(part)]}
+        offset += len(part)
+    path.write_bytes(safetensors(header, b"".join(parts)))
+    expected = {"a": np.array([[1.5], [-2]], np.float32), "h": np.array([0.5], np.float16)}
+    assert_same(load_tensors(path), expected | {"b": np.array([1.5, -2.25], np.float32), "t": np.array(True)})
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(InputError, match="damaged"):
+        load_tensors(path)
+
+
+def test_safetensors_as_its_package_writes_them(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    numpy.save_file({name: array.copy(order="C") for name, array in EXPECTED.items()}, tmp_path / "model")
+    assert_same(load_tensors(tmp_path / "model"), EXPECTED)
+
+
+class Evil:
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def as_zip(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("wrap", [as_zip, bytes], ids=["zip", "legacy"])
+@pytest.mark.parametrize("function", [os.system, eval, OrderedDict.fromkeys], ids=lambda function: function.__name__)
+def test_a_pickle_that_would_run_something_is_refused(function, wrap, protocol, tmp_path):
+    path, mark = tmp_path / "evil.pth", tmp_path / "mark"
+    argument = f"touch {mark}" if function is os.system else f"open({str(mark)!r}, 'w')"
+    path.write_bytes(wrap(pickle.dumps({"weight": Evil(function, argument)}, protocol=protocol)))
+    name = r"(posix.system|(__)?builtin(s|__).(eval|getattr)|collections.OrderedDict.fromkeys)"
+    with pytest.raises(InputError, match=rf"evil.pth: refused: the file asks for {name}"):
+        load_tensors(path)
+    assert not mark.exists()
+
+
+def forged(size, stride, offset=0) -> bytes:
+    """A PyTorch zip with one tensor of those dimensions over four floats, as its pickle's opcodes."""
+
+    def numbers(values):
+        return b"(" + b"".join(b"J" + struct.pack("<i", value) for value in values) + b"t"
+
+    storage = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ"
+    arguments = b"(" + storage + b"J" + struct.pack("<i", offset) + numbers(size) + numbers(stride) + b"\x89}t"
+    data = b"\x80\x02}U\x06weightctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"Rs."
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/data/0", np.arange(4, dtype="<f4").tobytes())
+    return file.getvalue()
+
+
+def test_a_tensor_stays_within_its_storage(tmp_path):
+    path = tmp_path / "forged.pth"
+    path.write_bytes(forged((2, 2), (2, 1)))
+    assert_same(load_tensors(path), {"weight": np.array([[0, 1], [2, 3]], np.float32)})
+    for size, stride, offset in (((5,), (1,), 0), ((2, 2), (3, 1), 0), ((2,), (1,), 3), ((2,), (-1,), 1), ((2,), (1,), -1)):
+        path.write_bytes(forged(size, stride, offset))
+        with pytest.raises(InputError, match=r"forged.pth: a tensor .* does not fit the 4 elements"):
+            load_tensors(path)
+    path.write_bytes(forged((1 << 30, 1 << 30), (0, 0)))  # would fill all memory
+    with pytest.raises(InputError, match=r"does not fit the 4"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged"),
+        (b"not weights at all", "damaged"),
+        (pickle.dumps({"a": 1}), "not a PyTorch file"),
+        (as_zip(pickle.dumps({"epoch": 3})), "holds a int under 'epoch', not a tensor"),
+        (as_zip(pickle.dumps([])), "holds a list, not a dictionary of tensors"),
+        ((GOLDEN / "zip.pth").read_bytes()[:-100], "damaged"),
+        ((GOLDEN / "legacy.pth").read_bytes()[:-8], "does not fit the 0 elements"),
+        (safetensors({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"1"), "F8_E4M3"),
+    ],
+)
+def test_what_is_no_weights_file_is_one_line(content, message, tmp_path):
+    path = tmp_path / "some.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"some.pth.*({message})"):
+        load_tensors(path)
+    with pytest.raises(InputError, match=r"cannot read .*missing.pth"):
+        load_tensors(tmp_path / "missing.pth")
+
+
+def test_converted_once_under_the_hash_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
+    converted = convert(GOLDEN / "zip.pth")
+    digest = hashlib.sha256((GOLDEN / "zip.pth").read_bytes()).hexdigest()
+    assert converted == cache_path(f"weights-{digest}.npz")
+    assert_same(load_tensors(converted), EXPECTED)
+    assert convert(converted) == converted
+    monkeypatch.setattr(weights, "load_tensors", None)  # not asked again
+    assert convert(GOLDEN / "zip.pth") == converted
+    monkeypatch.undo()
+    monkeypatch.setenv("GAN_JAX_CACHE", "/dev/null/no")
+    with pytest.raises(InputError, match=r"cannot write /dev/null/no/.*GAN_JAX_CACHE"):
+        convert(GOLDEN / "zip.pth")
+
+
+# Downloading
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content`, the part asked for, and notes the parts; `cut` bytes at most, or without knowing ranges."""
+
+    content, cut, ranges, seen = CONTENT, None, True, ()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        self.server.seen += (asked,)
+        if self.path != "/some.pth":
+            return self.send_error(404)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        body = self.server.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(self.server.content) - 1}/{len(self.server.content)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.cut])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def published(server) -> Weights:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    return Weights("some", f"http://127.0.0.1:{server.server_port}/some.pth", len(CONTENT), digest, "some weights")
+
+
+def test_a_download_is_verified_and_not_repeated(published, server, tmp_path):
+    path = download(published, tmp_path / "new")
+    assert path == tmp_path / "new" / "some.pth"
+    assert path.read_bytes() == CONTENT
+    assert download(published, tmp_path / "new") == path
+    assert server.seen == (None,)
+    assert os.listdir(tmp_path / "new") == ["some.pth"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_cut_download_goes_on(ranges, published, server, tmp_path):
+    server.cut, server.ranges = 1_200_000, ranges
+    with pytest.raises(RunError, match=r"stopped after 1200000 of 3000000 bytes .* the same command again"):
+        download(published, tmp_path)
+    assert os.listdir(tmp_path) == ["some.pth.part"]
+    server.cut = None
+    assert download(published, tmp_path).read_bytes() == CONTENT
+    assert server.seen == (None, "bytes=1200000-")
+
+
+def test_a_whole_part_needs_no_server(published, server, tmp_path):
+    (tmp_path / "some.pth.part").write_bytes(CONTENT)
+    assert download(published, tmp_path).read_bytes() == CONTENT
+    assert server.seen == ()
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1] + b"?", CONTENT + b"more" * 500_000], ids=["other", "longer"])
+def test_another_file_is_not_kept(content, published, server, tmp_path):
+    server.content = content
+    with pytest.raises(InputError, match=rf"{published.url}: .*, expected 3000000 bytes, sha256 {published.sha256}"):
+        download(published, tmp_path)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "some.pth").write_bytes(CONTENT[:-1] + b"?")  # a user's own: not ours to delete
+    with pytest.raises(InputError, match=r"sha256 .*: delete it"):
+        download(published, tmp_path)
+    assert os.listdir(tmp_path) == ["some.pth"]
+
+
+def test_without_network_it_says_where_to_put_the_file(published, tmp_path):
+    with socket.socket() as taken:  # bound, so nobody else's; never listening, so closed
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/some.pth"
+        with pytest.raises(InputError, match=rf"cannot download {url} .* put it at {tmp_path}/to/some.pth"):
+            download(published._replace(url=url), tmp_path / "to")
+    with pytest.raises(InputError, match=r"cannot download .* \(Not Found\): get it elsewhere"):
+        download(published._replace(url=published.url + "s"), tmp_path / "to")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_silent_server_is_given_up(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/some.pth"
+        with pytest.raises(InputError, match=r"timed out"):
+            download(published._replace(url=url), tmp_path)
+
+
+def test_a_directory_that_cannot_be_written(published):
+    with pytest.raises(InputError, match=r"cannot write /dev/null/no/some.pth"):
+        download(published, Path("/dev/null/no"))
+
+
+# The command
+
+
+def test_the_command_downloads_converts_and_says_where(published, server, tmp_path, monkeypatch, capsys):
+    server.content = (GOLDEN / "legacy.pth").read_bytes()
+    digest = hashlib.sha256(server.content).hexdigest()
+    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
+    monkeypatch.setattr(weights, "INCEPTION", published._replace(name="inception", size=len(server.content), sha256=digest))
+    monkeypatch.setattr("sys.argv", ["weights.py", "inception"])
+    main = runpy.run_path(str(COMMAND))["main"]
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(tmp_path / "some.pth"), str(tmp_path / f"weights-{digest}.npz")]
+    assert_same(load_tensors(tmp_path / f"weights-{digest}.npz"), EXPECTED)
+    monkeypatch.setattr("sys.argv", ["weights.py", "inception", "--to", str(tmp_path / "to")])
+    main()
+    assert (tmp_path / "to" / "some.pth").exists()
+    monkeypatch.setattr("sys.argv", ["weights.py", "dino"])
+    with pytest.raises(InputError, match=r"unknown weights 'dino': did you mean 'dinov2'. known: dinov2, inception"):
+        main()
+
+
+def test_published_weights_are_named_by_their_hash():
+    """The authors' file name ends in the first eight digits."""
+    assert weights.INCEPTION.file == f"pt_inception-2015-12-05-{weights.INCEPTION.sha256[:8]}.pth"
+    assert weights.DINOV2.file == "dinov2_vitl14_pretrain.pth"
+    for known in (weights.INCEPTION, weights.DINOV2):
+        assert len(known.sha256) == 64 and known.url.startswith("https://")

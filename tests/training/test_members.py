@@ -1,0 +1,197 @@
+"""Several seeds in one compiled program: each the run that it would be by itself, all resumed together, and one that breaks
+without the rest.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_jax.errors import InputError
+from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.spec.lookup import load_file
+from gan_jax.training.train import dry_run, train
+
+ROOT = Path(__file__).parents[2]
+SEEDS = [0, 1, 2]
+STEPS = list(range(1, 13))
+# One program for many adds up in another order: ten times the largest difference measured, 1.2e-7, and 1.7e-7 of the value.
+ROUNDING = {"rtol": 2e-6, "atol": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    return replace(tiny, penalty=None, steps=12, log_every=1, eval_every=6, save_every=6)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_report():
+    """Pages about single runs have tests of their own; here they would cost a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gan_jax.training.train.write_report", lambda run_dir: run_dir)
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(config, tmp_path_factory):
+    """seed -> the lines of its run by itself."""
+    logs = {}
+    for seed in SEEDS:
+        run_dir = tmp_path_factory.mktemp("alone") / "run"
+        train(replace(config, seed=seed), run_dir)
+        logs[seed] = log_of(run_dir)
+    return logs
+
+
+@pytest.fixture(scope="module")
+def fragile(config, alone, tmp_path_factory):
+    """The same game -> (its config, the seed that breaks in the first half): its loss is not a number where the mean of the
+    real logits is above all that was there before."""
+    means = {seed: [line["d/real_logit"] for line in lines] for seed, lines in alone.items()}
+    peak, broken = max((mean, seed) for seed in SEEDS for mean in means[seed][:5])
+    earlier = means[broken][: means[broken].index(peak)]
+    below = max([*earlier, *(mean for seed in SEEDS if seed != broken for mean in means[seed])])
+    assert peak > below + 0.01
+    loss = tmp_path_factory.mktemp("loss") / "mine.py"
+    loss.write_text(
+        "import jax.numpy as jnp\n"
+        "from gan_jax import losses\n"
+        "def fragile(real, fake):\n"
+        f"    whole = jnp.where(real.mean() > {(peak + below) / 2}, jnp.nan, 1.0)\n"
+        "    d_loss, g_loss = losses.relativistic(real, fake)\n"
+        "    return whole * d_loss, whole * g_loss\n"
+    )
+    return replace(config, loss=f"{loss}:fragile"), broken
+
+
+@pytest.fixture(scope="module")
+def together(fragile, tmp_path_factory):
+    """A run of all seeds that nothing else disturbed."""
+    run_dir = tmp_path_factory.mktemp("together") / "run"
+    assert train(fragile[0], run_dir, seeds=SEEDS).exists()
+    return run_dir
+
+
+def log_of(run_dir):
+    """metrics.jsonl without the clock."""
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def of_seed(run_dir, seed):
+    lines = [line for line in log_of(run_dir) if line["seed"] == seed]
+    return [{name: value for name, value in line.items() if name != "seed"} for line in lines]
+
+
+def assert_equal_to_rounding(lines, expected):
+    assert [line.keys() for line in lines] == [line.keys() for line in expected]
+    for a, b in zip(lines, expected, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], **ROUNDING, err_msg=f"{name} at step {a['step']}")
+
+
+def test_a_seed_is_the_run_that_it_would_be_alone(alone, fragile, together):
+    _, broken = fragile
+    for seed in set(SEEDS) - {broken}:
+        lines = of_seed(together, seed)
+        assert [line["step"] for line in lines] == STEPS
+        assert ["eval/modes" in line for line in lines] == [step % 6 == 0 for step in STEPS]
+        assert_equal_to_rounding(lines, alone[seed])
+    losses = np.array([[line["d/loss"] for line in lines] for lines in alone.values()])
+    assert (np.ptp(losses, axis=0) > 100 * ROUNDING["atol"]).all()  # they are three games
+
+
+def test_a_seed_that_breaks_leaves_the_others_alone(alone, fragile, together):
+    """Up to there it was the run that it would be alone; then it is said to be broken, once, and not a word more."""
+    _, broken = fragile
+    *before, last = of_seed(together, broken)
+    assert_equal_to_rounding(before, alone[broken][: len(before)])
+    assert set(last) == {"step", "broken"}
+    assert last["step"] == len(before) + 1 <= 5
+    assert "d/loss is nan" in last["broken"]
+    assert json.loads((together / "environment.json").read_text())["status"] == "finished"
+
+
+def test_what_a_run_of_seeds_draws(fragile, together):
+    """Samples of each seed, before the first step of the broken one too, but no more of it."""
+    shown = {"real.png", f"step-00000000-seed{fragile[1]}.png"}
+    for seed in set(SEEDS) - {fragile[1]}:
+        shown |= {f"step-{step:08d}-seed{seed}.png" for step in (0, 6, 12)} | {f"interpolation-seed{seed}.png"}
+    assert {path.name for path in (together / "samples").iterdir()} == shown
+
+
+def test_when_every_seed_has_broken_nothing_is_left_to_train(config, tmp_path):
+    """It ends there, once more too, and says for each seed what broke; a comparison goes on to the next method."""
+    (tmp_path / "mine.py").write_text("def nan(real, fake):\n    return float('nan') * real.mean(), fake.mean()\n")
+    config = replace(config, loss=f"{tmp_path}/mine.py:nan", steps=1_000_000)
+    for _ in range(2):
+        train(config, tmp_path / "run", seeds=SEEDS)
+        assert [(line["step"], line["seed"], "broken" in line) for line in log_of(tmp_path / "run")] == [
+            (1, seed, True) for seed in SEEDS
+        ]
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [2**32]])
+def test_seeds_that_cannot_be(config, tmp_path, seeds):
+    with pytest.raises(InputError, match=r"^seeds must be different whole numbers from 0 to 2\*\*32 - 1, got \["):
+        train(config, tmp_path / "run", seeds=seeds)
+    assert not (tmp_path / "run").exists()
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_stopped_and_resumed_it_is_the_same_run(fragile, together, tmp_path, monkeypatch):
+    """Killed at its last save, when the log has reached the end and the checkpoints only the middle. The seed that had broken
+    by then stays broken."""
+    config, _ = fragile
+    save = Checkpoints.save
+
+    def die_at_the_end(self, state, *shards):
+        if int(state.step[0]) == config.steps:
+            raise Killed
+        save(self, state, *shards)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "save", die_at_the_end)
+        train(config, tmp_path / "run", seeds=SEEDS)
+    train(config, tmp_path / "run", seeds=SEEDS)
+    assert log_of(tmp_path / "run") == log_of(together)
+    for step in ("6", "12"):  # of the whole state, as it was saved
+        digests = [(run / "checkpoints" / step / "digest" / "metadata").read_text() for run in (tmp_path / "run", together)]
+        assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("seeds", [[0, 1], [0, 1, 3], [2, 1, 0], None])
+def test_other_seeds_in_the_same_directory_are_refused(fragile, together, seeds):
+    before = {path: path.stat().st_mtime_ns for path in together.rglob("*")}
+    with pytest.raises(InputError, match=r"^\S+ holds a run of the seeds \[0, 1, 2\]; choose another --run_dir$"):
+        train(fragile[0], together, seeds=seeds)
+    assert {path: path.stat().st_mtime_ns for path in together.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("text", "seeds", "name"), [("3:6", [3, 4, 5], "seeds3-5"), ("0,7", [0, 7], "seeds0,7")])
+def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
+    command = load_file(ROOT / "experiments" / "train.py")
+    calls = []
+    monkeypatch.setattr("gan_jax.training.train.train", lambda *arguments: calls.append(arguments) or "page.html")
+    monkeypatch.setattr("sys.argv", ["train.py", "experiments/toy/ring.py", "--seeds", text])
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+    monkeypatch.chdir(ROOT)
+    command.main()
+    # Each core a device, but for those who said how many there are.
+    ours, theirs = os.environ["XLA_FLAGS"].split()
+    assert ours.startswith("--xla_force_host_platform_device_count=") and theirs.endswith("=3")
+    config, run_dir, _, given, *_ = calls[0]
+    assert (config.name, run_dir, given) == ("ring", Path(f"runs/ring-{name}"), seeds)
+    assert capsys.readouterr().out == "report: page.html\n"
+
+
+def test_a_dry_run_of_seeds(config, tmp_path):
+    assert "seeds            0, 1, 2, on 1 of the devices" in dry_run(config, tmp_path / "run", seeds=SEEDS)
+    with pytest.raises(InputError, match="seeds must be different"):
+        dry_run(config, tmp_path / "run", seeds=[1, 1])
