@@ -1,20 +1,35 @@
-"""Config: everything that decides a run's numbers, in one flat frozen dataclass; how it is read and written.
+"""Config: everything that determines a run's numbers, in one flat frozen dataclass; how it is read and written.
 
-Imports neither JAX nor any data library, so that `--help` and a mistyped flag answer at once.
+Imports neither JAX nor any data library, so that `--help` and a mistyped flag answer immediately.
 """
 
 import difflib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from gan_jax.errors import InputError, unknown
+from gan_jax.spec.expressions import names_between_commas
+from gan_jax.spec.fields import (
+    COUNT,
+    DECAY,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    SIZE,
+    Bounds,
+    bounded,
+    check_type,
+    network,
+    optional,
+)
 from gan_jax.spec.lookup import load_file
-from gan_jax.spec.stop import parse_stop
+from gan_jax.spec.stop import Rule, parse_stop
 
-# Names that configs of earlier versions hold, and what they are called now.
+# Names in the config.json of runs of earlier versions -> their current names.
 RENAMED = {
     "gan_jax.sequences:": "",
     "gan_jax.vocoder:feature_matching": "layer_feature_matching",
@@ -22,210 +37,210 @@ RENAMED = {
     "gan_jax.vocoder:": "vocoder_",
     "gan_jax.reward:desired": "molecular_property",
 }
-OFF = ("auxiliary", "penalty", "g_penalty", "augment", "deceive", "stop")  # what "none" leaves out, as null does
 
 
 @dataclass(frozen=True)
 class Config:
-    """One experiment. Two runs with equal Configs on equal machines have equal bits."""
+    """One experiment. Runs with equal Configs on equal machines are equal bit for bit."""
 
-    name: str = ""
-    """what the run is called; a recipe's file name unless set"""
-    seed: int = 0
-    """seeds the weights, the noise and the order of the data"""
+    name: str = bounded(
+        "", Bounds("letters, digits, '.', '_' and '-'", lambda value: re.fullmatch(r"[\w.-]*", value) is not None)
+    )
+    """name of the run; the recipe's file name unless set"""
+    seed: int = bounded(0, Bounds("a whole number from 0 to 2^32 - 1", lambda value: 0 <= value < 2**32))
+    """seed of the weights, the noise and the order of the data"""
 
     data: str = "digits"
-    """digits, ring, grid, spiral, two_moons, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, a folder"""
-    batch: int = 128
-    """real samples in a discriminator step, and fake ones in every step"""
+    """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ (a folder of images) or folder(path=...); toys:
+    ring, grid, spiral, two_moons; text(path=...), audio(path=...), molecules(path=...), table(path=...), which generate small
+    data sets without a path; blank(...) for pretrained generators"""
+    batch: int = bounded(128, COUNT)
+    """real samples in a discriminator step, and fake samples in every step"""
     stream: Literal["auto", "always", "never"] = "auto"
-    """whether tfds:NAME and folders are read as they are needed; auto is where they would take a quarter of memory"""
+    """whether tfds:NAME and folders are read during training; auto streams data that would take a quarter of the memory"""
 
     model: str = "mlp"
-    """a file of gan_jax/models, or path/file.py, with a Generator and a Discriminator"""
-    z_dim: int = 64
+    """network family: a file of gan_jax/models, or path/file.py, that defines Generator and Discriminator"""
+    z_dim: int = bounded(64, COUNT)
     """size of the latent vector, N(0, 1)"""
-    code_classes: int = 0
-    """classes of a latent code that takes the place of labels (InfoGAN); 0 for none"""
-    code_dims: int = 0
+    code_classes: int = bounded(
+        0, Bounds("0, or at least 2: one class carries no information", lambda value: value >= 0 and value != 1)
+    )
+    """classes of a latent code that replaces labels (InfoGAN); 0 for none"""
+    code_dims: int = bounded(0, Bounds("a whole number of at least 0", lambda value: value >= 0))
     """uniform numbers of the latent code, after its classes"""
-    g_width: int | None = None
-    """the networks' own options, by player; null is the network's default"""
-    g_depth: int | None = None
-    g_norm: str | None = None
+    g_width: int | None = bounded(None, SIZE, network=True)
+    """width of the generator; this and the following fields are options of the networks, null for the network's default"""
+    g_depth: int | None = bounded(None, SIZE, network=True)
+    """depth of the generator"""
+    g_norm: str | None = network()
     """none, batch, layer or instance"""
-    g_condition: str | None = None
-    """how labels reach the generator: none, concat, norm (with batch norm: conditional batch norm; with instance: AdaIN)"""
-    d_width: int | None = None
-    d_depth: int | None = None
-    d_norm: str | None = None
+    g_condition: str | None = network()
+    """how the generator receives labels: none, concat, norm (conditional batch norm if g_norm is batch, AdaIN if instance)"""
+    d_width: int | None = bounded(None, SIZE, network=True)
+    """width of the discriminator"""
+    d_depth: int | None = bounded(None, SIZE, network=True)
+    """depth of the discriminator"""
+    d_norm: str | None = network()
     """none, batch, layer or spectral"""
-    g_window: int | None = None
-    """side of the convolutions' windows"""
-    d_window: int | None = None
-    d_condition: str | None = None
-    """how labels reach the discriminator: none, concat, projection"""
-    d_minibatch: str | None = None
-    """what it sees of the batch around a sample: none, stddev, discrimination"""
-    d_outputs: int | None = None
-    """numbers a sample, for losses that want more than one logit (mmd, multi_hinge)"""
-    pack: int = 1
-    """samples that the discriminator judges at once (PacGAN)"""
+    g_window: int | None = bounded(None, SIZE, network=True)
+    """kernel size of the generator's convolutions"""
+    d_window: int | None = bounded(None, SIZE, network=True)
+    """kernel size of the discriminator's convolutions"""
+    d_condition: str | None = network()
+    """how the discriminator receives labels: none, concat, projection"""
+    d_minibatch: str | None = network()
+    """statistics of the batch that the discriminator sees with each sample: none, stddev, discrimination"""
+    d_outputs: int | None = bounded(None, SIZE, network=True)
+    """logits per sample, for losses that need more than one (mmd, multi_hinge)"""
+    pack: int = bounded(1, COUNT)
+    """samples that the discriminator judges together (PacGAN)"""
 
     loss: str = "hinge"
-    """a function of gan_jax/losses.py, path/file.py:function or package.module:function; NAME(key=value) for its options"""
-    auxiliary: str | None = None
-    """a function of gan_jax/auxiliary.py or of your own, on labels or codes; null for none"""
-    auxiliary_weight: float = 1.0
-    """weight of the auxiliary loss, both players"""
-    penalty: str | None = None
-    """a function of gan_jax/penalties.py or of your own, or a sum: r1 + 0.3 * lecam; null for none"""
-    gamma: float = 1.0
+    """a function of gan_jax/losses.py, path/file.py:function or package.module:function; NAME(key=value) sets its options"""
+    auxiliary: str | None = optional()
+    """a function of gan_jax/auxiliary.py or your own, on labels or codes; null for none"""
+    auxiliary_weight: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="auxiliary")
+    """weight of the auxiliary loss of both players"""
+    penalty: str | None = optional()
+    """a function of gan_jax/penalties.py or your own, or a sum: r1 + 0.3 * lecam; null for none"""
+    gamma: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="penalty")
     """weight of the penalty at the start"""
-    gamma_final: float | None = None
+    gamma_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True, weighs="penalty")
     """weight of the penalty at the end, along a cosine; null keeps gamma"""
-    penalty_every: int = 1
-    """takes the penalty every k-th discriminator step, k times as strong"""
-    g_penalty: str | None = None
-    """a function of gan_jax/g_penalties.py or of your own, or a sum, on the generator; null for none"""
-    g_gamma: float = 1.0
+    penalty_every: int = bounded(1, COUNT)
+    """evaluate the penalty on every k-th discriminator step only, k times as strong"""
+    g_penalty: str | None = optional()
+    """a function of gan_jax/g_penalties.py or your own, or a sum, on the generator; molecular_property for molecules; null for
+    none"""
+    g_gamma: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="g_penalty")
     """weight of the generator's penalty"""
-    g_penalty_every: int = 1
-    """takes the generator's penalty every k-th generator step, k times as strong"""
-    d_clip: float | None = None
-    """keeps the discriminator's weights between -d_clip and d_clip (WGAN); null for none"""
-    augment: str | None = None
-    """a function of gan_jax/augment.py or of your own, or a sum, one after the other; null for none"""
-    deceive: str | None = None
-    """a function of gan_jax/deceive.py or of your own: what the discriminator is told is real; null for the truth"""
-    augment_p: float = 1.0
+    g_penalty_every: int = bounded(1, COUNT)
+    """evaluate the generator's penalty on every k-th generator step only, k times as strong"""
+    d_clip: float | None = bounded(None, POSITIVE, tunable=True)
+    """clip the discriminator's weights to [-d_clip, d_clip] (WGAN); null for no clipping"""
+    augment: str | None = optional()
+    """a function of gan_jax/augment.py or your own, or a sum, applied in order; null for none"""
+    deceive: str | None = optional()
+    """a function of gan_jax/deceive.py or your own that replaces what the discriminator receives as real; null for none"""
+    augment_p: float = bounded(1.0, PROBABILITY, tunable=True)
     """probability of augmentation and deception at the start"""
-    augment_p_final: float | None = None
+    augment_p_final: float | None = bounded(None, PROBABILITY, tunable=True)
     """the same at the end, along a cosine; null keeps augment_p"""
-    augment_target: float | None = None
-    """adapts that probability instead: up while E sign(D(real)) is above this (ADA and APA: 0.6), else down, from 0"""
-    augment_kimg: float = 500.0
-    """thousands of real samples in which an adapted probability can go from 0 to 1"""
+    augment_target: float | None = bounded(None, Bounds("between -1 and 1", lambda value: -1 < value < 1), tunable=True)
+    """adapt that probability instead: raise it while E sign(D(real)) is above this (ADA and APA: 0.6), else lower it, from 0"""
+    augment_kimg: float = bounded(500.0, POSITIVE, tunable=True)
+    """thousands of real samples in which an adaptive probability can go from 0 to 1"""
 
     update: str | None = None
-    """a function of gan_jax/game/update_rules.py or of your own; null for alternating steps (gan_jax/game/update.py)"""
-    steps: int = 10_000
+    """a function of gan_jax/game/update_rules.py or your own; null for alternating steps (gan_jax/game/update.py)"""
+    steps: int = bounded(10_000, COUNT)
     """generator steps"""
-    schedule_steps: int | None = None
-    """steps over which all that has a final value goes there; null for all steps"""
-    d_steps: int = 1
+    schedule_steps: int | None = bounded(None, SIZE)
+    """steps after which every scheduled value has its final value; null for all steps"""
+    d_steps: int = bounded(1, COUNT)
     """discriminator steps before each generator step"""
-    g_lr: float = 2e-4
-    """the generator's learning rate; another d_lr makes it TTUR"""
-    g_lr_final: float | None = None
-    """at the end, along a cosine; null keeps g_lr"""
-    d_lr: float = 2e-4
-    d_lr_final: float | None = None
+    g_lr: float = bounded(2e-4, NOT_NEGATIVE, tunable=True)
+    """the generator's learning rate; a different d_lr makes it TTUR"""
+    g_lr_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
+    """the same at the end, along a cosine; null keeps g_lr"""
+    d_lr: float = bounded(2e-4, NOT_NEGATIVE, tunable=True)
+    """the discriminator's learning rate"""
+    d_lr_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
+    """the same at the end, along a cosine; null keeps d_lr"""
     g_optimizer: str = "adam"
-    """an optimiser of optax or of gan_jax/optimizers.py, or your own; NAME(key=value) for its options"""
+    """an optimiser of optax or of gan_jax/optimizers.py, or your own; NAME(key=value) sets its options"""
     d_optimizer: str = "adam"
-    b1: float = 0.0
+    """the same for the discriminator"""
+    b1: float = bounded(0.0, DECAY, tunable=True)
     """Adam's decay of the first moment, both players"""
-    b2: float = 0.99
+    b2: float = bounded(0.99, DECAY, tunable=True)
     """Adam's decay of the second moment, both players"""
-    b2_final: float | None = None
+    b2_final: float | None = bounded(None, DECAY, tunable=True)
     """the same at the end, along a cosine; null keeps b2"""
-    ema: float = 0.999
-    """decay a step of the generator's moving average, which is what is evaluated; 0 for none"""
-    ema_half_life: float | None = None
+    ema: float = bounded(0.999, DECAY, tunable=True)
+    """decay per step of the generator's moving average, which is evaluated and sampled; 0 for none"""
+    ema_half_life: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
     """real samples in which an old generator loses half its weight in the average, instead of ema; null for ema"""
-    ema_half_life_final: float | None = None
+    ema_half_life_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
     """the same at the end, along a cosine; null keeps ema_half_life"""
-    ema_ramp: float | None = 0.05
-    """a half-life is at most this share of the samples seen; null for no ramp"""
+    ema_ramp: float | None = bounded(0.05, POSITIVE, tunable=True)
+    """limit the half-life to this fraction of the samples trained on so far; null for no ramp"""
     posthoc_ema: bool = False
-    """keeps two power-function averages with every checkpoint, from which any can be made afterwards (sample.py --ema)"""
+    """save two power-function averages with every checkpoint, from which others can be made later (sample.py --ema)"""
 
-    log_every: int = 100
+    log_every: int = bounded(100, COUNT)
     """steps between lines of metrics.jsonl"""
-    eval_every: int = 1_000
+    eval_every: int = bounded(1_000, COUNT)
     """steps between evaluations and sample grids"""
-    save_every: int = 1_000
+    save_every: int = bounded(1_000, COUNT)
     """steps between checkpoints"""
-    eval_samples: int = 10_000
+    eval_samples: int = bounded(10_000, Bounds("at least 2", lambda value: value >= 2))
     """generated samples in an evaluation"""
     extractor: str | None = None
-    """what images are measured in: classifier, random, inception, dinov2, path.py:function; null is what the data calls for"""
+    """features in which images are compared: classifier, random, inception, dinov2, path.py:function; null chooses classifier
+    for images with classes, else random"""
     metrics: str = ""
-    """names of gan_jax/data/images/suite.py between commas, or all; empty is those that take seconds"""
-    validation: float = 0.0
-    """share of the training samples set aside: evaluations during training use them in place of the held-out ones"""
-    duality_gap: int = 0
-    """steps of training a worst case of either player at each evaluation; 0 measures no duality gap"""
+    """names of gan_jax/data/images/suite.py between commas, or all; empty for those that take seconds"""
+    validation: float = bounded(0.0, Bounds("at least 0 and below 1", lambda value: 0 <= value < 1))
+    """fraction of the training samples set aside: evaluations during training use them instead of the held-out samples"""
+    duality_gap: int = bounded(0, Bounds("at least 5, or 0", lambda value: value == 0 or value >= 5))
+    """steps of training the best response of either player at each evaluation; 0 measures no duality gap"""
     doctor: bool = False
-    """looks at both players at each evaluation too (gan_jax/reports/doctor.py), not only at what is logged anyway"""
-    stop: str | None = None
-    """ends the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
+    """measure vital signs of both players at each evaluation too (gan_jax/evaluation/vitals.py)"""
+    stop: str | None = optional()
+    """end the run early: "eval/fd plateau(patience=5)", "duality_gap < 0.05", or several joined by or; null for steps alone"""
     dispatch: Literal["auto", "scan", "loop"] = "auto"
-    """how steps are sent to the device: many in one compiled loop, or one by one; auto is what is fast"""
-    devices: int | None = None
-    """how many devices play, the first ones; null for all"""
+    """how steps are sent to the device: many in one compiled loop, or one by one; auto chooses the faster one"""
+    devices: int | None = bounded(None, SIZE)
+    """how many devices to use, from the first one on; null for all"""
     parallel: Literal["jit", "pmap"] = "jit"
-    """how they play: jit deals out the rows of each batch, pmap runs a replica on each device"""
+    """how devices are used: jit splits the rows of each batch across them, pmap runs a replica on each"""
     fsdp: bool = False
-    """cuts up large parameters, averages and optimiser states among the devices"""
-    microbatches: int = 1
-    """takes each gradient in so many parts, one after the other, in the memory of one"""
+    """shard large parameters, averages and optimiser states across the devices"""
+    microbatches: int = bounded(1, COUNT)
+    """compute each gradient in this many parts, one after another, in the memory of one"""
     remat: bool = False
-    """keeps only what layers put out for the gradient, and computes norms and activations again"""
+    """keep only the layers' outputs for the gradient, and recompute norms and activations"""
     compute: Literal["float32", "bfloat16"] = "float32"
     """type in which networks compute in training; parameters, statistics and losses are float32"""
 
     def __post_init__(self) -> None:
-        for field in OFF:
-            if getattr(self, field) == "none":
-                object.__setattr__(self, field, None)
-        for field in fields(self):  # a dataclass checks no types by itself, and recipes and JSON may hold anything
-            _check_type(field.name, field.type, getattr(self, field.name))
-        for field in ("batch", "z_dim", "pack", "penalty_every", "g_penalty_every", "steps", "d_steps", "microbatches"):
-            self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
-        for field in ("log_every", "eval_every", "save_every"):
-            self._check(field, getattr(self, field) >= 1, "a whole number of at least 1")
-        sizes = ("g_width", "g_depth", "g_window", "d_width", "d_depth", "d_window", "d_outputs")
-        for field in (*sizes, "schedule_steps", "devices"):
-            self._check(field, getattr(self, field) is None or getattr(self, field) >= 1, "at least 1, or null")
-        for field in ("code_classes", "code_dims"):
-            self._check(field, getattr(self, field) >= 0, "a whole number of at least 0")
-        at_least_0 = ("g_lr", "g_lr_final", "d_lr", "d_lr_final", "gamma", "gamma_final", "g_gamma", "auxiliary_weight")
-        for field in (*at_least_0, "ema_half_life", "ema_half_life_final"):
-            value = getattr(self, field)
-            self._check(field, value is None or 0 <= value < float("inf"), "a finite number of at least 0")
-        for field in ("d_clip", "augment_kimg", "ema_ramp"):
-            value = getattr(self, field)
-            self._check(field, value is None or 0 < value < float("inf"), "a finite number above 0")
-        for field in ("b1", "b2", "b2_final", "ema"):
-            value = getattr(self, field)
-            self._check(field, value is None or 0 <= value < 1, "at least 0 and below 1")
-        for field in ("augment_p", "augment_p_final"):
-            value = getattr(self, field)
-            self._check(field, value is None or 0 <= value <= 1, "between 0 and 1")
-        self._check("augment_target", self.augment_target is None or -1 < self.augment_target < 1, "between -1 and 1")
-        whole = self.pack * self.microbatches
-        self._check("batch", self.batch % whole == 0, f"a multiple of pack times microbatches, which is {whole}")
+        for item in fields(self):
+            if item.metadata.get("none_is_null") and getattr(self, item.name) == "none":
+                object.__setattr__(self, item.name, None)
+            value, bounds = getattr(self, item.name), item.metadata.get("bounds")
+            check_type(item.name, item.type, value)  # a dataclass checks no types, and recipes and JSON may hold anything
+            self._check(item.name, value is None or bounds is None or bounds.holds(value), bounds and bounds.allowed)
+        rows = self.pack * self.microbatches
+        self._check("batch", self.batch % rows == 0, f"a multiple of pack times microbatches, which is {rows}")
         self._check("fsdp", not self.fsdp or self.parallel == "jit", "off with parallel pmap")
-        self._check("code_classes", self.code_classes != 1, "0, or at least 2: one class tells nothing")
-        self._check("eval_samples", self.eval_samples >= 2, "at least 2")
-        self._check("validation", 0 <= self.validation < 1, "at least 0 and below 1")
-        self._check("duality_gap", self.duality_gap == 0 or self.duality_gap >= 5, "at least 5, or 0")
-        if self.stop is not None:
-            parse_stop(self.stop)
-        self._check("seed", 0 <= self.seed < 2**32, "a whole number from 0 to 2^32 - 1")
-        self._check("name", re.fullmatch(r"[\w.-]*", self.name) is not None, "letters, digits, '.', '_' and '-'")
+        _ = self.stop_rules
 
-    def _check(self, field: str, ok: bool, allowed: str) -> None:
-        if not ok:
-            raise InputError(f"{field} must be {allowed}, got {getattr(self, field)!r}")
+    @cached_property
+    def stop_rules(self) -> tuple[Rule, ...]:
+        """`stop`, parsed."""
+        return () if self.stop is None else parse_stop(self.stop)
+
+    @cached_property
+    def metric_names(self) -> tuple[str, ...]:
+        """`metrics`, parsed."""
+        return names_between_commas(self.metrics)
+
+    @classmethod
+    def with_property(cls, name: str) -> dict[str, Any]:
+        """The fields that have a property (see `bounded`), with its value."""
+        return {item.name: item.metadata[name] for item in fields(cls) if item.metadata.get(name)}
+
+    def _check(self, name: str, holds: bool, allowed: str | None) -> None:
+        if not holds:
+            raise InputError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
 
 def load_recipe(path: str | Path) -> Config:
-    """The Config of a recipe file (a Python file with a CONFIG) or of a run's config.json.
+    """The Config of a recipe file (a Python file that defines CONFIG) or of a run's config.json.
 
-    Raises InputError where there is none, with the recipes that there are."""
+    Raises InputError, which lists the recipes, if there is no such file."""
     path = Path(path)
     if not path.is_file():
         known = sorted(str(p) for p in Path("experiments").glob("*/*.py"))
@@ -243,7 +258,7 @@ def load_recipe(path: str | Path) -> Config:
 
 
 def load_config(path: str | Path) -> Config:
-    """The Config of a file that holds `config_json`. Raises InputError for unknown fields, wrong types, bad values."""
+    """The Config in a file written by `config_json`. Raises InputError for unknown fields, wrong types and bad values."""
     try:
         values = json.loads(Path(path).read_text())
     except (OSError, ValueError, RecursionError) as error:
@@ -267,14 +282,14 @@ def _renamed(value: Any) -> Any:
 
 
 def smoke(config: Config) -> Config:
-    """The same game at a size that shows within a minute whether it runs: two steps of a few samples, networks a few channels
-    wide, each step logged, evaluated and saved at the end. Data and methods are those of `config`."""
+    """The same game at a size that shows within a minute whether it runs: two steps with a few samples and networks a few
+    channels wide, each step logged, evaluated and saved at the end. Data and methods stay those of `config`."""
     small = {"batch": 8 * config.pack * config.microbatches, "g_width": 4, "d_width": 4, "eval_samples": 200}
     return replace(config, name=f"{config.name}-smoke", steps=2, log_every=1, **small)
 
 
 def config_json(config: Config) -> str:
-    """The Config as JSON, one field a line: what `load_config` reads."""
+    """The Config as JSON, one field per line, which `load_config` reads."""
     return json.dumps(asdict(config), indent=2) + "\n"
 
 
@@ -284,8 +299,8 @@ def differences(old: Config, new: Config) -> list[str]:
     return [f"{field}: {old[field]!r} -> {new[field]!r}" for field in old if old[field] != new[field]]
 
 
-def goes_on(old: Config, new: Config) -> bool:
-    """Whether a run of `old` is the beginning of one of `new`: the same, or for more steps, if that stretches no schedule."""
+def continues(old: Config, new: Config) -> bool:
+    """Whether `new` continues a run of `old`: the same config, or one with more steps, if that stretches no schedule."""
 
     def end(config: Config) -> int | None:
         scheduled = any(getattr(config, field.name) is not None for field in fields(Config) if field.name.endswith("_final"))
@@ -293,19 +308,3 @@ def goes_on(old: Config, new: Config) -> bool:
 
     same = replace(old, steps=new.steps, schedule_steps=new.schedule_steps) == new
     return same and new.steps >= old.steps and end(old) == end(new)
-
-
-def _check_type(name: str, annotation: Any, value: Any) -> None:
-    allowed = get_args(annotation) or (annotation,)
-    fits = value in allowed if get_origin(annotation) is Literal else type(value) in allowed
-    fits = fits or (value is None and type(None) in allowed) or (type(value) is int and float in allowed)
-    if not fits:
-        raise InputError(f"{name}: expected {type_name(annotation)}, got {value!r}")
-
-
-def type_name(annotation: Any) -> str:
-    """A field's type as users read it."""
-    if get_origin(annotation) is Literal:
-        return " or ".join(get_args(annotation))
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    return " or ".join(words[kind] for kind in get_args(annotation) or (annotation,))

@@ -35,7 +35,7 @@ def path_length(synthesis: Synthesis, critic: Critic, real: Sample, key: Array, 
 
     at, samples = synthesis.z, synthesis.samples
     if synthesis.styles is not None:
-        at, samples = synthesis.styles(synthesis.z), partial(synthesis.of_styles, synthesis.z)
+        at, samples = synthesis.styles(synthesis.z), partial(synthesis.from_styles, synthesis.z)
 
     def projection(at: Array) -> Array:
         """y.G, summed over samples and leaves; its gradient is J^T y of each sample."""

@@ -1,8 +1,8 @@
-"""The signatures that everything else agrees on, documented once.
+"""The types and function signatures shared by the whole package, documented once.
 
-Shapes: B is the batch size. A sample is an array or a pytree of arrays, each leaf with B in front ([B, ...]); images are
-[B, H, W, C] in [-1, 1], points are [B, D]. Logits are real numbers, large for real samples; no sigmoid is applied. A label is
-a class (int32 [B]), a multi-hot vector (int32 [B, K]) or real numbers (float32 [B, K]); None where there is none.
+Shapes: B is the batch size. A sample is an array or a pytree of arrays, each leaf of shape [B, ...]; images are [B, H, W, C]
+in [-1, 1], points are [B, D]. Logits are real numbers, large for real samples; no sigmoid is applied. A label is a class
+(int32 [B]), a multi-hot vector (int32 [B, K]) or a vector of real numbers (float32 [B, K]); it is None for unlabelled data.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,23 +12,24 @@ from typing import Any, NamedTuple
 import jax
 
 Array = jax.Array
-Sample = Any  # an array, or a pytree of arrays: [B, ...] each
-Shape = Any  # of one sample: a tuple of numbers, or a pytree of such tuples like its samples
-Memory = dict[str, Array]  # float32 scalars that a regulariser keeps from one step to the next
+Sample = Any  # an array or a pytree of arrays, each [B, ...]
+Shape = Any  # shape of a single sample: a tuple of integers, or a pytree of such tuples with the sample's structure
+Memory = dict[str, Array]  # float32 scalars that a penalty keeps from one step to the next
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """The generator as a function of its latents: parameters and labels bound. `synthesis(synthesis.z)` are the fakes."""
+    """The generator as a function of its latents, with parameters and labels bound: `synthesis(synthesis.z)` returns the fake
+    samples of this step."""
 
     samples: Callable[[Array], Sample]  # z [B, Z] -> samples [B, ...]
     z: Array | None = None  # the latents of this step's fake samples, [B, Z]
     params: Any = None
     memory: Memory = field(default_factory=dict)
-    # Where G has a mapping network: z -> what it is mapped to, w [B, layers, W], and (z, w) -> the samples that have w in place
-    # of what z is mapped to.
+    # Only for a generator with a mapping network: z -> w [B, layers, W], and (z, w) -> samples computed from w instead of from
+    # the mapped z.
     styles: Callable[[Array], Array] | None = None
-    of_styles: Callable[[Array, Array], Sample] | None = None
+    from_styles: Callable[[Array, Array], Sample] | None = None
 
     def __call__(self, z: Array) -> Sample:
         return self.samples(z)
@@ -36,11 +37,11 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class Critic:
-    """The discriminator as a function of samples: parameters, labels and augmentation bound. A regulariser that only calls it
-    takes any function of samples as well."""
+    """The discriminator as a function of samples, with parameters, labels and augmentation bound. A penalty that only calls its
+    critic accepts any function of samples."""
 
-    logits: Callable[[Sample], Array]  # samples [B, ...] -> logits [B], or [B, K] where D has several outputs
-    features: Callable[[Sample], Array] | None = None  # samples -> the features [B, F] that the logits are made of
+    logits: Callable[[Sample], Array]  # samples [B, ...] -> logits [B], or [B, K] if D has several outputs
+    features: Callable[[Sample], Array | None] | None = None  # samples -> features [B, F] from which the logits are computed
     params: Any = None
     synthesis: Synthesis | None = None  # the generator, frozen
     memory: Memory = field(default_factory=dict)
@@ -49,28 +50,32 @@ class Critic:
         return self.logits(x)
 
 
-# (real_logits [B], fake_logits [B]) -> (d_loss, g_loss), float32 scalars, both to be minimised. With `d_outputs` logits are
-# [B, K]; a loss that cannot use them raises ValueError.
+# (real_logits [B], fake_logits [B]) -> (d_loss, g_loss), float32 scalars, both to be minimised. With `d_outputs` above 1 the
+# logits are [B, K]; a loss that cannot use them raises ValueError.
 Loss = Callable[[Array, Array], tuple[Array, Array]]
-# (critic, real, fake, key) -> float32 scalar, for D. Raw samples; the weight multiplies outside.
+# (critic, real, fake, key) -> float32 scalar, for D. Samples are raw (not augmented); the caller applies the weight.
 Penalty = Callable[[Critic, Sample, Sample, Array], Array]
 # (synthesis, critic, real, key) -> float32 scalar, for G.
 GPenalty = Callable[[Synthesis, Critic, Sample, Array], Array]
-# (key, x, p) -> x of the same shape. Identity at p = 0; p in [0, 1] is traced, never static.
+# (key, x, p) -> x of the same shape. The identity at p = 0; p in [0, 1] is traced, never static.
 Augment = Callable[[Array, Array, Array], Array]
-# (key, real, fake, p) -> (real, fake): what D receives as real and as fake, of the same shapes. p as above.
+# (key, real, fake, p) -> (real, fake), of the same shapes: the samples D receives as real and as fake. p as for `Augment`.
 Deceive = Callable[[Array, Sample, Sample, Array], tuple[Sample, Sample]]
-# (real_features [B, F], fake_features [B, F], label, num_classes) -> (d_loss, g_loss): fake i was made for the label of real i.
-# Runs inside a flax.linen module, so that it may make layers of its own; D's optimiser trains them.
+# (real_features [B, F], fake_features [B, F], label, num_classes) -> (d_loss, g_loss). Real and fake sample i have label i.
+# Runs inside a flax.linen module, so it may create layers; D's optimiser trains them.
 Auxiliary = Callable[[Array, Array, Array, int], tuple[Array, Array]]
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A function that needs more than its axis passes, and declares it by one of the records below, as a decorator. Its options
-    stay keyword-only arguments of the function inside; calling the record calls it."""
+@dataclass(frozen=True, eq=False)
+class AnnotatedFunction:
+    """A function with requirements beyond the signatures above. The subclasses below declare one requirement each and are
+    applied as decorators. Calling the record calls the function; it has the function's name, docstring and signature."""
 
     function: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        # Not functools.update_wrapper, which assigns attributes: the record is frozen.
+        vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self.function(*arguments, **options)
@@ -80,66 +85,68 @@ class Declared:
         return self.function.__name__
 
 
-@dataclass(frozen=True)
-class LabelledLoss(Declared):
-    """A loss that reads labels: (real_logits, fake_logits, label) -> (d_loss, g_loss); label as above, None if there is none."""
+@dataclass(frozen=True, eq=False)
+class LabelledLoss(AnnotatedFunction):
+    """A loss that requires labels: (real_logits, fake_logits, label) -> (d_loss, g_loss). `label` is None for unlabelled
+    data."""
 
-    outputs: Callable[[int], int] = lambda num_classes: 1  # how many logits it needs for each sample
+    outputs: Callable[[int], int] = lambda num_classes: 1  # number of classes -> number of logits required per sample
 
 
-@dataclass(frozen=True)
-class StatefulPenalty(Declared):
-    """A penalty that keeps scalars from one step to the next: it reads their current values in `critic.memory` (for G,
+@dataclass(frozen=True, eq=False)
+class StatefulPenalty(AnnotatedFunction):
+    """A penalty that keeps scalars from one step to the next. It reads their current values from `critic.memory` (for G,
     `synthesis.memory`) and returns (scalar, new memory)."""
 
     memory: Mapping[str, float]  # initial values by name
 
 
-@dataclass(frozen=True)
-class DataPenalty(Declared):
-    """A penalty that learns from the whole data set: it also receives the keyword argument `data`, the game's `Data`."""
+@dataclass(frozen=True, eq=False)
+class DataPenalty(AnnotatedFunction):
+    """A penalty that needs the whole data set: it also receives the keyword argument `data`, the game's `Data`."""
 
 
-@dataclass(frozen=True)
-class RowMixing(Declared):
-    """A deception that may put a sample in another one's row. Labels stay in their rows, so a D that sees labels needs options
-    with which `mixes(**options)` is false."""
+@dataclass(frozen=True, eq=False)
+class RowMixing(AnnotatedFunction):
+    """A `Deceive` function that may move a sample to another row of the batch. Labels stay in their rows, so a conditional D
+    requires options for which `mixes(**options)` is False."""
 
     mixes: Callable[..., bool]
-    remedy: str  # which options these are
+    remedy: str  # the options that keep samples in their rows, as the user types them
 
 
 class Batch(NamedTuple):
-    """Real samples [B, ...] as float32, and their labels (None where the data has none)."""
+    """Real samples [B, ...] in float32 and their labels (None for unlabelled data)."""
 
     real: Sample
     label: Array | None
 
     @property
     def size(self) -> int:
-        """B"""
+        """The batch size B."""
         return jax.tree.leaves(self.real)[0].shape[0]
 
 
-class Judgement(NamedTuple):
-    """What a discriminator says of samples: logits [B] (or [B, K]), and the features [B, F] they are made of, if it tells."""
+class DiscriminatorOutput(NamedTuple):
+    """A discriminator's logits [B] (or [B, K]), and the features [B, F] from which they are computed, if it returns them."""
 
     logits: Array
     features: Array | None
 
 
-def map_shapes(function: Callable[[tuple[int, ...]], Any], shape: Shape) -> Any:
-    """`function` of each tuple of a sample's shape, in a pytree like the sample's."""
-    return jax.tree.map(function, shape, is_leaf=lambda x: type(x) is tuple)  # a named tuple is a tuple too
-
-
 class Graph(NamedTuple):
-    """Graphs of N places: atoms [B, N, T] and bonds [B, N, N, BONDS], which are symmetric; the first of each kind is none."""
+    """Molecular graphs with N nodes: one-hot or soft atom types [B, N, T], and bond types [B, N, N, BONDS], symmetric in the
+    nodes. The first type of either means "none"."""
 
     nodes: Any
     bonds: Any
 
 
+def map_shapes(function: Callable[[tuple[int, ...]], Any], shape: Shape) -> Any:
+    """Apply `function` to each tuple in a sample's shape. Returns a pytree with the sample's structure."""
+    return jax.tree.map(function, shape, is_leaf=lambda x: type(x) is tuple)  # a named tuple is a tuple too
+
+
 def packed_shape(shape: Shape, count: int) -> Shape:
-    """Of `count` samples side by side in the last axis."""
+    """Return the shape of `count` samples concatenated along the last axis."""
     return map_shapes(lambda s: (*s[:-1], s[-1] * count) if count > 1 else s, shape)

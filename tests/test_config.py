@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan_jax.cli.flags import parse
-from gan_jax.config import Config, config_json, differences, goes_on, load_config, load_recipe
+from gan_jax.config import Config, config_json, differences, continues, load_config, load_recipe
 from gan_jax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -95,7 +95,7 @@ def test_bad_flags_name_the_field_the_value_and_what_is_allowed(line, words):
 )
 def test_a_run_goes_on_for_more_steps_unless_that_stretches_a_schedule(old, new, same):
     begun = Config(**{"steps": 10, **old})
-    assert goes_on(begun, replace(begun, **new)) is same
+    assert continues(begun, replace(begun, **new)) is same
 
 
 def test_none_leaves_out_what_null_does():

@@ -55,7 +55,7 @@ def test_path_length_of_a_mapping_network():
     mapped = replace(
         synthesis(None),
         styles=lambda z: jnp.stack([7 * z, -z], axis=1),
-        of_styles=lambda z, w: (w[:, 0] + 2 * w[:, 1]) @ MATRIX,
+        from_styles=lambda z, w: (w[:, 0] + 2 * w[:, 1]) @ MATRIX,
     )
     value, memory = lengths_spread(mapped, NO_CRITIC, Z, KEY)
     np.testing.assert_allclose(value + memory["mean"] ** 2, (15 + 4 * 15) / 2, rtol=5 * sqrt(2 / len(Z)))

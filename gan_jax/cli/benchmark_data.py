@@ -120,16 +120,16 @@ def player(data: Data, feed_at: Callable, width: int) -> Callable:
 
     from gan_jax.config import Config
     from gan_jax.game.build import build
-    from gan_jax.training.compile import compile_update, initialise
-    from gan_jax.training.members import feed_of_step
+    from gan_jax.training.compile import compile_update, initialise_state
+    from gan_jax.training.members import batches_of_step
 
     game = build(Config(model="dcgan", g_width=width, d_width=width), data)
     advance, _ = compile_update(game, data, "loop")
-    state, store, key = initialise(game, jax.random.key(0)), jax.device_put(data.store), jax.random.key(1)
+    state, store, key = initialise_state(game, jax.random.key(0)), jax.device_put(data.store), jax.random.key(1)
 
     def play(step):
         nonlocal state
-        feeds = jax.tree.map(lambda x: x[None], feed_of_step(game, feed_at, step))
+        feeds = jax.tree.map(lambda x: x[None], batches_of_step(game, feed_at, step))
         state, metrics = advance(state, store, feeds, 1, key)
         return metrics
 

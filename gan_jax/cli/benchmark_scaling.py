@@ -106,4 +106,4 @@ def measured(config, shape):
     parameters = count_parameters(game)
     paper = 4 * (parameters["g"] + config.d_steps * parameters["d"])
     one, several = (cost(game, data, plan_devices(replace(config, devices=n))) for n in (1, DEVICES))
-    return config.batch, one.flops, paper, several.sent
+    return config.batch, one.flops, paper, several.communicated

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gan_jax.cli.command import Parser, out_file, seed, write_json
 from gan_jax.errors import unknown
+from gan_jax.spec.expressions import names_between_commas
 
 
 def main() -> None:
@@ -31,14 +32,14 @@ def main() -> None:
     options = parser.parse_args()
     # Not earlier: --help need not wait for JAX.
     from gan_jax.data.dataset import Protocol
-    from gan_jax.evaluation.evaluate import GENERATORS, consult, evaluate_run, evaluate_samples, table
+    from gan_jax.evaluation.evaluate import GENERATORS, diagnose_run, evaluate_run, evaluate_samples, table
 
     if options.generator not in GENERATORS:
         raise unknown("generator", options.generator, GENERATORS)
     if options.doctor:
-        print(consult(Path(options.fake)))
+        print(diagnose_run(Path(options.fake)))
         return
-    metrics = tuple(name.strip() for name in options.metrics.split(",") if name.strip())
+    metrics = names_between_commas(options.metrics)
     protocol = Protocol(options.extractor, metrics, errors=options.errors == "yes")
     if options.real:
         out = options.out or Path("evaluation.json")

@@ -1,24 +1,25 @@
-"""Flags: how a command line becomes a Config. They are made from its fields by jsonargparse, and help from their docstrings."""
+"""From a command line to a Config. jsonargparse generates the flags from its fields, and their help from the docstrings."""
 
 import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from gan_jax.config import Config, load_recipe, type_name
+from gan_jax.config import Config, load_recipe
 from gan_jax.errors import InputError, unknown
+from gan_jax.spec.fields import type_name
 
-RECIPES = Path(__file__).parents[2] / "experiments"  # of a checkout
+RECIPES = Path(__file__).parents[2] / "experiments"  # in a checkout
 
 
 def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
     """A command line `[RECIPE] [--field value ...]` -> (Config, the command's other options).
 
-    `add_options(parser)` adds the flags of the command itself. Raises InputError for what cannot be understood."""
+    `add_options(parser)` adds the flags of the command itself. Raises InputError for flags and values that are not allowed."""
     parser = _parser(description)
     parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
     add_options(parser)
-    # Once to learn which recipe, once more with that recipe's values as the defaults.
+    # Parsed twice: first for the recipe, then with its values as the defaults.
     recipe = _parse(parser, argv).recipe
     config = load_recipe(recipe or default_recipe)
     parser.set_defaults(asdict(config))
@@ -47,7 +48,7 @@ def _parse(parser: Any, argv: list[str]) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    """The parser's words about a value, in ours: `steps: expected int, got x`."""
+    """The parser's message about a value, in our words: `steps: expected a whole number, got x`."""
     text = " ".join(str(error).split())
     match = re.search(r"""[Kk]ey "(\w+)".*(?:Got|Given) value: (.*)""", text)
     types = {field.name: field.type for field in fields(Config)}
@@ -56,8 +57,8 @@ def _one_line(error: Exception) -> str:
     return f"{match[1]}: expected {type_name(types[match[1]])}, got {match[2]}"
 
 
-def seeds_of(text: str) -> list[int]:
-    """`0:10` -> 0 to 9; `0,3,5` as they are; `7` alone. Raises InputError for anything else."""
+def parse_seeds(text: str) -> list[int]:
+    """`0:10` -> [0, ..., 9]; `0,3,5` -> [0, 3, 5]; `7` -> [7]. Raises InputError for anything else."""
     try:
         if ":" in text:
             first, end = (int(part) for part in text.split(":"))

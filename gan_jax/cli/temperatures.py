@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gan_jax.cli.command import Parser, out_file, seed, write_json
 from gan_jax.errors import InputError
+from gan_jax.spec.expressions import names_between_commas
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.temperatures import measure_runs, table
 
-    protocol = Protocol(options.extractor, tuple(name.strip() for name in options.metrics.split(",") if name.strip()))
+    protocol = Protocol(options.extractor, names_between_commas(options.metrics))
     rows = measure_runs(options.runs, temperatures, protocol, options.samples, options.seed, options.data_dir)
     write_json(options.out, rows)
     print(table(rows), f"written to {options.out}", sep="\n")

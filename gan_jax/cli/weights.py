@@ -41,5 +41,5 @@ def main() -> None:
         raise unknown("weights", options.name, known)
     weights = known[options.name]
     path = download(weights, options.to or cache_path(""))
-    print(f"{path}: {weights.what}, sha256 {weights.sha256}, verified")
+    print(f"{path}: {weights.description}, sha256 {weights.sha256}, verified")
     print(f"{convert(path)}: the same tensors, converted; either serves as an extractor's weights")

@@ -19,9 +19,18 @@ Show = Callable[[Sample], dict[str, bytes]]  # float samples [N, S] -> {".png": 
 
 Pack = Callable[[Sample], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
 
-# (float samples [N, S], labels [N] or None) -> metrics; its attribute `description` says what they were measured on, and
-# `facts` the same one by one, as {name: JSON value}
-Measure = Callable[[Sample, np.ndarray | None], dict[str, float]]
+
+@dataclass(frozen=True)
+class Measure:
+    """Compute the metrics of generated samples: `measure(samples, label) -> {metric: value}`."""
+
+    function: Callable[[Sample, np.ndarray | None], dict[str, float]]  # (float samples [N, S], labels [N] or None) -> metrics
+    description: str  # what the samples are compared with, as text
+    facts: dict[str, Any]  # the same as {name: JSON value}
+
+    def __call__(self, samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
+        return self.function(samples, label)
+
 
 # What is slow (training a classifier, features of real samples) happens once, here.
 Evaluator = Callable[["Data", "Protocol"], Measure]

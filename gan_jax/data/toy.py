@@ -100,9 +100,8 @@ def _source(
             return with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
 
         kind = f"{len(centers)} modes" if mode is None else f"{PIECES} pieces of equal length"
-        measure.description = f"the {kind} of {data.name}, standard deviation {sigma}"
-        measure.facts = {"data": data.name, "checksum": data.checksum}
-        return measure
+        description = f"the {kind} of {data.name}, standard deviation {sigma}"
+        return Measure(measure, description, {"data": data.name, "checksum": data.checksum})
 
     # The data's own seed: runs of every seed see the same points. RandomState's stream never changes (NEP 19).
     random = np.random.RandomState(0)
@@ -133,12 +132,12 @@ def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.nd
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from gan_jax.metrics.modes import nearest
+    from gan_jax.metrics.modes import nearest_centers
 
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 2 or samples.shape[1] != 2:
         raise ValueError(f"samples must be [N, 2], got {samples.shape}")
-    inside = nearest(samples, centers)[0] <= 3 * sigma
+    inside = nearest_centers(samples, centers)[0] <= 3 * sigma
     reach = max(1.25 * np.abs(centers).max(), np.abs(centers).max() + 4 * sigma)
     lost = int((~(np.abs(samples) <= reach).all(1)).sum())  # a NaN is lost too
 

@@ -1,4 +1,4 @@
-"""What the metrics say of a run, or of two sets of samples, and on what they were measured."""
+"""Metrics of a run, or of one set of samples against another, with the protocol by which they were measured."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.evaluation.sample import conditional, labels, latents, sampler, standing_statistics
+from gan_jax.evaluation.sample import conditional, labels, latents, sample_keys, sampler, standing_statistics
 from gan_jax.reports.doctor import diagnose
 from gan_jax.runs.run_dir import load_run, posthoc_average, read_log
 
@@ -30,68 +30,73 @@ def evaluate_run(
     ema: float | None = None,
     standing: int | None = None,
 ) -> dict[str, Any]:
-    """The metrics of the generator in a run's newest good checkpoint, or in that of `step`, on `count` samples whose latents
-    `seed` decides: of the average or of the raw generator, or of the average of relative width `ema`, made of the run's
-    power-function averages, where that is given; with `standing_statistics` of so many batches where `standing` is.
+    """Return the metrics of a run's generator on `count` samples, whose latents depend on `seed`.
 
-    Raises InputError where there is no such run, checkpoint or average."""
+    The generator is that of the newest intact checkpoint, or of the checkpoint at `step`: the averaged or the raw one, or, if
+    `ema` is given, the average of that relative width reconstructed from the run's power-function averages. `standing` is the
+    number of batches for `standing_statistics`; None keeps the running statistics.
+
+    Raises InputError if the run, the checkpoint or the average does not exist."""
     config, data, game, state = load_run(path, _say, data_dir, step)
     count = config.eval_samples if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
+    z_key, label_key, statistics_key = sample_keys(seed)
     measure = _prepare(data, replace(protocol, cap=max(protocol.cap, count)))
     raw = {"params": state.g.params, **state.g.stats}
     variables = posthoc_average(path, state, ema) if ema is not None else state.ema if generator == "average" else raw
     which = f"{generator} generator" if ema is None else f"average of relative width {ema:g}"
     if standing is not None:
-        variables = standing_statistics(game, data, variables, standing)
+        variables = standing_statistics(game, data, variables, standing, statistics_key)
         which += f", standing statistics of {standing} batches"
-    key = jax.random.key(seed)
-    label = labels(game, data, jax.random.fold_in(key, count), count)
+    label = labels(game, data, label_key, count)
     _say(f"drawing {count:,} samples")
-    samples = sampler(game)(variables, latents(game, key, count), label)
-    told = label if conditional(game) and game.real_labelled else None
+    samples = sampler(game)(variables, latents(game, z_key, count), label)
+    class_label = label if conditional(game) and game.real_labelled else None
     fake = f"{path}, step {int(state.step)}, {which}, {count} samples, seed {seed}"
-    return _result(fake, measure, samples, told, count=count, seed=seed, step=int(state.step), generator=which)
+    return _result(fake, measure, samples, class_label, count=count, seed=seed, step=int(state.step), generator=which)
 
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:
-    """The metrics of all the samples of `fake` against those of `real`, both names that `data.load` takes.
+    """Return the metrics of all samples of `fake` against those of `real`, both names that `data.load` accepts.
 
-    Raises InputError where one cannot be read or their shapes differ."""
-    fakes, reals = (load(name, 0, 1, data_dir) for name in (fake, real))
-    if fakes.sample_shape != reals.sample_shape:
-        raise InputError(f"samples of {fake} are {fakes.sample_shape}, those of {real} {reals.sample_shape}: they must agree")
-    both = jax.tree.map(lambda *splits: np.concatenate(splits), fakes.train.samples, fakes.test.samples)
-    samples, count = fakes.to_float(both), fakes.train.count + fakes.test.count
-    label = None
-    if fakes.train.labels is not None and fakes.train.labels.ndim == 1 and fakes.num_classes == reals.num_classes:
-        label = np.concatenate([fakes.train.labels, fakes.test.labels])
-    measure = _prepare(reals, replace(protocol, cap=max(protocol.cap, count)))
+    Raises InputError if one of them cannot be read or if their shapes differ."""
+    fake_data, real_data = (load(name, 0, 1, data_dir) for name in (fake, real))
+    if fake_data.sample_shape != real_data.sample_shape:
+        raise InputError(
+            f"samples of {fake} have shape {fake_data.sample_shape}, those of {real} {real_data.sample_shape}: they must agree"
+        )
+    stored = jax.tree.map(lambda *splits: np.concatenate(splits), fake_data.train.samples, fake_data.test.samples)
+    samples, count = fake_data.to_float(stored), fake_data.train.count + fake_data.test.count
+    train_label, label = fake_data.train.labels, None
+    if train_label is not None and train_label.ndim == 1 and fake_data.num_classes == real_data.num_classes:
+        label = np.concatenate([train_label, fake_data.test.labels])
+    measure = _prepare(real_data, replace(protocol, cap=max(protocol.cap, count)))
     return _result(f"{fake}, {count} samples", measure, samples, label, count=count)
 
 
-def consult(path: Path) -> str:
-    """What the doctor finds in a run's log, a line an alarm. Raises InputError where there is no log of a single run."""
+def diagnose_run(path: Path) -> str:
+    """Return the doctor's diagnoses from a run's log, one line per alarm. Raises InputError unless it is the log of one run."""
     log = path / "metrics.jsonl"
     lines = read_log(log) if log.is_file() else []
     if not lines:
-        raise InputError(f"{path} has no metrics.jsonl with anything in it: not a run directory, or nothing is logged yet")
+        raise InputError(f"{path} is not a run directory, or has no logged steps yet: metrics.jsonl is missing or empty")
     if "seed" in lines[-1]:
-        raise InputError(f"{path} holds several seeds: the doctor looks at one, train that alone")
-    found = diagnose(lines)
-    looked = "" if any(name.startswith("doctor/") for line in lines for name in line) else "; --doctor true looks at more"
-    return "\n".join(map(str, found)) or f"no alarm rings at step {lines[-1]['step']:,}{looked}"
+        raise InputError(f"{path} holds several seeds, and the doctor diagnoses one: train it on its own")
+    diagnoses = diagnose(lines)
+    has_vitals = any(name.startswith("doctor/") for line in lines for name in line)
+    hint = "" if has_vitals else "; train with --doctor true for more checks"
+    return "\n".join(map(str, diagnoses)) or f"no alarms at step {lines[-1]['step']:,}{hint}"
 
 
 def table(result: dict[str, Any]) -> str:
-    """The metrics as text, each with its standard error, and its floor (or its value on real samples) beside it."""
+    """The metrics as text, each with its standard error and its floor (or its value for real samples)."""
     metrics = result["metrics"]
     lines = [f"{result['fake']}, measured on {result['measured on']}", f"{'':16s} {'fake':>10s} {'±':>8s} {'real':>10s}"]
     for name, value in metrics.items():
         if not name.endswith(("_floor", "_real", "_error")):
-            beside = metrics.get(f"{name}_floor", metrics.get(f"{name}_real"))
-            cells = [_cell(value, 10), _cell(metrics.get(f"{name}_error"), 8), _cell(beside, 10)]
+            real = metrics.get(f"{name}_floor", metrics.get(f"{name}_real"))
+            cells = [_cell(value, 10), _cell(metrics.get(f"{name}_error"), 8), _cell(real, 10)]
             lines.append(f"{name:16s} {' '.join(cells)}".rstrip())
     return "\n".join(lines)
 

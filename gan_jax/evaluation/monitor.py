@@ -1,4 +1,4 @@
-"""Spectator: watches the averaged generator of one seed, with the same latents at every step."""
+"""Monitor: samples and evaluates the averaged generator of one seed during training, always from the same latents."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,93 +11,107 @@ import numpy as np
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.evaluation.exploitability import game_duality_gap
-from gan_jax.evaluation.sample import Sampler, conditional, interpolation, interpolation_labels, labels, latents, shown_labels
+from gan_jax.evaluation.sample import Sampler, conditional, grid_labels, interpolation, interpolation_labels, labels, latents
 from gan_jax.evaluation.vitals import vitals
 from gan_jax.game.game import Game
 from gan_jax.runs.run_dir import RunDir
-from gan_jax.spec.stop import needs_gap, parse_stop
+from gan_jax.spec.stop import needs_gap
 
-FEW = 100  # rows; no metric needs more than tens
+FEW_ROWS = 100  # no metric needs more training samples than some tens
 
 
-class Judges(NamedTuple):
-    """What evaluates a state; shared by all seeds."""
+class Evaluators(NamedTuple):
+    """Functions that evaluate a training state; all seeds share them."""
 
     measure: Measure
-    gap: Callable[[Any], dict[str, float]] | None  # state -> `metrics.duality_gap`
-    vitals: Callable[[Any], dict[str, jax.Array]] | None  # state -> `doctor.vitals`
+    gap: Callable[[Any], dict[str, float]] | None  # state -> `metrics.duality_gap`; optional
+    vitals: Callable[[Any], dict[str, jax.Array]] | None  # state -> `evaluation.vitals`; optional
 
 
-class Spectator:
-    """The same latents and labels at every step, so that what changes is the generator. What several seeds share is given:
-    the compiled `sample` and the data's `measure`, made when it is first asked for."""
+class Monitor:
+    """Samples and evaluations of one seed, with the same latents and labels at every step, so that only the generator changes.
 
-    def __init__(self, config: Config, game: Game, data: Data, run: RunDir, key: jax.Array, sample: Sampler, suffix: str = ""):
+    `sample` is compiled once and shared by all seeds; `suffix` distinguishes this seed's files in the run directory."""
+
+    def __init__(
+        self,
+        config: Config,
+        game: Game,
+        data: Data,
+        run: RunDir,
+        z_key: jax.Array,
+        label_key: jax.Array,
+        sample: Sampler,
+        suffix: str = "",
+    ):
         self._data, self._run, self._sample, self._suffix = data, run, sample, suffix
-        self._z = latents(game, key, max(config.eval_samples, 2 * data.shown))
-        label_key = jax.random.fold_in(key, len(self._z))
+        self._z = latents(game, z_key, max(config.eval_samples, 2 * data.shown))
         self._label = labels(game, data, label_key, config.eval_samples)
-        self._shown_label = shown_labels(game, data, label_key, data.shown)
+        self._grid_label = grid_labels(game, data, label_key, data.shown)
         self._path_label = interpolation_labels(game, data, label_key, data.shown)
         self._conditional = game.real_labelled and conditional(game)
         self._eval_samples = config.eval_samples
 
     def draw(self, state: Any, final: bool = False) -> None:
-        """Writes samples/step-N, and at the end an interpolation too."""
-        shown = self._data.shown
-        samples = self._sample(state.ema, self._z[:shown], self._shown_label)
+        """Write a grid of samples as samples/step-N, and after the last step an interpolation as well."""
+        count = self._data.shown
+        samples = self._sample(state.ema, self._z[:count], self._grid_label)
         self._run.show(f"step-{int(state.step):08d}{self._suffix}", self._data.show(samples))
         if final:
-            path = self._sample(state.ema, interpolation(self._z, shown), self._path_label)
+            path = self._sample(state.ema, interpolation(self._z, count), self._path_label)
             self._run.show(f"interpolation{self._suffix}", self._data.show(path))
 
-    def evaluate(self, state: Any, judges: Judges) -> dict[str, float]:
-        """The data's own metrics of samples of the averaged generator, and how far the players are from an equilibrium, as
-        `eval/NAME`; and what the doctor sees of them, as `doctor/NAME`."""
+    def evaluate(self, state: Any, evaluators: Evaluators) -> dict[str, float]:
+        """Return the metrics of samples of the averaged generator and the duality gap as `eval/NAME`, and the vital signs of
+        both players as `doctor/NAME`."""
         samples = self._sample(state.ema, self._z[: self._eval_samples], self._label)
-        measured = judges.measure(samples, self._label if self._conditional else None)
-        if judges.gap is not None:
-            measured |= judges.gap(state)
-        vitals = {} if judges.vitals is None else judges.vitals(state)
-        return {f"eval/{name}": float(value) for name, value in measured.items()} | {k: float(v) for k, v in vitals.items()}
+        metrics = evaluators.measure(samples, self._label if self._conditional else None)
+        if evaluators.gap is not None:
+            metrics |= evaluators.gap(state)
+        signs = {} if evaluators.vitals is None else evaluators.vitals(state)
+        values = {f"eval/{name}": value for name, value in metrics.items()} | signs
+        return {name: float(value) for name, value in values.items()}
 
 
-def prepare(config: Config, game: Game, data: Data, run: RunDir, measure: Measure | None, say: Callable[[str], None]) -> Judges:
-    """The data's metrics, ready to measure, on the validation split where there is one, if they are not in `measure` yet; and
-    the duality gap, where it is asked for. What is slow happens here, once."""
+def prepare_evaluators(
+    config: Config, game: Game, data: Data, run: RunDir, measure: Measure | None, say: Callable[[str], None]
+) -> Evaluators:
+    """Prepare what evaluates a state: the data's metrics (unless `measure` already holds them), against the validation split if
+    there is one, and the duality gap and the vital signs if the config requests them. The slow work happens here, once."""
     say("preparing the metrics")
-    seen = _held_out(data)
-    measure = measure or data.evaluator(seen, _protocol(config))
+    held_out = _held_out(data)
+    measure = measure or data.evaluator(held_out, _protocol(config))
     split = "" if data.validation is None else " (here: the validation split, cut from the training samples)"
     say(f"measured on {measure.description}{split}")
     run.note(evaluation=f"{measure.description}{split}", protocol=measure.facts)
-    steps = config.duality_gap or (200 if config.stop and needs_gap(parse_stop(config.stop)) else 0)
-    gap = game_duality_gap(game, seen, jax.random.key(0), batch=config.batch, steps=steps) if steps else None
-    return Judges(measure, gap, _vitals(game, data) if config.doctor else None)
+    steps = config.duality_gap or (200 if needs_gap(config.stop_rules) else 0)
+    gap = game_duality_gap(game, held_out, jax.random.key(0), batch=config.batch, steps=steps) if steps else None
+    return Evaluators(measure, gap, _vitals(game, data) if config.doctor else None)
 
 
-def measurable(config: Config, data: Data) -> Measure | None:
-    """The data's metrics where something may be wrong with them, so that it is found before a run has written anything: metrics
-    or an extractor that the config asks for, or data of so few rows that it may be too small for any. Else None: they can wait.
-    Raises InputError."""
-    wanting = config.metrics or config.extractor or data.rows < FEW
-    return data.evaluator(_held_out(data), _protocol(config)) if wanting else None
+def validate_metrics(config: Config, data: Data) -> Measure | None:
+    """Prepare the data's metrics early if that may fail, so that it fails before a run has written anything: if the config
+    names metrics or an extractor, or if the data may have too few rows for any metric. Otherwise return None.
+
+    Raises InputError if the metrics cannot be computed."""
+    may_fail = config.metrics or config.extractor or data.rows < FEW_ROWS
+    return data.evaluator(_held_out(data), _protocol(config)) if may_fail else None
 
 
 def _protocol(config: Config) -> Protocol:
-    return Protocol(config.extractor, tuple(name.strip() for name in config.metrics.split(",") if name.strip()))
+    return Protocol(config.extractor, config.metric_names)
 
 
 def _held_out(data: Data) -> Data:
-    """The data whose test split is the validation split, where there is one."""
+    """The data with the validation split, if there is one, in place of the test split."""
     if data.validation is None:
         return data
-    # By another checksum: what is cached of the held-out split is not of this one.
+    # The checksum keys caches: what is cached for the test split must not be used for the validation split.
     return replace(data, test=data.validation, checksum=f"{data.checksum} validation")
 
 
 def _vitals(game: Game, data: Data) -> Callable[[Any], dict[str, jax.Array]]:
-    """`doctor.vitals` on the first two batches of the run, always with the same noise: what changes is the players."""
+    """`evaluation.vitals` on the first two batches of the run, always with the same noise, so that only the players change."""
     batches = jax.tree.map(lambda *x: np.stack(x), data.batch_at(0), data.batch_at(1))
-    look = jax.jit(partial(vitals, game))
-    return lambda state: look(state, batches, jax.random.key(0))
+    compiled = jax.jit(partial(vitals, game))
+    return lambda state: compiled(state, batches, jax.random.key(0))

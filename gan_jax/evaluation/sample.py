@@ -1,4 +1,4 @@
-"""Samples of a generator for eyes and metrics: in evaluation mode, in batches of one compiled shape."""
+"""Samples of a generator, to look at and to measure: in evaluation mode, in batches of one compiled shape."""
 
 import io
 import math
@@ -13,41 +13,50 @@ import numpy as np
 
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
-from gan_jax.evaluation.latents import spherical
+from gan_jax.evaluation.latents import slerp
 from gan_jax.game.game import Game
 from gan_jax.game.state import apply, init_state
-from gan_jax.metrics.batched import in_blocks
+from gan_jax.metrics.batched import in_batches
 from gan_jax.runs.run_dir import load_run, posthoc_average
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Array, Batch
 
-BATCH = 500  # samples a call: every count is made of calls of one shape, so that one program serves all
-LARGE = 1 << 21  # numbers of all samples of a call
+BATCH = 500  # samples per call: all calls have the same shape, so that one compiled program serves any count
+MAX_NUMBERS = 1 << 21  # numbers in all samples of a call
+SAMPLING = 1 << 31  # separates the keys of `sample_keys` from those that training splits from the same seed
 
 # (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
 Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
 
 
+def sample_keys(seed: int) -> tuple[Array, Array, Array]:
+    """Return the keys of a seed: (latents, labels, standing statistics).
+
+    All commands that sample a trained run use these, so that equal seeds mean equal latents and labels."""
+    z_key, label_key, statistics_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SAMPLING), 3)
+    return z_key, label_key, statistics_key
+
+
 def sampler(game: Game) -> Sampler:
-    """The function from a generator's variables, latents and labels to samples on the host. Running statistics, not the
-    batch's: a sample does not depend on its neighbours."""
-    return in_batches(game, lambda variables, z, label: apply(game.generator, variables, z, label, train=False)[0])
+    """Return the function from a generator's variables, latents and labels to samples on the host. Normalisation uses running
+    statistics, not the batch's: a sample does not depend on the others in its batch."""
+    return compile_batched(game, lambda variables, z, label: apply(game.generator, variables, z, label, train=False)[0])
 
 
-def in_batches(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(variables, z [N, Z], labels [N, ...] or None, ...)` for any number of rows, of large samples a few at a time.
-    What it returns is on the host."""
-    return in_blocks(jax.jit(function), _rows(game))
+def compile_batched(game: Game, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function(variables, z [N, Z], labels [N, ...] or None, ...)` compiled and applied in batches to any number of
+    rows, in smaller batches if samples are large. Results are on the host."""
+    return in_batches(jax.jit(function), _batch_size(game))
 
 
-def _rows(game: Game) -> int:
+def _batch_size(game: Game) -> int:
     largest = max(math.prod(shape) for shape in jax.tree.leaves(game.sample_shape, is_leaf=lambda x: type(x) is tuple))
-    return max(1, min(BATCH, LARGE // largest))
+    return max(1, min(BATCH, MAX_NUMBERS // largest))
 
 
-def standing_statistics(game: Game, data: Data, variables: Any, batches: int) -> Any:
-    """A generator's variables with the statistics of its batch norms taken anew, the mean over `batches` batches of means and
-    variances. Running ones are of weights as they were before they were averaged.
+def standing_statistics(game: Game, data: Data, variables: Any, batches: int, key: Array) -> Any:
+    """Return a generator's variables with new batch norm statistics: means and variances averaged over `batches` batches of
+    samples. Running statistics lag behind: they were collected before the weights were averaged.
 
     Raises InputError for a generator without batch norm. Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096."""
     if "batch_stats" not in variables:
@@ -56,30 +65,34 @@ def standing_statistics(game: Game, data: Data, variables: Any, batches: int) ->
         raise InputError(f"--standing_statistics must be at least 1, got {batches}")
 
     @jax.jit
-    def of_batch(z: Array, label: Array | None) -> Any:
-        def after(start: float) -> Any:
-            begin = variables | {"batch_stats": jax.tree.map(lambda x: jnp.full_like(x, start), variables["batch_stats"])}
-            return apply(game.generator, begin, z, label, train=True)[1]["batch_stats"]
+    def batch_statistics(z: Array, label: Array | None) -> Any:
+        def updated_from(value: float) -> Any:
+            initial = variables | {"batch_stats": jax.tree.map(lambda x: jnp.full_like(x, value), variables["batch_stats"])}
+            return apply(game.generator, initial, z, label, train=True)[1]["batch_stats"]
 
-        # What becomes of a running 0 and 1 tells the batch's own, whatever the momentum.
-        return jax.tree.map(lambda zero, one: zero / (1 - one + zero), after(0.0), after(1.0))
+        # The updates of 0 and of 1, (1 - m) s and m + (1 - m) s, give the batch's statistics s for any momentum m.
+        return jax.tree.map(lambda zero, one: zero / (1 - one + zero), updated_from(0.0), updated_from(1.0))
 
-    key, rows = jax.random.key(0), _rows(game)
-    z, label = latents(game, key, batches * rows), labels(game, data, jax.random.fold_in(key, 1), batches * rows)
-    found = [of_batch(z[i : i + rows], None if label is None else label[i : i + rows]) for i in range(0, batches * rows, rows)]
-    return variables | {"batch_stats": jax.tree.map(lambda *of: sum(of) / batches, *found)}
+    z_key, label_key = jax.random.split(key)
+    rows = _batch_size(game)
+    z, label = latents(game, z_key, batches * rows), labels(game, data, label_key, batches * rows)
+    statistics = [
+        batch_statistics(z[start : start + rows], None if label is None else label[start : start + rows])
+        for start in range(0, batches * rows, rows)
+    ]
+    return variables | {"batch_stats": jax.tree.map(lambda *values: sum(values) / batches, *statistics)}
 
 
 def latents(game: Game, key: Array, count: int) -> np.ndarray:
-    """`count` latents z ~ N(0, 1), [count, Z]; the first ones are the same whatever the count."""
+    """Return `count` latents z ~ N(0, 1), [count, Z]. A larger count only appends to a smaller one."""
     blocks = range(math.ceil(count / BATCH))
     z = [jax.random.normal(jax.random.fold_in(key, block), (BATCH, game.z_dim)) for block in blocks]
     return np.concatenate(z)[:count]
 
 
 def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
-    """`count` labels as training has them: those of real samples that G is judged with, row after row, or latent codes; None
-    where there are none. The first ones are the same whatever the count."""
+    """Return `count` labels as in training: those of real samples, row after row, or latent codes; None if the game has no
+    labels. A larger count only appends to a smaller one."""
     if game.label is None:
         return None
     if game.real_labelled:
@@ -89,15 +102,15 @@ def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
     return np.concatenate(blocks)[:count]
 
 
-def shown_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
-    """Labels for a picture of `count` samples: classes in columns, where there are classes; else as training has them."""
+def grid_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+    """Return labels for a grid of `count` samples: one column per class if labels are classes, otherwise as in training."""
     if game.label is not None and game.label.shape == ():
         return (np.arange(count) % game.generator.num_classes).astype(np.int32)
     return labels(game, data, key, count)
 
 
 def conditional(game: Game) -> bool:
-    """Whether the generator makes any use of labels."""
+    """Whether the generator uses its labels."""
     if game.label is None:
         return False
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
@@ -108,40 +121,42 @@ def conditional(game: Game) -> bool:
 
 
 def chosen_label(game: Game, data: Data, text: str, count: int) -> np.ndarray:
-    """`count` times the label that `text` says: a class by name or number, or a vector as numbers between commas.
+    """Return the label in `text` repeated `count` times: a class by name or number, or a vector as comma-separated numbers.
 
-    Raises InputError for what the generator does not know, or where it knows no labels."""
+    Raises InputError for an unknown label, or if the generator is not conditional."""
     if not conditional(game):
         raise InputError("--label: this generator is not conditional; train one with --g_condition")
     classes, names = game.generator.num_classes, data.classes if game.real_labelled else ()
     try:
         if game.label.shape == ():
             label = np.array(names.index(text) if text in names else int(text), np.int32)
-            allowed = 0 <= label < classes
+            valid = 0 <= label < classes
         else:
             label = np.array([float(part) for part in text.split(",")]).astype(game.label.dtype)
-            allowed = label.shape == game.label.shape and np.isfinite(label).all()
+            valid = label.shape == game.label.shape and np.isfinite(label).all()
     except ValueError:
-        allowed = False
-    if not allowed:
-        called = f", or of {', '.join(names)}" if names else ""
-        words = f"a class from 0 to {classes - 1}{called}" if game.label.shape == () else f"{classes} numbers between commas"
-        raise InputError(f"--label must be {words}, got {text}")
+        valid = False
+    if not valid:
+        by_name = f", or one of {', '.join(names)}" if names else ""
+        expected = (
+            f"a class from 0 to {classes - 1}{by_name}" if game.label.shape == () else f"{classes} comma-separated numbers"
+        )
+        raise InputError(f"--label must be {expected}, got {text}")
     return np.broadcast_to(label, (count, *label.shape))
 
 
 def interpolation(z: np.ndarray, count: int) -> np.ndarray:
-    """`count` latents in a square, row after row: each row leads in equal steps along an arc from z[2i] to z[2i + 1]."""
-    side = math.isqrt(count)
-    path = spherical(z[: 2 * side : 2, None], z[1 : 2 * side : 2, None], jnp.linspace(0, 1, side)[None, :, None])
+    """Return the latents of a square grid of `count` samples. Row i goes in equal steps on an arc from z[2i] to z[2i + 1]."""
+    size = math.isqrt(count)
+    path = slerp(z[: 2 * size : 2, None], z[1 : 2 * size : 2, None], jnp.linspace(0, 1, size)[None, :, None])
     return np.asarray(path.reshape(-1, z.shape[-1]))
 
 
 def interpolation_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
-    """Labels for `interpolation`: one for each row, so that only z moves."""
-    side = math.isqrt(count)
-    shown = shown_labels(game, data, key, side)
-    return None if shown is None else np.repeat(shown, side, axis=0)
+    """Return labels for `interpolation`: one per row, so that only z changes along it."""
+    size = math.isqrt(count)
+    label = grid_labels(game, data, key, size)
+    return None if label is None else np.repeat(label, size, axis=0)
 
 
 def sample_run(
@@ -154,41 +169,48 @@ def sample_run(
     ema: float | None = None,
     standing: int | None = None,
 ) -> list[Path]:
-    """Writes a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
-    returns the files' paths. A conditional generator's grid has a class a column; `label` chooses one for all. `ema` makes the
-    average of that relative width from the run's power-function averages; `standing` is how many batches its
-    `standing_statistics` are of.
+    """Write a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
+    return the files' paths.
 
-    Raises InputError where there is no such run, or no such label or average, or nothing can be written."""
+    The grid of a conditional generator has one column per class; `label` chooses one class for all samples. `ema` is the
+    relative width of an average reconstructed from the run's power-function averages, in place of the run's average;
+    `standing` is the number of batches for `standing_statistics`.
+
+    Raises InputError if the run, label or average does not exist, or if nothing can be written to `out`."""
     if count < 1:
         raise InputError(f"--samples must be at least 1, got {count}")
     _, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
+    z_key, label_key, statistics_key = sample_keys(seed)
     variables = state.ema if ema is None else posthoc_average(run, state, ema)
     if standing is not None:
-        variables = standing_statistics(game, data, variables, standing)
-    key, label_key, sample = jax.random.key(seed), jax.random.key(seed + 1), sampler(game)
-    z = latents(game, key, max(count, 2 * data.shown))
+        variables = standing_statistics(game, data, variables, standing, statistics_key)
+    z = latents(game, z_key, max(count, 2 * data.shown))
     if label is None:
-        label_of = [f(game, data, label_key, n) for f, n in ((labels, len(z)), (shown_labels, data.shown))]
-        label_of.append(interpolation_labels(game, data, label_key, data.shown))
+        sample_label = labels(game, data, label_key, len(z))
+        grid_label = grid_labels(game, data, label_key, data.shown)
+        path_label = interpolation_labels(game, data, label_key, data.shown)
     else:
-        label_of = [chosen_label(game, data, label, n) for n in (len(z), data.shown, math.isqrt(data.shown) ** 2)]
-    samples = sample(variables, z[:count], None if label_of[0] is None else label_of[0][:count])
+        counts = (len(z), data.shown, math.isqrt(data.shown) ** 2)
+        sample_label, grid_label, path_label = (chosen_label(game, data, label, n) for n in counts)
+    sample_label = None if sample_label is None else sample_label[:count]
+    sample = sampler(game)
     suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
     suffix += "" if standing is None else f"-standing{standing}"
-    pictures = {"grid": (z[: data.shown], label_of[1]), "interpolation": (interpolation(z, data.shown), label_of[2])}
+    pictures = {"grid": (z[: data.shown], grid_label), "interpolation": (interpolation(z, data.shown), path_label)}
     files = {}
-    for name, (latent, of) in pictures.items():
-        files |= {f"{name}-{suffix}{kind}": content for kind, content in data.show(sample(variables, latent, of)).items()}
+    for name, (latent, picture_label) in pictures.items():
+        shown = data.show(sample(variables, latent, picture_label))
+        files |= {f"{name}-{suffix}{extension}": content for extension, content in shown.items()}
     archive = io.BytesIO()
-    told = {"label": label_of[0][:count]} if conditional(game) else {}
-    np.savez_compressed(archive, **data.pack(samples), z=z[:count], **told)
+    used_label = {"label": sample_label} if conditional(game) else {}
+    samples = sample(variables, z[:count], sample_label)
+    np.savez_compressed(archive, **data.pack(samples), z=z[:count], **used_label)
     files[f"samples-{suffix}.npz"] = archive.getvalue()
     return write_files(out, files)
 
 
 def write_files(out: Path, files: dict[str, bytes]) -> list[Path]:
-    """Writes files by name into the directory `out`; returns their paths. Raises InputError where that cannot be."""
+    """Write files by name into the directory `out`; return their paths. Raises InputError if that fails."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

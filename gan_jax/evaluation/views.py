@@ -1,5 +1,5 @@
-"""Views: ways to look at a generator's latents, each `f(seen, *, options) -> {suffix: content of a file}`. Each public function
-here is a value of `sample.py --view`. Rows and columns of a picture are those of a grid of samples, if nothing else is said.
+"""Views of a generator's latent space, each `f(generator, *, options) -> {file suffix: content}`. Each public function here is
+a value of `sample.py --view`. A picture has the rows and columns of a grid of samples, unless its view says otherwise.
 """
 
 import io
@@ -17,121 +17,131 @@ from scipy.stats import chi2
 from tqdm import tqdm
 
 from gan_jax.errors import InputError
-from gan_jax.evaluation.generator import Seen
-from gan_jax.evaluation.latents import loop, project, spherical, truncated
-from gan_jax.evaluation.sample import (
-    conditional,
-)
+from gan_jax.evaluation.generator import LoadedGenerator
+from gan_jax.evaluation.latents import loop, project, slerp, truncate
+from gan_jax.evaluation.sample import conditional
 from gan_jax.game.state import apply
 from gan_jax.models.mapping import synthesize
-from gan_jax.types import Array, Judgement
+from gan_jax.types import Array, DiscriminatorOutput
 
 Files = dict[str, bytes]
 
 
-def interpolation(seen: Seen, *, space: str | None = None) -> Files:
-    """Each row leads in equal steps from one latent to another: in w along a line where there is a w, else in z along an arc.
-    `space` says which."""
-    side, share = seen.side, np.linspace(0, 1, seen.side, dtype=np.float32)
-    z, label = seen.z(2 * side), seen.labels(side)
-    if _space(seen, space) == "z":
-        path = np.asarray(spherical(z[::2, None], z[1::2, None], share[:, None]))
-        return seen.data.show(seen.sample(_flat(path), _each(label, side)))
-    start, end = (seen.styles(z[i::2], label)[:, None] for i in range(2))
-    path = start + share[:, None, None] * (end - start)
-    return seen.data.show(seen.synthesize(_each(z[::2], side), _each(label, side), _flat(path)))
+def interpolation(generator: LoadedGenerator, *, space: str | None = None) -> Files:
+    """Each row leads in equal steps from one latent to another: along a line in w if the generator has a w, otherwise along an
+    arc in z. `space` ("z" or "w") overrides the choice."""
+    size, fraction = generator.grid_size, np.linspace(0, 1, generator.grid_size, dtype=np.float32)
+    z, label = generator.z(2 * size), generator.labels(size)
+    if _latent_space(generator, space) == "z":
+        path = np.asarray(slerp(z[::2, None], z[1::2, None], fraction[:, None]))
+        return generator.data.show(generator.sample(_flatten_grid(path), _repeat_rows(label, size)))
+    start, end = (generator.styles(z[i::2], label)[:, None] for i in range(2))
+    path = start + fraction[:, None, None] * (end - start)
+    samples = generator.synthesize(_repeat_rows(z[::2], size), _repeat_rows(label, size), _flatten_grid(path))
+    return generator.data.show(samples)
 
 
-def truncation(seen: Seen, *, values: Sequence[float] = ()) -> Files:
-    """Each row is one latent, truncated less and less from left to right: from what all have in common to all there is.
-    `values` are the columns': psi where there is a w (Karras et al. 2019, arXiv:1812.04948, appendix B), else bounds on z."""
+def truncation(generator: LoadedGenerator, *, values: Sequence[float] = ()) -> Files:
+    """Each row is one latent, truncated less and less from left to right: from the average sample to full variety. `values`,
+    one per column, are psi if the generator has a w (Karras et al. 2019, arXiv:1812.04948, appendix B), otherwise bounds on
+    z."""
     if not all(type(value) in (int, float) and 0 <= value < math.inf for value in values):
         raise InputError(f"truncation: values must be finite numbers of at least 0, got {values}")
-    side = len(values) or seen.side
-    z, label = seen.z(side), seen.labels(side)
-    if not seen.mapped:
-        bounds = np.maximum(values or np.geomspace(0.1, 4, side), 1e-6)
-        cut = np.stack([truncated(z, bound) for bound in bounds], axis=1)
-        return seen.data.show(seen.sample(_flat(cut), _each(label, side)))
-    psi = np.asarray(values or np.linspace(0, 1, side), np.float32)[:, None, None]
-    average, w = np.asarray(seen.variables["average"]["w"]), seen.styles(z, label)[:, None]
-    return seen.data.show(seen.synthesize(_each(z, side), _each(label, side), _flat(average + psi * (w - average))))
+    size = len(values) or generator.grid_size
+    z, label = generator.z(size), generator.labels(size)
+    if not generator.has_w:
+        bounds = np.maximum(values or np.geomspace(0.1, 4, size), 1e-6)
+        truncated = np.stack([truncate(z, bound) for bound in bounds], axis=1)
+        return generator.data.show(generator.sample(_flatten_grid(truncated), _repeat_rows(label, size)))
+    psi = np.asarray(values or np.linspace(0, 1, size), np.float32)[:, None, None]
+    average, w = np.asarray(generator.variables["average"]["w"]), generator.styles(z, label)[:, None]
+    truncated = _flatten_grid(average + psi * (w - average))
+    return generator.data.show(generator.synthesize(_repeat_rows(z, size), _repeat_rows(label, size), truncated))
 
 
-def mixing(seen: Seen, *, layers: int | None = None) -> Files:
-    """The first column and the first row are samples; where a row and a column cross, the first `layers` layers (if not said,
-    half of them) have the w of the row's and the finer ones that of the column's.
+def mixing(generator: LoadedGenerator, *, layers: int | None = None) -> Files:
+    """The first column and the first row are samples. Every other cell takes the w of its row's sample in the first `layers`
+    layers (default: half of them) and that of its column's sample in the finer ones.
 
     Source: Karras et al. 2019 (StyleGAN), arXiv:1812.04948, section 3.1 and figure 3."""
-    side = seen.side
-    z, label = seen.z(2 * side - 1), seen.labels(2 * side - 1)
-    w = seen.styles(z, label)
+    size = generator.grid_size
+    z, label = generator.z(2 * size - 1), generator.labels(2 * size - 1)
+    w = generator.styles(z, label)
     layers = w.shape[1] // 2 if layers is None else layers
     if type(layers) is not int or not 0 < layers < w.shape[1]:
         raise InputError(f"mixing: layers must be from 1 to {w.shape[1] - 1}, got {layers}")
-    # The corner is a sample that crosses itself.
-    coarse, fine = w[:side, None, :layers], w[None, [0, *range(side, len(w))], layers:]
-    mixed = np.concatenate([coarse.repeat(side, axis=1), fine.repeat(side, axis=0)], axis=2)
-    return seen.data.show(
-        seen.synthesize(_each(z[:side], side), _each(None if label is None else label[:side], side), _flat(mixed))
-    )
+    # The top left sample heads both the first row and the first column.
+    coarse, fine = w[:size, None, :layers], w[None, [0, *range(size, len(w))], layers:]
+    mixed = np.concatenate([coarse.repeat(size, axis=1), fine.repeat(size, axis=0)], axis=2)
+    row_label = None if label is None else label[:size]
+    samples = generator.synthesize(_repeat_rows(z[:size], size), _repeat_rows(row_label, size), _flatten_grid(mixed))
+    return generator.data.show(samples)
 
 
-def classes(seen: Seen) -> Files:
-    """Each column is a class (of many, evenly spread ones) and each row a latent (where classes are few, several)."""
-    if seen.game.label is None or seen.game.label.shape != () or not conditional(seen.game):
-        raise InputError("classes: this generator is not given classes; train one with --g_condition")
-    count = seen.game.generator.num_classes
-    shown = np.arange(count) if count <= seen.side else np.linspace(0, count - 1, seen.side).round()
-    side = seen.side // len(shown) * len(shown)
-    label = np.tile(shown, side * side // len(shown)).astype(np.int32)
-    return seen.data.show(seen.sample(_each(seen.z(len(label) // len(shown)), len(shown)), label))
+def classes(generator: LoadedGenerator) -> Files:
+    """Columns are classes, evenly spread over all of them if there are more than columns; each row is a latent. If the classes
+    fit several times into a row, it has several latents."""
+    game = generator.game
+    if game.label is None or game.label.shape != () or not conditional(game):
+        raise InputError("classes: this generator is not conditional on classes; train one with --g_condition")
+    count, size = game.generator.num_classes, generator.grid_size
+    columns = np.arange(count) if count <= size else np.linspace(0, count - 1, size).round()
+    width = size // len(columns) * len(columns)
+    label = np.tile(columns, width * width // len(columns)).astype(np.int32)
+    z = generator.z(len(label) // len(columns))
+    return generator.data.show(generator.sample(_repeat_rows(z, len(columns)), label))
 
 
-def neighbours(seen: Seen, *, extractor: str | None = None) -> Files:
-    """Each row is a sample and, after a gap, the training images that are nearest to it in the features of an extractor (as
-    evaluate.py has them), nearest first: what was memorised looks alike."""
+def neighbours(generator: LoadedGenerator, *, extractor: str | None = None) -> Files:
+    """Each row is a sample and, after a gap, its nearest training images in the features of an extractor (one of those of
+    evaluate.py), nearest first: memorised images resemble their neighbours."""
     from gan_jax.data.images.metrics import extractor_of, side_of
 
-    _images(seen, "neighbours")
-    extract = extractor_of(seen.data, extractor or seen.config.extractor)
-    bank = side_of(seen.data, "train", extract, seen.data.train.count).features.astype(np.float64)
-    samples = seen.sample(seen.z(seen.side), seen.labels(seen.side))
+    _require_images(generator, "neighbours")
+    data, size = generator.data, generator.grid_size
+    extract = extractor_of(data, extractor or generator.config.extractor)
+    train_features = side_of(data, "train", extract, data.train.count).features.astype(np.float64)
+    samples = generator.sample(generator.z(size), generator.labels(size))
     features = extract.features(samples)[0].astype(np.float64)
-    apart = (bank**2).sum(axis=1) - 2 * features @ bank.T  # squared distances but for |features|^2, which is a row's own
-    nearest = apart.argsort(axis=1, kind="stable")[:, : seen.side - 2]
-    rows = [samples[:, None], np.zeros_like(samples[:, None]), seen.data.to_float(seen.data.train.samples[nearest])]
-    return seen.data.show(_flat(np.concatenate(rows, axis=1)))
+    # Squared distances without |features|^2, which is constant within a row.
+    distance = (train_features**2).sum(axis=1) - 2 * features @ train_features.T
+    nearest = distance.argsort(axis=1, kind="stable")[:, : size - 2]
+    rows = [samples[:, None], np.zeros_like(samples[:, None]), data.to_float(data.train.samples[nearest])]
+    return data.show(_flatten_grid(np.concatenate(rows, axis=1)))
 
 
-def walk(seen: Seen, *, seconds: float = 6.0, rate: int = 20, stops: int = 4, count: int = 16, format: str = "gif") -> Files:
-    """A film of `count` samples whose latents walk through `stops` others and back, at `rate` pictures a second; a gif, or
-    an mp4 (`pip install 'gan_jax[video]'`). In w where there is one, under the same noise throughout."""
+def walk(
+    generator: LoadedGenerator, *, seconds: float = 6.0, rate: int = 20, stops: int = 4, count: int = 16, format: str = "gif"
+) -> Files:
+    """An animation of `count` samples whose latents pass through `stops` latents each and return to the first, at `rate` frames
+    per second: a gif, or an mp4 (`pip install 'gan_jax[video]'`). A generator with a w receives constant noise."""
     if format not in ("gif", "mp4"):
         raise InputError(f"walk: format must be gif or mp4, got {format}")
     frames = round(seconds * rate)
     if min(frames, stops, count) < 1:
-        raise InputError(f"walk: seconds {seconds}, rate {rate}, stops {stops} and count {count} make no film")
-    z, label = seen.z(stops * count).reshape(stops, count, -1), seen.labels(count)
+        raise InputError(f"walk: no frames to show with seconds {seconds}, rate {rate}, stops {stops} and count {count}")
+    z, label = generator.z(stops * count).reshape(stops, count, -1), generator.labels(count)
     path = loop(z, frames)
-    together, pictures = max(1, 500 // count), []
-    for start in tqdm(range(0, frames, together), desc="walking", leave=False, disable=None):
-        latent = path[start : start + together]
-        told = None if label is None else np.concatenate([label] * len(latent))
-        if seen.mapped:
-            samples = seen.synthesize(np.concatenate([z[0]] * len(latent)), told, seen.styles(_flat(latent), told))
+    frames_per_call, pictures = max(1, 500 // count), []
+    for start in tqdm(range(0, frames, frames_per_call), desc="walking", leave=False, disable=None):
+        latent = path[start : start + frames_per_call]
+        frame_label = None if label is None else np.concatenate([label] * len(latent))
+        if generator.has_w:
+            noise, w = np.concatenate([z[0]] * len(latent)), generator.styles(_flatten_grid(latent), frame_label)
+            samples = generator.synthesize(noise, frame_label, w)
         else:
-            samples = seen.sample(_flat(latent), told)
+            samples = generator.sample(_flatten_grid(latent), frame_label)
         for i in range(0, len(latent) * count, count):
-            shown = seen.data.show(jax.tree.map(lambda x, i=i: x[i : i + count], samples))
+            shown = generator.data.show(jax.tree.map(lambda x, i=i: x[i : i + count], samples))
             if ".png" not in shown:
-                raise InputError(f"walk: samples of {seen.data.name} are shown as {', '.join(shown)}, not as pictures")
+                formats = ", ".join(shown)
+                raise InputError(f"walk: samples of {generator.data.name} are shown as {formats}, not as pictures")
             pictures.append(shown[".png"])
     return {f".{format}": (_gif if format == "gif" else _mp4)(pictures, rate)}
 
 
 def projection(
-    seen: Seen,
+    generator: LoadedGenerator,
     *,
     image: str | None = None,
     space: str | None = None,
@@ -140,106 +150,112 @@ def projection(
     tries: int = 4,
     rate: float = 0.1,
 ) -> Files:
-    """Each row is a held-out image, a gap, then samples on the way, in so many `steps`, to the latent whose sample is most like
-    it, of `tries` beginnings the best: what G cannot show, it has not learnt. Or the row is the `image`, a file. Mean squares
-    `on` the "pixels", or on the "features" of D. An .npz keeps the last samples, their latents and distances."""
-    _images(seen, "projection")
+    """Search for the latent whose sample is most similar to an image: G has not learnt an image that it cannot reproduce.
+
+    Each row is a held-out image (or the only row is `image`, a file), a gap, and samples along the best of `tries` searches of
+    `steps` steps. The distance is the mean squared difference `on` the "pixels" or on the "features" of D. An .npz holds the
+    final samples, their latents and their distances."""
+    _require_images(generator, "projection")
     if min(steps, tries) < 1 or not rate > 0:
         raise InputError(f"projection: steps, tries and rate must be above 0, got {steps}, {tries} and {rate}")
-    target, label = _targets(seen, image)
-    side, mapped = seen.side, _space(seen, space) == "w"
-    z, told = seen.z(len(target) * tries), _each(label, tries)
-    # Of all lengths that N(0, 1) has, one in a thousand is greater.
+    target, target_label = _targets(generator, image)
+    size, in_w = generator.grid_size, _latent_space(generator, space) == "w"
+    z, label = generator.z(len(target) * tries), _repeat_rows(target_label, tries)
+    # 0.1% of the latents of N(0, 1) are longer than this.
     start, radius = z, math.sqrt(chi2.ppf(0.999, z.shape[1]))
-    if mapped:  # from half-way to the average, as styles differ least there
-        w, radius = seen.styles(z, told), None
-        start = (w[:, 0] + np.asarray(seen.variables["average"]["w"])) / 2
+    if in_w:  # start half-way between w and its average, which is closer to all targets
+        w, radius = generator.styles(z, label), None
+        start = (w[:, 0] + np.asarray(generator.variables["average"]["w"])) / 2
 
     def sample(latent: Array) -> Array:
-        if not mapped:
-            return apply(seen.game.generator, seen.variables, latent, told, train=False)[0]
-        return synthesize(seen.game.generator, seen.variables, z, told, jnp.repeat(latent[:, None], w.shape[1], axis=1))
+        network = generator.game.generator
+        if not in_w:
+            return apply(network, generator.variables, latent, label, train=False)[0]
+        return synthesize(network, generator.variables, z, label, jnp.repeat(latent[:, None], w.shape[1], axis=1))
 
-    apart = _distance(seen, on, _each(target, tries), told)
-    kept = sorted({0, *np.geomspace(1, steps, side - 3).round().astype(int).tolist()})
-    path, distance = project(lambda latent: apart(sample(latent)), start, kept, rate, radius)
+    distance_of = _distance(generator, on, _repeat_rows(target, tries), label)
+    kept = sorted({0, *np.geomspace(1, steps, size - 3).round().astype(int).tolist()})
+    path, distance = project(lambda latent: distance_of(sample(latent)), start, kept, rate, radius)
     best = distance[-1].reshape(-1, tries).argmin(axis=1) + tries * np.arange(len(target))
     samples = jax.jit(sample)
     stages = [np.asarray(samples(latent))[best] for latent in path]
-    stages = [target, np.zeros_like(target), *[stages[0]] * (side - 2 - len(stages)), *stages]
+    columns = [target, np.zeros_like(target), *[stages[0]] * (size - 2 - len(stages)), *stages]
+    latents = {"z": z[best], "w": path[-1][best]} if in_w else {"z": path[-1][best]}
     archive = io.BytesIO()
-    found = {"z": z[best], "w": path[-1][best]} if mapped else {"z": path[-1][best]}
-    np.savez_compressed(archive, **seen.data.pack(stages[-1]), **found, distance=distance[-1][best])
-    return seen.data.show(_flat(np.stack(stages, axis=1))) | {".npz": archive.getvalue()}
+    np.savez_compressed(archive, **generator.data.pack(stages[-1]), **latents, distance=distance[-1][best])
+    return generator.data.show(_flatten_grid(np.stack(columns, axis=1))) | {".npz": archive.getvalue()}
 
 
-def _space(seen: Seen, space: str | None) -> str:
-    known = ("z", "w") if seen.mapped else ("z",)
-    if space not in (None, *known):
-        raise InputError(f"space must be {' or '.join(known)} for {seen.config.model}, got {space}")
-    return space or known[-1]
+def _latent_space(generator: LoadedGenerator, space: str | None) -> str:
+    spaces = ("z", "w") if generator.has_w else ("z",)
+    if space not in (None, *spaces):
+        raise InputError(f"space must be {' or '.join(spaces)} for {generator.config.model}, got {space}")
+    return space or spaces[-1]
 
 
-def _flat(x: np.ndarray) -> np.ndarray:
+def _flatten_grid(x: np.ndarray) -> np.ndarray:
     """[rows, columns, ...] -> [rows * columns, ...]"""
     return x.reshape(-1, *x.shape[2:])
 
 
-def _each(x: np.ndarray | None, times: int) -> np.ndarray | None:
+def _repeat_rows(x: np.ndarray | None, times: int) -> np.ndarray | None:
     return None if x is None else np.repeat(x, times, axis=0)
 
 
-def _images(seen: Seen, view: str) -> None:
-    shape = seen.data.sample_shape
+def _require_images(generator: LoadedGenerator, view: str) -> None:
+    shape = generator.data.sample_shape
     if type(shape) is not tuple or len(shape) != 3:
-        raise InputError(f"{view} is for images, and samples of {seen.data.name} are {shape}")
+        raise InputError(f"{view} is for images, but samples of {generator.data.name} have shape {shape}")
 
 
-def _targets(seen: Seen, image: str | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images to be projected [N, H, W, C] and their labels."""
+def _targets(generator: LoadedGenerator, image: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The images to project, [N, H, W, C], and their labels."""
+    data, game = generator.data, generator.game
     if image is None:
-        held = seen.data.test.take(slice(seen.side))
-        own = seen.label is None and seen.game.real_labelled
-        return seen.data.to_float(held.samples), held.labels if own else seen.labels(seen.side)
+        held_out = data.test.take(slice(generator.grid_size))
+        use_data_labels = generator.label is None and game.real_labelled
+        label = held_out.labels if use_data_labels else generator.labels(generator.grid_size)
+        return data.to_float(held_out.samples), label
     from PIL import Image, ImageOps
 
-    if seen.label is None and seen.game.label is not None and conditional(seen.game):
-        raise InputError(f"projection: --label must say what {image} shows")
-    height, width, planes = seen.data.sample_shape
+    if generator.label is None and game.label is not None and conditional(game):
+        raise InputError(f"projection: set --label to the class of {image}")
+    height, width, channels = data.sample_shape
     try:
         with Image.open(Path(image).expanduser()) as opened:
-            fitted = ImageOps.fit(opened.convert("L" if planes == 1 else "RGB"), (width, height))
+            fitted = ImageOps.fit(opened.convert("L" if channels == 1 else "RGB"), (width, height))
     except (OSError, ValueError) as error:
         raise InputError(f"projection: cannot read the image {image}: {error}") from error
-    return np.asarray(fitted, np.float32).reshape(1, height, width, planes) / 127.5 - 1, seen.labels(1)
+    return np.asarray(fitted, np.float32).reshape(1, height, width, channels) / 127.5 - 1, generator.labels(1)
 
 
-def _distance(seen: Seen, on: str, target: np.ndarray, label: np.ndarray | None) -> Callable[[Array], Array]:
-    """samples [N, H, W, C] -> their mean squared differences [N] to `target`"""
+def _distance(generator: LoadedGenerator, on: str, target: np.ndarray, label: np.ndarray | None) -> Callable[[Array], Array]:
+    """Return the function from samples [N, H, W, C] to their mean squared differences [N] from `target`."""
+    game = generator.game
 
     def features(x: Array) -> Array:
         if on == "pixels":
             return x
-        d_label = label if seen.game.real_labelled else None
-        judged = apply(seen.game.discriminator, seen.d_variables, x, d_label, train=False)[0]
-        found = Judgement(*judged).features if isinstance(judged, tuple) else None
-        if found is None:
-            raise InputError(f"projection: D of {seen.config.model} tells no features; say on='pixels'")
-        return found
+        d_label = label if game.real_labelled else None
+        output = apply(game.discriminator, generator.d_variables, x, d_label, train=False)[0]
+        d_features = DiscriminatorOutput(*output).features if isinstance(output, tuple) else None
+        if d_features is None:
+            raise InputError(f"projection: D of {generator.config.model} returns no features; set on='pixels'")
+        return d_features
 
-    if on not in ("pixels", "features") or (on == "features" and seen.game.pack > 1):
-        raise InputError(f"projection: on must be 'pixels' or, of a D that sees samples one by one, 'features', got {on!r}")
-    wanted = jax.jit(features)(target)
-    return lambda x: jnp.square(features(x) - wanted).reshape(len(wanted), -1).mean(axis=1)
+    if on not in ("pixels", "features") or (on == "features" and game.pack > 1):
+        raise InputError(f"projection: on must be 'pixels' or, if D receives single samples (pack 1), 'features', got {on!r}")
+    target_features = jax.jit(features)(target)
+    return lambda x: jnp.square(features(x) - target_features).reshape(len(target_features), -1).mean(axis=1)
 
 
 def _gif(pictures: list[bytes], rate: int) -> bytes:
     from PIL import Image
 
     first, *others = (Image.open(io.BytesIO(picture)).convert("RGB").quantize(128) for picture in pictures)
-    film = io.BytesIO()
-    first.save(film, "GIF", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
-    return film.getvalue()
+    animation = io.BytesIO()
+    first.save(animation, "GIF", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
+    return animation.getvalue()
 
 
 def _mp4(pictures: list[bytes], rate: int) -> bytes:
@@ -248,13 +264,15 @@ def _mp4(pictures: list[bytes], rate: int) -> bytes:
         try:
             from imageio_ffmpeg import get_ffmpeg_exe
         except ImportError as error:
-            raise InputError("walk: mp4 needs ffmpeg: pip install 'gan_jax[video]'; or say format='gif'") from error
+            raise InputError("walk: mp4 needs ffmpeg: pip install 'gan_jax[video]'; or set format='gif'") from error
         executable = get_ffmpeg_exe()
-    even = ["-vf", "crop=floor(iw/2)*2:floor(ih/2)*2", "-pix_fmt", "yuv420p"]  # what every player knows
+    # The pixel format that all players support needs even sizes.
+    even = ["-vf", "crop=floor(iw/2)*2:floor(ih/2)*2", "-pix_fmt", "yuv420p"]
     with TemporaryDirectory() as folder:
-        film = Path(folder) / "walk.mp4"
-        command = [executable, "-loglevel", "error", "-f", "image2pipe", "-framerate", str(rate), "-i", "-", *even, str(film)]
-        done = subprocess.run(command, input=b"".join(pictures), capture_output=True)
-        if done.returncode:
-            raise InputError(f"walk: {executable} failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}")
-        return film.read_bytes()
+        video = Path(folder) / "walk.mp4"
+        command = [executable, "-loglevel", "error", "-f", "image2pipe", "-framerate", str(rate), "-i", "-", *even, str(video)]
+        process = subprocess.run(command, input=b"".join(pictures), capture_output=True)
+        if process.returncode:
+            message = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise InputError(f"walk: {executable} failed: {message}")
+        return video.read_bytes()

@@ -1,4 +1,4 @@
-"""Game: two networks, one loss, regularisers, an augmentation, two optimisers; a record of functions and numbers."""
+"""Game: two networks, one loss, penalties, an augmentation and two optimisers, as a record of functions and numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Schedule = Callable[[Array], Array]  # step -> value, traced
 
 
 class Head(nn.Module):
-    """The layers of an auxiliary loss, on the discriminator's features."""
+    """The layers of an auxiliary loss, applied to the discriminator's features."""
 
     loss: Callable[..., tuple[Array, Array]]
     num_classes: int
@@ -26,7 +26,7 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Game:
-    """What is played, and by whom: functions and numbers, no arrays."""
+    """A game: functions and numbers, no arrays."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -35,7 +35,7 @@ class Game:
     update: Callable[..., Any]  # (game, state, batch, key) -> (state, metrics)
     loss: Callable[[Array, Array, Array | None], tuple[Array, Array]]  # (real_logits, fake_logits, label) -> (d_loss, g_loss)
     gamma: Schedule  # weight of the penalty
-    augment_p: Schedule  # where it does not adapt
+    augment_p: Schedule  # probability of augmentation and deception, unless `adapt` sets it
     ema_decay: Schedule
     z_dim: int
     sample_shape: Shape
@@ -48,22 +48,22 @@ class Game:
     g_penalty_every: int = 1
     augment: Augment | None = None
     deceive: Deceive | None = None
-    adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> the same, "p" among them
+    adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> new scalars, with "p"
     d_steps: int = 1
-    pack: int = 1  # samples that D judges at once
+    pack: int = 1  # samples that D judges together
     posthoc_ema: bool = False
     microbatches: int = 1
-    remat: bool = False  # whether norms and activations are computed again where a gradient needs them, not kept
-    compute: str = "float32"  # of networks in training
-    mean: Callable[[Any], Any] = lambda gradients: gradients  # over replicas
-    label: jax.ShapeDtypeStruct | None = None  # of one sample: what G is conditioned on
-    real_labelled: bool = False  # whether D is told the labels of real samples
+    remat: bool = False  # whether gradients recompute norms and activations instead of storing them
+    compute: str = "float32"  # type in which networks compute in training
+    mean: Callable[[Any], Any] = lambda gradients: gradients  # mean over replicas
+    label: jax.ShapeDtypeStruct | None = None  # of one sample, if G is conditioned on labels or codes
+    real_labelled: bool = False  # whether D receives the labels of real samples
     # (key, synthesis, critic, [B, Z]) -> z
     latent: Callable[..., Array] = lambda key, synthesis, critic, shape: jax.random.normal(key, shape)
-    # (key, batch) -> what this step's fakes are made for
+    # (key, batch) -> the labels of this step's fake samples
     fake_label: Callable[[Array, Batch], Array | None] = lambda key, batch: batch.label
 
     @property
     def packed_shape(self) -> Shape:
-        """Of what D judges."""
+        """Shape of the samples, or packs of samples, that D receives."""
         return packed_shape(self.sample_shape, self.pack)

@@ -1,4 +1,5 @@
-"""Names become functions: how `--loss hinge`, `--penalty "r1 + 0.3 * lecam"` and `--augment path/mine.py:blur` become functions.
+"""From the names in a configuration to functions: `--loss hinge`, `--penalty "r1 + 0.3 * lecam"`, `--augment
+path/mine.py:blur`.
 
 There is no registry. The public functions defined in a module are its variants, the files of `models/` the network families,
 and `path/file.py:function` or `package.module:function` reaches anything outside. Options go in brackets: `mmd(kernel="x")`.
@@ -26,10 +27,7 @@ from gan_jax.spec.expressions import bind, parse_call, parse_sum
 from gan_jax.spec.lookup import find_function, load_module, public_functions, variants
 from gan_jax.types import Array, DataPenalty, Memory, Shape, StatefulPenalty, packed_shape
 
-# Config's fields that begin with g_ or d_ are the networks' own, but for these.
-PLAY = {"g_lr", "g_lr_final", "g_optimizer", "g_penalty", "g_gamma", "g_penalty_every"}
-PLAY |= {"d_lr", "d_lr_final", "d_optimizer", "d_steps", "d_clip"}
-COMMON_FIELDS = {"sample_shape", "num_classes"}  # to every network
+COMMON_FIELDS = {"sample_shape", "num_classes"}  # of every network, set by `build`
 
 
 def find_penalty(what: str, text: str, *modules: ModuleType, data: Data | None = None) -> StatefulPenalty:
@@ -67,7 +65,7 @@ def find_penalty(what: str, text: str, *modules: ModuleType, data: Data | None =
 
 
 def find_augment(text: str, module: ModuleType) -> Callable[[Array, Array, Array], Array]:
-    """The augmentations that `text` sums up, one after the other."""
+    """The augmentations in the sum `text`, applied one after another."""
     steps = []
     for weight, name, options in parse_sum(text):
         if weight != 1:
@@ -85,52 +83,55 @@ def find_augment(text: str, module: ModuleType) -> Callable[[Array, Array, Array
 
 
 def find_optimizer(what: str, text: str, lr: Callable, b1: float, b2: float | Callable) -> optax.GradientTransformation:
-    """The optimiser that `NAME` or `NAME(key=value, ...)` says, of `optimizers.py` or of optax, at the learning rate `lr`.
-    `b1` and `b2` are for those that have such; a scheduled `b2` (a function of the update) too."""
+    """The optimiser that `NAME` or `NAME(key=value, ...)` names, from `optimizers.py` or optax, with the learning rate `lr`,
+    and with `b1` and `b2` if it has them. `b2` may be a schedule (a function of the update count)."""
 
-    def has_rate(function: Any) -> bool:
+    def is_optimizer(function: Any) -> bool:
         return inspect.isfunction(function) and "learning_rate" in inspect.signature(function).parameters
 
     name, options = parse_call(text)
     known = {name: f for name, f in vars(optax).items() if not name.startswith("_")} | public_functions(optimizers)
-    factory = find_function(what, name, {name: f for name, f in known.items() if has_rate(f)})
+    factory = find_function(what, name, {name: f for name, f in known.items() if is_optimizer(f)})
     parameters = set(inspect.signature(factory).parameters) - {"learning_rate"}
     for option in options:
         if option not in parameters:
             raise unknown(f"option of {what} {name}", option, parameters)
-    given = {"learning_rate": lr} | {k: v for k, v in (("b1", b1), ("b2", b2)) if k in parameters} | options
+    arguments = {"learning_rate": lr} | {k: v for k, v in (("b1", b1), ("b2", b2)) if k in parameters} | options
     try:
-        # Only where a moment's decay is scheduled: an injected number is traced, and rounds differently from a constant.
-        if callable(given.get("b2")):
+        # Only for a scheduled decay: an injected number is traced, and rounds differently from a constant.
+        if callable(arguments.get("b2")):
             factory = optax.inject_hyperparams(factory, static_args=parameters - {"b2"})
-        return factory(**given)
+        return factory(**arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what} {text}: {error}") from error
 
 
 def find_networks(config: Config, shape: Shape, num_classes: int) -> tuple[nn.Module, nn.Module]:
-    """The Generator and Discriminator of a family for samples of `shape`, given those of Config's `g_` and `d_` fields that are
-    theirs, and the options of `NAME(key=value)` that either has. D sees packs of samples."""
+    """The Generator and Discriminator of a family for samples of `shape`, with the network options of `config` and those of
+    `NAME(key=value)`, which may belong to either. D receives packs of samples."""
     name, options = parse_call(config.model)
-    if name.endswith(".py") or "." in name:
-        module = load_module("model", name)
-    elif name in families():
-        module = importlib.import_module(f"gan_jax.models.{name}")
-    else:
-        raise unknown("model", name, [*families(), "path/file.py"])
+    module = load_module("model", name) if name.endswith(".py") or "." in name else _family(name)
     classes = [_class(config.model, module, player) for player in ("Generator", "Discriminator")]
     for option in options:
-        known = {field.name for cls in classes for field in fields(cls)} - COMMON_FIELDS - {"parent", "name"}
-        if option not in known:
-            raise unknown(f"option of model {name}", option, known)
+        allowed = {field.name for cls in classes for field in fields(cls)} - COMMON_FIELDS - {"parent", "name"}
+        if option not in allowed:
+            raise unknown(f"option of model {name}", option, allowed)
     shapes = (shape, packed_shape(shape, config.pack))
-    return tuple(_network(config, cls, options, of, num_classes) for cls, of in zip(classes, shapes, strict=True))
+    return tuple(_network(config, cls, options, s, num_classes) for cls, s in zip(classes, shapes, strict=True))
 
 
 def families() -> list[str]:
     """The network families: the files of `models/` that define a Generator."""
     names = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
     return [name for name in names if hasattr(importlib.import_module(f"gan_jax.models.{name}"), "Generator")]
+
+
+def _family(name: str) -> ModuleType:
+    if name in {module.name for module in pkgutil.iter_modules(models.__path__)}:
+        module = importlib.import_module(f"gan_jax.models.{name}")
+        if hasattr(module, "Generator"):
+            return module
+    raise unknown("model", name, [*families(), "path/file.py"])
 
 
 def _class(model: str, module: ModuleType, name: str) -> type[nn.Module]:
@@ -145,15 +146,15 @@ def _class(model: str, module: ModuleType, name: str) -> type[nn.Module]:
 def _network(config: Config, cls: type[nn.Module], options: dict[str, Any], shape: Shape, num_classes: int) -> nn.Module:
     prefix = f"{cls.__name__[0].lower()}_"
     names = {field.name for field in fields(cls)}
-    own = {prefix + name for name in names - COMMON_FIELDS - {"parent", "name"}}
+    allowed = {prefix + name for name in names - COMMON_FIELDS - {"parent", "name"}}
     options = {name: value for name, value in options.items() if name in names}
-    for field in fields(Config):
-        value = getattr(config, field.name)
-        if field.name.startswith(prefix) and field.name not in PLAY and value is not None:
-            if field.name not in own:
-                raise unknown(f"option of {config.model}'s {cls.__name__}", field.name, own)
-            options[field.name.removeprefix(prefix)] = value
-    for field in fields(cls):  # a field that holds a function is given by the function's name
+    for name in Config.with_property("network"):
+        value = getattr(config, name)
+        if name.startswith(prefix) and value is not None:
+            if name not in allowed:
+                raise unknown(f"option of {config.model}'s {cls.__name__}", name, allowed)
+            options[name.removeprefix(prefix)] = value
+    for field in fields(cls):  # users set a field that holds a function by the function's name
         if isinstance(options.get(field.name), str) and _holds_function(field.type):
             options[field.name] = find_function(f"{field.name} of model {config.model}", options[field.name], {})
     return cls(sample_shape=shape, num_classes=num_classes, **options)

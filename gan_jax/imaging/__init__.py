@@ -1,1 +1,1 @@
-"""Operations on batches of images: resampling, and the transformations of ADA."""
+"""Operations on batches of images: resampling, and the transformations of adaptive discriminator augmentation."""

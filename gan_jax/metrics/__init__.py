@@ -1,1 +1,1 @@
-"""Metrics: arrays in, numbers out, one noun per file. `features/` turns samples into what the metrics compare."""
+"""Metrics: arrays in, numbers out. `features/` holds the networks that turn samples into the features that metrics compare."""

@@ -1,4 +1,4 @@
-"""What all metrics do at the door: the checks, the precision they work in, and the way of rows onto the devices."""
+"""Input handling shared by the metrics: shape checks, working precision, and the transfer of rows to the devices."""
 
 import math
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike
 
 BLOCK = 2048  # rows multiplied at once: 2,048 x 2,048 float32 are 16 MB
-_STEP = 16  # blocks grow by so many rows, so that sets of similar size (the classes of a data set) share what is compiled
+_GRANULARITY = 16  # block sizes are multiples of this, so that sets of similar size (e.g. classes) share compiled programs
 
 
-def matrix(what: str, x: ArrayLike) -> np.ndarray:
-    """`x` as finite [N >= 2, D] on the host; ValueError naming `what` and its shape otherwise.
+def matrix(name: str, x: ArrayLike) -> np.ndarray:
+    """Return `x` as a finite array [N >= 2, D] on the host. Raises ValueError otherwise, with `name` and the shape.
 
-    float32 and float64 stay what they are; halves and small integers become float32, all else float64.
+    float32 and float64 are kept; half precision and small integers become float32, everything else float64.
     """
     x = np.asarray(x)
     x = x.astype(np.result_type(x.dtype, np.float32), copy=False)
     if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
-        raise ValueError(f"{what} must be [N, D] with N >= 2, got {x.shape}")
+        raise ValueError(f"{name} must be [N, D] with N >= 2, got {x.shape}")
     finite = np.isfinite(x).all(axis=1)
     if not finite.all():
-        raise ValueError(f"{what} {x.shape} must be finite: {(~finite).sum()} rows are not")
+        raise ValueError(f"{name} {x.shape} must be finite: {(~finite).sum()} rows are not")
     return x
 
 
 def pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Features real [N, D] and fake [M, D], in the higher precision of the two; ValueError where their D differ."""
+    """Return features real [N, D] and fake [M, D] in the higher of their two precisions. Raises ValueError if D differs."""
     real, fake = matrix("real features", real), matrix("fake features", fake)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"features differ in dimension: real {real.shape}, fake {fake.shape}")
@@ -36,17 +36,17 @@ def pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return real.astype(dtype, copy=False), fake.astype(dtype, copy=False)
 
 
-def blocks(x: np.ndarray) -> Iterator[tuple[jax.Array, int]]:
-    """Consecutive rows of x [N, D], as (block [B, D] sharded over all devices, how many of its rows are meant).
+def row_blocks(x: np.ndarray) -> Iterator[tuple[jax.Array, int]]:
+    """Yield consecutive rows of x [N, D] as (block [B, D] sharded across all local devices, number of valid rows).
 
-    All blocks are of one size B, `BLOCK` at most but for rounding up, so that what uses them compiles once. The last ones may
-    end in rows of zeros, which their user must leave out.
+    All blocks have the same size B, at most `BLOCK` except for rounding up, so that the functions that receive them compile
+    once. The last block may be padded with rows of zeros, which the caller must ignore.
     """
     mesh = Mesh(np.array(jax.local_devices()), ("rows",))
     sharding = NamedSharding(mesh, PartitionSpec("rows"))
-    step = math.lcm(_STEP, mesh.size)
-    number = math.ceil(len(x) / BLOCK)
-    size = math.ceil(len(x) / number / step) * step
+    multiple = math.lcm(_GRANULARITY, mesh.size)
+    count = math.ceil(len(x) / BLOCK)
+    size = math.ceil(len(x) / count / multiple) * multiple
     for start in range(0, len(x), size):
         rows = x[start : start + size]
         yield jax.device_put(np.pad(rows, ((0, size - len(rows)), (0, 0))), sharding), len(rows)

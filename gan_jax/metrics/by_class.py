@@ -1,4 +1,4 @@
-"""Metrics of conditional generation: is what G gives for a class like that class, and can one learn the class from it?"""
+"""Metrics of conditional generation: do samples of a class resemble that class, and can a classifier learn it from them?"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,20 +11,23 @@ from gan_jax.metrics.frechet import frechet_distance
 def intra_class_frechet(
     real: ArrayLike, real_label: ArrayLike, fake: ArrayLike, fake_label: ArrayLike
 ) -> tuple[float, dict[int, float]]:
-    """Frechet distance within each class, the mean over classes first: real [N, D] with labels [N], fake [M, D] with [M].
+    """Frechet distance within each class, for real [N, D] with labels [N] and fake [M, D] with labels [M]. Returns the mean
+    over classes and the distance of each class.
 
-    It sees the collapse inside a class, and classes taken for each other, which the distance over all classes forgives. A
-    class has few samples and so a large bias (`frechet_distance` warns of no more than D): compare equal numbers of each.
-    Raises ValueError unless every class has two samples or more on both sides.
+    It detects collapse within a class and confusion between classes, to which the distance over all classes is insensitive. A
+    class has few samples and hence a large bias (`frechet_distance` warns at D samples or fewer): compare equal numbers per
+    class. Raises ValueError unless every class has at least two real and two fake samples.
 
-    Source: Miyato and Koyama 2018, arXiv:1802.05637 (intra FID, in Inception features).
+    Source: Miyato and Koyama 2018, arXiv:1802.05637 (intra FID, on Inception features).
     """
     real, fake = np.asarray(real), np.asarray(fake)
     real_label, fake_label = _labels("real", real, real_label), _labels("fake", fake, fake_label)
     classes = np.union1d(real_label, fake_label)
-    few = [int(c) for c in classes if min((real_label == c).sum(), (fake_label == c).sum()) < 2]
-    if few:
-        raise ValueError(f"real {real.shape} and fake {fake.shape} must both have 2 samples of each class: not of {few}")
+    too_small = [int(c) for c in classes if min((real_label == c).sum(), (fake_label == c).sum()) < 2]
+    if too_small:
+        raise ValueError(
+            f"real {real.shape} and fake {fake.shape} must both have 2 samples of each class: too few of {too_small}"
+        )
     distances = {int(c): frechet_distance(real[real_label == c], fake[fake_label == c]) for c in classes}
     return float(np.mean(list(distances.values()))), distances
 
@@ -32,14 +35,15 @@ def intra_class_frechet(
 def classification_accuracy(
     train_images: ArrayLike, train_label: ArrayLike, test_images: ArrayLike, test_label: ArrayLike, seed: int = 0
 ) -> tuple[float, dict[int, float]]:
-    """Train a classifier on some images, test it on others: the share of right answers, and that share for each class.
+    """Train a classifier on one set of images and return its top-1 accuracy on another, overall and per class.
 
-    Images are [N, H, W, C] in [-1, 1], labels [N] 0, 1, ... Trained on fakes and tested on held-out real images it is the
-    classification accuracy score: what G lacks of a class, the classifier does not learn. Trained on real and tested on fakes:
-    whether samples are of the class they were asked for. Beside them belongs the score of training on as many real images.
-    `seed` is the training's; several of them tell how far the score is to be trusted. Top-1, and the small network of
-    `features/classifier.py` at its fixed number of steps, where the paper trains a ResNet-50 on ImageNet: only scores of
-    ours compare. Raises ValueError for images that are not [N, H, W, C] of one shape, or labels that are no classes.
+    Images are [N, H, W, C] in [-1, 1], labels are integers [N], 0, 1, ... Trained on fakes and tested on held-out real images,
+    this is the classification accuracy score (CAS): what G omits from a class, the classifier does not learn. Trained on real
+    images and tested on fakes, it measures whether samples belong to the class they were generated for. Report it next to the
+    accuracy obtained by training on as many real images. `seed` is that of the training; the spread over several seeds
+    indicates how reliable the score is. The classifier is the small network of `features/classifier.py`, trained for its
+    fixed number of steps, where the paper trains a ResNet-50 on ImageNet, so scores are comparable only with each other.
+    Raises ValueError if images are not [N, H, W, C] of one shape, or labels are not classes.
 
     Source: Ravuri and Vinyals 2019, arXiv:1905.10887.
     """
@@ -51,12 +55,12 @@ def classification_accuracy(
     network = Network(int(max(train_label.max(), test_label.max())) + 1)
     params = fit(network, train_images, train_label, seed=seed)
     _, logits = extract(network, params, test_images)
-    right = logits.argmax(axis=1) == test_label
-    return float(right.mean()), {int(c): float(right[test_label == c].mean()) for c in np.unique(test_label)}
+    correct = logits.argmax(axis=1) == test_label
+    return float(correct.mean()), {int(c): float(correct[test_label == c].mean()) for c in np.unique(test_label)}
 
 
-def _labels(what: str, samples: np.ndarray, label: ArrayLike) -> np.ndarray:
+def _labels(name: str, samples: np.ndarray, label: ArrayLike) -> np.ndarray:
     label = np.asarray(label)
     if label.shape != samples.shape[:1] or not label.size or label.dtype.kind not in "iu" or label.min() < 0:
-        raise ValueError(f"labels of {what} {samples.shape} must be int [N], 0 or more, got {label.dtype} {label.shape}")
+        raise ValueError(f"labels of {name} {samples.shape} must be non-negative integers [N], got {label.dtype} {label.shape}")
     return label.astype(np.int32)

@@ -1,4 +1,4 @@
-"""Memorisation: does G give back samples that it was trained on? Distances to the nearest of them, and what they tell."""
+"""Memorisation: does G reproduce training samples? Distances to the nearest of them, and statistics of those distances."""
 
 import math
 
@@ -9,75 +9,78 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 
-from gan_jax.metrics.arrays import blocks, matrix
+from gan_jax.metrics.arrays import matrix, row_blocks
 
-_COLUMNS = 128  # of the table in which a minimum is looked up
+_COLUMNS = 128  # of the table used to find the argmin
 
 
 def nearest_distances(queries: ArrayLike, bank: ArrayLike, skip: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distance [N] of each of queries [N, D] to the nearest row of bank [M, D], and which row it is [N].
+    """Euclidean distance [N] of each of queries [N, D] to its nearest row of bank [M, D], and the index [N] of that row.
 
-    `skip` [N] int names, for each query, a row of the bank that it is not compared with: itself, where it is one of them.
+    `skip` [N] int holds, for each query, the index of a bank row to exclude: its own, if the queries are part of the bank.
 
-    Compared in the precision of the features, while the distance to the row found is computed again in float64: to a copy it
-    is exactly 0. In float32, of rows whose squared distances differ by some 1e-7 of the squared spread, it may find either.
-    Raises ValueError where D differ, anything is not finite, or `skip` is no row for each query.
+    The search runs in the precision of the features; the distance to the row found is then recomputed in float64, so that it
+    is exactly 0 for a copy. In float32, among rows whose squared distances differ by about 1e-7 of the squared spread, it may
+    return any. Raises ValueError if the dimensions differ, a value is not finite, or `skip` is not one valid row per query.
     """
     queries, bank = np.asarray(queries), matrix("bank", bank)
     if queries.ndim != 2 or queries.shape[1] != bank.shape[1] or not len(queries):
         raise ValueError(f"queries must be [N, D] with the D of bank {bank.shape}, got {queries.shape}")
     if not np.isfinite(queries).all():
         raise ValueError(f"queries {queries.shape} must be finite")
-    own = None if skip is None else np.asarray(skip)
-    if own is not None and (own.shape != queries.shape[:1] or own.dtype.kind not in "iu"):
-        raise ValueError(f"skip must be int [N] for queries {queries.shape}, got {own.dtype} {own.shape}")
-    if own is not None and not 0 <= own.min() <= own.max() < len(bank):
-        raise ValueError(f"skip must be rows of bank {bank.shape}, found {own.min()}..{own.max()}")
+    skip = None if skip is None else np.asarray(skip)
+    if skip is not None and (skip.shape != queries.shape[:1] or skip.dtype.kind not in "iu"):
+        raise ValueError(f"skip must be int [N] for queries {queries.shape}, got {skip.dtype} {skip.shape}")
+    if skip is not None and not 0 <= skip.min() <= skip.max() < len(bank):
+        raise ValueError(f"skip must hold row indices of bank {bank.shape}, got {skip.min()}..{skip.max()}")
     dtype = np.promote_types(queries.dtype, bank.dtype)
     distances, nearest = [], []
     with jax.enable_x64(True):
-        centre = bank.mean(axis=0, dtype=np.float64).astype(dtype)  # distances do not change; x.y cancels less
-        banks = [(y - centre, rows) for y, rows in blocks(bank.astype(dtype, copy=False))]
+        centre = bank.mean(axis=0, dtype=np.float64).astype(dtype)  # distances are unchanged, x.y loses less precision
+        bank_blocks = [(y - centre, rows) for y, rows in row_blocks(bank.astype(dtype, copy=False))]
         start = 0
-        for x, rows in blocks(queries.astype(dtype, copy=False)):
-            here = slice(start, start + rows)
+        for x, rows in row_blocks(queries.astype(dtype, copy=False)):
+            chunk = slice(start, start + rows)
             start += rows
-            x_own = None if own is None else np.pad(own[here], (0, len(x) - rows))
-            found = _nearest(x - centre, banks, x_own)[:rows]
-            nearest.append(found)
-            distances.append(np.linalg.norm(queries[here].astype(np.float64) - bank[found], axis=1))
+            skip_rows = None if skip is None else np.pad(skip[chunk], (0, len(x) - rows))
+            nearest_rows = _nearest(x - centre, bank_blocks, skip_rows)[:rows]
+            nearest.append(nearest_rows)
+            distances.append(np.linalg.norm(queries[chunk].astype(np.float64) - bank[nearest_rows], axis=1))
     return np.concatenate(distances), np.concatenate(nearest)
 
 
 def authenticity(real: ArrayLike, fake: ArrayLike) -> float:
-    """Share of fake [M, D] that are not mere noise around a training sample, of real [N, D]: 0 where all are copies.
+    """Fraction of fake [M, D] that are more than noise around a training sample of real [N, D]: 0 if all are copies.
 
-    A fake is authentic if it lies further from its nearest real sample than that one lies from its own nearest other one.
-    A perfect generator scores below 1 (on a line 1/3, in more dimensions more): show the score of held-out samples beside it.
+    A fake is authentic if it is further from its nearest real sample than that sample is from its own nearest real neighbour.
+    A perfect generator scores below 1 (1/3 in one dimension, more in higher dimensions): report the score of held-out samples
+    next to it.
 
-    Source: Alaa et al. 2022, arXiv:2102.08921, the authenticity score of sample-level metrics. In widely used code the roles
-    of real and fake are swapped in the search; this is the definition in the paper's text.
+    Source: Alaa et al. 2022, arXiv:2102.08921, the authenticity score of sample-level metrics. Widely used code swaps the roles
+    of real and fake in the search; this is the definition in the paper's text.
     """
     distance, nearest = nearest_distances(fake, real)
     targets, target = np.unique(nearest, return_inverse=True)
-    own, _ = nearest_distances(np.asarray(real)[targets], real, skip=targets)
-    return float((distance > own[target]).mean())
+    neighbour_distance, _ = nearest_distances(np.asarray(real)[targets], real, skip=targets)
+    return float((distance > neighbour_distance[target]).mean())
 
 
 def c_t(train: ArrayLike, test: ArrayLike, fake: ArrayLike, cells: int = 10, minimum: int = 20, seed: int = 0) -> float:
-    """The data-copying test: are fake [M, D] nearer to the samples of train [N, D] than those of test [K, D], held out, are?
+    """Data-copying test: are fake [M, D] closer to the training samples train [N, D] than held-out samples test [K, D] are?
 
-    In each cell of a k-means partition of train, z = (U - mk/2) / sqrt(mk(m + k + 1) / 12), where U counts the pairs of a fake
-    and a held-out sample of which the fake is the further from its nearest training sample, a tie as half; then the mean of
-    z over cells, weighted by their held-out samples. Negative: copying; positive: underfitting; where fakes are as new real
-    samples are, about 0 with a deviation of at most 1. Otherwise it grows with the root of the numbers of samples.
+    In each cell of a k-means partition of train, z = (U - mk/2) / sqrt(mk(m + k + 1) / 12), where U counts the pairs of one of
+    m fakes and one of k held-out samples in which the fake is further from its nearest training sample, ties as one half. The
+    result is the mean of z over cells, weighted by their held-out samples. Negative: copying; positive: underfitting. If fakes
+    follow the distribution of real samples, it is about 0 with a standard deviation of at most 1. Otherwise it grows with the
+    square root of the numbers of samples.
 
-    Cells of fewer than `minimum` fakes, or none held out, are left out; ValueError where no cell is left, or there are more
-    cells than training samples. It does not see modes that G has dropped. In features, not pixels, distances mean something.
+    Cells with fewer than `minimum` fakes or without held-out samples are skipped. Raises ValueError if no cell is left, or
+    there are more cells than training samples. It does not detect dropped modes. Use features rather than pixels, in which
+    distances mean little.
 
-    Source: Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675. Their experiments drop cells of 20 fakes or fewer and take 50
-    cells for the 60,000 digits of MNIST; their code looks for the nearest training sample in the cell only, and corrects U by
-    1/2 for continuity.
+    Source: Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675. Their experiments drop cells of 20 fakes or fewer and use 50
+    cells for the 60,000 digits of MNIST; their code searches for the nearest training sample within the cell only, and applies
+    a continuity correction of 1/2 to U.
     """
     train, test, fake = matrix("train", train), matrix("test", test), matrix("fake", fake)
     if not 1 <= cells <= len(train):
@@ -85,42 +88,43 @@ def c_t(train: ArrayLike, test: ArrayLike, fake: ArrayLike, cells: int = 10, min
     partition = KMeans(cells, n_init=1, random_state=seed).fit(train)
     (test_distance, _), (fake_distance, _) = nearest_distances(test, train), nearest_distances(fake, train)
     test_cell, fake_cell = partition.predict(test), partition.predict(fake)
-    held, fakes = np.bincount(test_cell, minlength=cells), np.bincount(fake_cell, minlength=cells)
-    used = np.flatnonzero((held > 0) & (fakes >= minimum))
+    test_count, fake_count = np.bincount(test_cell, minlength=cells), np.bincount(fake_cell, minlength=cells)
+    used = np.flatnonzero((test_count > 0) & (fake_count >= minimum))
     if not len(used):
-        raise ValueError(f"no cell of {cells} holds {minimum} samples of fake {fake.shape} and one of test {test.shape}")
+        raise ValueError(f"none of {cells} cells contains {minimum} samples of fake {fake.shape} and one of test {test.shape}")
     scores = [_rank_score(test_distance[test_cell == cell], fake_distance[fake_cell == cell]) for cell in used]
-    return float(np.average(scores, weights=held[used]))
+    return float(np.average(scores, weights=test_count[used]))
 
 
-def _rank_score(held: np.ndarray, fake: np.ndarray) -> float:
-    """The z-score of Mann and Whitney's U: positive where `fake` [m] are larger than `held` [k]."""
-    held = np.sort(held)
-    u = (np.searchsorted(held, fake, "left") + np.searchsorted(held, fake, "right")).sum() / 2
-    pairs = len(held) * len(fake)
-    return (u - pairs / 2) / math.sqrt(pairs * (len(held) + len(fake) + 1) / 12)
+def _rank_score(test: np.ndarray, fake: np.ndarray) -> float:
+    """z-score of the Mann-Whitney U statistic: positive if the values of `fake` [m] are larger than those of `test` [k]."""
+    test = np.sort(test)
+    u = (np.searchsorted(test, fake, "left") + np.searchsorted(test, fake, "right")).sum() / 2
+    pairs = len(test) * len(fake)
+    return (u - pairs / 2) / math.sqrt(pairs * (len(test) + len(fake) + 1) / 12)
 
 
-def _nearest(x: jax.Array, banks: list[tuple[jax.Array, int]], own: np.ndarray | None) -> np.ndarray:
-    """Which row of all blocks of the bank is nearest to each of x [B, D]."""
-    least, nearest, start = jnp.full(len(x), jnp.inf, x.dtype), jnp.zeros(len(x), int), 0
-    for y, rows in banks:
-        least, nearest = _nearer(least, nearest, x, y, rows, start, own)
+def _nearest(x: jax.Array, bank_blocks: list[tuple[jax.Array, int]], skip: np.ndarray | None) -> np.ndarray:
+    """Index of the bank row nearest to each of x [B, D], over all blocks of the bank."""
+    smallest, nearest, start = jnp.full(len(x), jnp.inf, x.dtype), jnp.zeros(len(x), int), 0
+    for y, rows in bank_blocks:
+        smallest, nearest = _update_nearest(smallest, nearest, x, y, rows, start, skip)
         start += rows
     return np.asarray(nearest)
 
 
 @jax.jit
-def _nearer(least, nearest, x, y, y_rows, start, own):
-    """The least (|x - y|^2 - |x|^2) / 2 so far and the row it is at, and now that the block y is known too."""
+def _update_nearest(smallest, nearest, x, y, y_rows, start, skip):
+    """Update the smallest (|x - y|^2 - |x|^2) / 2 so far, and the bank row that attains it, with block y of the bank."""
     halves = jnp.where(jnp.arange(len(y)) < y_rows, jnp.square(y).sum(axis=1) / 2, jnp.inf)
     scores = halves - jnp.matmul(x, y.T, precision=Precision.HIGHEST)
-    if own is not None:
-        scores = jnp.where(jnp.arange(len(y)) == (own - start)[:, None], jnp.inf, scores)
-    # XLA:CPU finds a minimum many times faster than its place: first the least of each column of a table, then the place.
+    if skip is not None:
+        scores = jnp.where(jnp.arange(len(y)) == (skip - start)[:, None], jnp.inf, scores)
+    # XLA:CPU computes a minimum many times faster than an argmin: take the minimum of each column of a table, then search it.
     table = jnp.pad(scores, ((0, 0), (0, -len(y) % _COLUMNS)), constant_values=jnp.inf).reshape(len(x), -1, _COLUMNS)
-    of_column = table.min(axis=1)
-    column = of_column.argmin(axis=1)
+    column_minima = table.min(axis=1)
+    column = column_minima.argmin(axis=1)
     row = jnp.take_along_axis(table, column[:, None, None], axis=2)[:, :, 0].argmin(axis=1)
-    here = of_column.min(axis=1)
-    return jnp.minimum(least, here), jnp.where(here < least, start + row * _COLUMNS + column, nearest)
+    block_minimum = column_minima.min(axis=1)
+    index = jnp.where(block_minimum < smallest, start + row * _COLUMNS + column, nearest)
+    return jnp.minimum(smallest, block_minimum), index

@@ -8,14 +8,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gan_jax.models.attention import SelfAttention
-from gan_jax.models.conditioning import check_condition, label_vector, verdict
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head
 from gan_jax.models.dcgan import halvings
 from gan_jax.models.layers import Conv, Dense, check_norm
-from gan_jax.models.resnet import double, halve, small
+from gan_jax.models.resnet import double, halve, is_small
 from gan_jax.types import Array, Shape
 
 ORTHOGONAL = nn.initializers.orthogonal()
-EMBEDDED = 128  # numbers of the class embedding that all norms share
+EMBEDDING_SIZE = 128  # numbers of the class embedding that all norms share
 # Channels over `width` by the number of doublings: G's from the smallest grid to the image, D's of its blocks, the last of
 # which does not halve.
 G_CHANNELS = {4: (16, 16, 8, 4, 2), 5: (16, 16, 8, 4, 2, 1), 6: (16, 16, 8, 8, 4, 2, 1), 7: (16, 16, 8, 8, 4, 2, 1, 1)}
@@ -54,7 +54,7 @@ class Generator(nn.Module):
                 raise ValueError(f"z is cut into {stages + 1} parts: set z_dim to at least that, not {z.shape[-1]}")
             z, *parts = (z[:, i * size : (i + 1) * size] for i in range(stages + 1))
             init = nn.initializers.orthogonal()
-            shared = [] if vector is None else [Dense(EMBEDDED, use_bias=False, kernel_init=init, name="shared")(vector)]
+            shared = [] if vector is None else [Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=init, name="shared")(vector)]
             styles = [jnp.concatenate([*shared, part], axis=-1) for part in parts]
         x = Dense((height >> stages) * (width >> stages) * features[0], spectral=True, kernel_init=ORTHOGONAL)(z)
         x = x.reshape(-1, height >> stages, width >> stages, features[0])
@@ -73,7 +73,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> residual blocks, all but the last halving -> sums over positions -> logits and features, by
-    `verdict`. Below 48 pixels four blocks of 4 `width` channels, two of them halving. `attention` as in the Generator."""
+    `discriminator_head`. Below 48 pixels four blocks of 4 `width` channels, two of them halving. `attention` as in the Generator."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -88,7 +88,7 @@ class Discriminator(nn.Module):
         check_norm(self.norm, ("spectral",))
         check_condition(self.condition, ("none", "projection"), label, self.num_classes)
         found = channels(self.sample_shape, D_CHANNELS, 4)
-        halved = 2 if small(self.sample_shape) else len(found) - 1
+        halved = 2 if is_small(self.sample_shape) else len(found) - 1
         for number, multiple in enumerate(found):
             count, halving = multiple * self.width, number < halved
             h = _conv(count)(x if number == 0 else nn.relu(x))
@@ -102,13 +102,13 @@ class Discriminator(nn.Module):
                 x = SelfAttention()(x)
         x = nn.relu(x).sum(axis=(1, 2))
         end = {"condition": self.condition, "outputs": self.outputs, "spectral": True, "kernel_init": ORTHOGONAL}
-        return verdict(x, label, self.num_classes, **end)
+        return discriminator_head(x, label, self.num_classes, **end)
 
 
 def channels(sample_shape: Shape, table: dict[int, tuple[int, ...]], least: int) -> tuple[int, ...]:
     """The row of a table for images of this shape; below 48 pixels 4 throughout, `least` times. Raises ValueError for a size
     that the table does not have."""
-    if small(sample_shape):
+    if is_small(sample_shape):
         return (4,) * least
     stages = halvings(sample_shape)
     if stages not in table:

@@ -9,11 +9,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gan_jax.models.attention import SelfAttention
-from gan_jax.models.biggan import D_CHANNELS, EMBEDDED, G_CHANNELS, ORTHOGONAL, channels, conditional_norm
-from gan_jax.models.conditioning import check_condition, label_vector, verdict
+from gan_jax.models.biggan import D_CHANNELS, EMBEDDING_SIZE, G_CHANNELS, ORTHOGONAL, channels, conditional_norm
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head
 from gan_jax.models.dcgan import halvings
 from gan_jax.models.layers import Conv, Dense, check_norm
-from gan_jax.models.resnet import double, halve, small
+from gan_jax.models.resnet import double, halve, is_small
 from gan_jax.types import Array, Shape
 
 EPSILON = 1e-4  # of batch norm
@@ -45,7 +45,7 @@ class Generator(nn.Module):
         features = [self.width * multiple for multiple in channels(self.sample_shape, G_CHANNELS, stages + 1)]
         if self.condition == "norm":
             vector = label_vector(label, self.num_classes)
-            shared = Dense(EMBEDDED, use_bias=False, kernel_init=nn.initializers.orthogonal(), name="shared")
+            shared = Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=nn.initializers.orthogonal(), name="shared")
             z = jnp.concatenate([z, shared(vector)], axis=-1)
         first = Dense((height >> stages) * (width >> stages) * features[0], spectral=self.spectral, kernel_init=ORTHOGONAL)
         x = first(z).reshape(-1, height >> stages, width >> stages, features[0])
@@ -68,7 +68,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> two residual blocks for each halving, the first of which halves -> sums over positions -> logits
-    and features, by `verdict`. Below 48 pixels 4 `width` channels, and of three such stages two that halve. `attention` as in
+    and features, by `discriminator_head`. Below 48 pixels 4 `width` channels, and of three such stages two that halve. `attention` as in
     the Generator."""
 
     sample_shape: Shape
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         check_norm(self.norm, ("spectral",))
         check_condition(self.condition, ("none", "projection"), label, self.num_classes)
         first, *others = (multiple * self.width for multiple in channels(self.sample_shape, D_CHANNELS, 4))
-        halved = 2 if small(self.sample_shape) else len(others)
+        halved = 2 if is_small(self.sample_shape) else len(others)
 
         def conv(x: Array, count: int, window: int) -> Array:
             return Conv(count, window, spectral=True, kernel_init=ORTHOGONAL)(x)
@@ -104,4 +104,4 @@ class Discriminator(nn.Module):
                 x = SelfAttention()(x)
         x = nn.relu(x).sum(axis=(1, 2))
         end = {"condition": self.condition, "outputs": self.outputs, "spectral": True, "kernel_init": ORTHOGONAL}
-        return verdict(x, label, self.num_classes, **end)
+        return discriminator_head(x, label, self.num_classes, **end)

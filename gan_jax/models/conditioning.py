@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from gan_jax.models.layers import Dense, check_choice
 from gan_jax.types import Array
 
-MINIBATCH = ("none", "stddev", "discrimination")
+MINIBATCH_LAYERS = ("none", "stddev", "discrimination")
 INIT = nn.initializers.lecun_normal()
 
 
@@ -45,7 +45,7 @@ def with_label(x: Array, label: Array, num_classes: int, size: int) -> Array:
     return jnp.concatenate([x, jnp.broadcast_to(embedded, (*x.shape[:-1], size))], axis=-1)
 
 
-def verdict(
+def discriminator_head(
     x: Array,
     label: Array | None,
     num_classes: int,
@@ -65,7 +65,7 @@ def verdict(
 
     Source: Miyato and Koyama 2018, arXiv:1802.05637, eq. 3.
     """
-    check_choice("minibatch", minibatch, MINIBATCH)
+    check_choice("minibatch", minibatch, MINIBATCH_LAYERS)
     if outputs < 1:
         raise ValueError(f"a discriminator needs at least 1 output, got {outputs}")
     features = seen = x.reshape(x.shape[0], -1)

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import label_vector, verdict
+from gan_jax.models.conditioning import label_vector, discriminator_head
 from gan_jax.models.layers import Dense, check_choice, check_norm, normalise
 from gan_jax.types import Array, Sample, Shape
 
@@ -83,7 +83,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """Rows, or packs of rows, all their numbers side by side -> `depth` layers of `width` leaky ReLUs -> logits and features,
-    by `verdict`. What a row was asked for is part of it, so D knows it in a pack too, and makes no use of the label.
+    by `discriminator_head`. What a row was asked for is part of it, so D knows it in a pack too, and makes no use of the label.
 
     No dropout, which the paper's has: D is a function of its sample.
     """
@@ -105,7 +105,7 @@ class Discriminator(nn.Module):
         for _ in range(self.depth):
             x = Dense(self.width, spectral=spectral, kernel_init=nn.initializers.he_normal())(x)
             x = nn.leaky_relu(normalise(self.norm, x, train), 0.2)
-        return verdict(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
+        return discriminator_head(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
 
 
 def _layout(shape: Any) -> tuple[int, dict[str, int], dict[str, int]]:

@@ -10,12 +10,12 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
 INIT = nn.initializers.normal(0.02)
-PLANES = 16  # channels of the label beside an image
+LABEL_CHANNELS = 16  # channels of the label beside an image
 
 
 class Generator(nn.Module):
@@ -53,10 +53,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by `verdict`.
+    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by `discriminator_head`.
 
     `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last.
-    `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `verdict`'s.
+    `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `discriminator_head`'s.
     """
 
     sample_shape: tuple[int, ...]
@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
         check_norm(self.norm)
         check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
         if self.condition == "concat":
-            x = with_label(x, label, self.num_classes, PLANES)
+            x = with_label(x, label, self.num_classes, LABEL_CHANNELS)
         spectral, padding = self.norm == "spectral", overlap(self.window)
         for stage in range(halvings(self.sample_shape)):
             # No norm before the first activation: D must see the samples' own scale.
@@ -82,7 +82,7 @@ class Discriminator(nn.Module):
             x = Conv(self.width << stage, self.window, 2, padding, spectral=spectral, use_bias=use_bias, kernel_init=INIT)(x)
             x = nn.leaky_relu(normalise(norm, x, train), 0.2)
         end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return verdict(x, label, self.num_classes, kernel_init=INIT, **end)
+        return discriminator_head(x, label, self.num_classes, kernel_init=INIT, **end)
 
 
 def halvings(sample_shape: tuple[int, ...]) -> int:

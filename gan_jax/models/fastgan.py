@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
             x = 0.5 * (seen(_conv(count)(x)) + direct)
         logits = Dense(1, spectral=True)(seen(_conv(x.shape[-1], 1)(x)))[..., 0].mean(axis=(1, 2))
         drawn = x
-        while drawn.shape[1] < self.sample_shape[0] >> halved(self.sample_shape):
+        while drawn.shape[1] < self.sample_shape[0] >> reconstruction_halvings(self.sample_shape):
             drawn = nn.relu(_conv(max(4, drawn.shape[-1] // 2))(double(drawn)))
         drawn = jnp.tanh(_conv(self.sample_shape[-1])(drawn))
         return logits, jnp.concatenate([x.mean(axis=(1, 2)), drawn.reshape(len(x), -1)], axis=-1)
@@ -113,13 +113,13 @@ def reconstruction(critic: Critic, real: Sample, fake: Sample, key: Array) -> Ar
     """
     features = critic.features(real)
     small = real
-    for _ in range(halved(real.shape[1:])):
+    for _ in range(reconstruction_halvings(real.shape[1:])):
         small = halve(small)
     small = small.reshape(len(real), -1)
     return jnp.abs(features[:, features.shape[1] - small.shape[1] :] - small).mean()
 
 
-def halved(sample_shape: Shape) -> int:
+def reconstruction_halvings(sample_shape: Shape) -> int:
     """How often the image that D draws is."""
     return min(3, halvings(sample_shape) - 1)
 

@@ -11,7 +11,7 @@ def double(x: Array) -> Array:
     """[B, H, W, C] -> [B, 2 H, 2 W, C] through the filter [1, 3, 3, 1] / 4 along each axis; zeros beyond the border. It is
     written as what comes of it at even and at odd pixels: sums of shifts, whose derivatives are sums of shifts again."""
     for axis in (1, 2):
-        before, after = shifted(x, axis, -1), shifted(x, axis, 1)
+        before, after = shift(x, axis, -1), shift(x, axis, 1)
         pairs = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis=axis + 1)
         x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
     return x
@@ -22,7 +22,7 @@ def halve(x: Array) -> Array:
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
-        x = 0.125 * shifted(odd, axis, -1) + 0.375 * even + 0.375 * odd + 0.125 * shifted(even, axis, 1)
+        x = 0.125 * shift(odd, axis, -1) + 0.375 * even + 0.375 * odd + 0.125 * shift(even, axis, 1)
     return x
 
 
@@ -51,7 +51,7 @@ def _blurred(x: Array, before: int, after: int, gain: float) -> Array:
     return x
 
 
-def shifted(x: Array, axis: int, by: int) -> Array:
+def shift(x: Array, axis: int, by: int) -> Array:
     """x[i + by], with zeros beyond the border."""
     pad = [(0, 0)] * x.ndim
     pad[axis] = (max(0, -by), max(0, by))

@@ -5,7 +5,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
 from gan_jax.models.layers import Dense, check_norm, normalise
 from gan_jax.types import Array
 
@@ -37,10 +37,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits and features, by `verdict`.
+    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits and features, by `discriminator_head`.
 
     The features are the last hidden layer. `condition`: "concat" puts the label, embedded as `width` numbers, beside the
-    sample; "projection" is `verdict`'s.
+    sample; "projection" is `discriminator_head`'s.
     """
 
     sample_shape: tuple[int, ...]
@@ -64,4 +64,4 @@ class Discriminator(nn.Module):
             x = Dense(self.width, spectral=spectral, kernel_init=nn.initializers.he_normal())(x)
             x = nn.leaky_relu(normalise(self.norm, x, train), 0.2)
         end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return verdict(x, label, self.num_classes, **end)
+        return discriminator_head(x, label, self.num_classes, **end)

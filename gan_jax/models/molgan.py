@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import verdict
+from gan_jax.models.conditioning import discriminator_head
 from gan_jax.models.layers import Dense, check_choice, check_norm
 from gan_jax.types import Array, Graph, Shape
 
@@ -70,7 +70,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """Graphs -> `depth` rounds in which each place hears, through a map of its own for each kind of bond, from those it is
-    joined to -> a gated sum over places -> a dense layer -> logits and features, by `verdict`. `width` is that of a place; the
+    joined to -> a gated sum over places -> a dense layer -> logits and features, by `discriminator_head`. `width` is that of a place; the
     whole is twice as wide. A place keeps what atom it is in every round, as in the paper."""
 
     sample_shape: Shape
@@ -100,7 +100,7 @@ class Discriminator(nn.Module):
         size = 2 * self.width
         whole = jnp.tanh((jax.nn.sigmoid(Dense(size)(known)) * jnp.tanh(Dense(size)(known))).sum(axis=1))
         whole = jnp.tanh(Dense(size)(whole))
-        return verdict(whole, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch)
+        return discriminator_head(whole, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch)
 
 
 def _sizes(sample_shape: Shape) -> tuple[tuple[int, int], tuple[int, int, int]]:

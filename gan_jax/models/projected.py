@@ -41,7 +41,7 @@ class Discriminator(nn.Module):
         check_condition(self.condition, ("none",), label, self.num_classes)
         if self.features is None:
             raise ValueError('it needs a feature network of yours: projected(features="path/file.py:function")')
-        maps = mixed(self.features(x), self.width)
+        maps = project_features(self.features(x), self.width)
         logits, ends = [], []
         for y in maps:
             for _ in range(max(1, (y.shape[1] - 1).bit_length() - 2)):
@@ -51,7 +51,7 @@ class Discriminator(nn.Module):
         return sum(logits) / len(logits), jnp.concatenate(ends, axis=-1)
 
 
-def mixed(maps: Sequence[Array], width: int) -> list[Array]:
+def project_features(maps: Sequence[Array], width: int) -> list[Array]:
     """Maps [B, h, w, c] from fine to coarse -> as many of `width` channels, each with what the coarser ones have: random 1 x 1
     convolutions, and from coarse to fine doublings and random 3 x 3 ones, the same in every run.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from gan_jax.models.conditioning import check_condition, label_vector
 from gan_jax.models.dcgan import halvings
-from gan_jax.models.fir import shifted
+from gan_jax.models.fir import shift
 from gan_jax.models.layers import Conv, Dense, check_norm
 from gan_jax.types import Array, Shape
 
@@ -137,7 +137,7 @@ def double(x: Array) -> Array:
     """[B, H, W, C] -> [B, 2 H, 2 W, C] through [1, 2, 1] / 2 along each axis: linear interpolation at the even pixels' places
     and half way to the next one, 0 beyond the border."""
     for axis in (1, 2):
-        pairs = jnp.stack([x, 0.5 * (x + shifted(x, axis, 1))], axis=axis + 1)
+        pairs = jnp.stack([x, 0.5 * (x + shift(x, axis, 1))], axis=axis + 1)
         x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
     return x
 
@@ -148,5 +148,5 @@ def halve(x: Array) -> Array:
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
-        x = 0.25 * shifted(odd, axis, -1) + 0.5 * even + 0.25 * odd
+        x = 0.25 * shift(odd, axis, -1) + 0.5 * even + 0.25 * odd
     return x

@@ -9,12 +9,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import verdict
+from gan_jax.models.conditioning import discriminator_head
 from gan_jax.models.layers import Conv, Dense, check_choice
 from gan_jax.types import Array, Sample, Shape
 
 MEMORIES = ("lstm", "relational")
-EMBEDDED = 64  # numbers that all embeddings of a word have together
+EMBEDDING_SIZE = 64  # numbers that all embeddings of a word have together
 WINDOWS = (2, 3, 4, 5)  # words that a filter sees
 
 
@@ -100,7 +100,7 @@ class RelationalMemory(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Sequences [B, T, V] -> `embeddings` of them, `EMBEDDED` numbers a symbol together -> of each, by the same weights, the
+    """Sequences [B, T, V] -> `embeddings` of them, `EMBEDDING_SIZE` numbers a symbol together -> of each, by the same weights, the
     largest response over time of `width` filters for each of `WINDOWS`, a highway layer and a dense one -> the mean logit and
     features over embeddings.
 
@@ -116,16 +116,16 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         length, _ = _sizes(self.sample_shape)
-        if EMBEDDED % self.embeddings:
-            raise ValueError(f"embeddings must divide {EMBEDDED}, got {self.embeddings}")
+        if EMBEDDING_SIZE % self.embeddings:
+            raise ValueError(f"embeddings must divide {EMBEDDING_SIZE}, got {self.embeddings}")
         batch = len(x)
-        x = Dense(EMBEDDED, use_bias=False, name="embed")(x).reshape(batch, length, self.embeddings, -1)
+        x = Dense(EMBEDDING_SIZE, use_bias=False, name="embed")(x).reshape(batch, length, self.embeddings, -1)
         x = x.swapaxes(1, 2).reshape(batch * self.embeddings, length, -1)
         windows = [window for window in WINDOWS if window <= length]
         x = jnp.concatenate([nn.relu(Conv(self.width, w, padding="VALID")(x)).max(axis=1) for w in windows], axis=-1)
         gate = jax.nn.sigmoid(Dense(x.shape[-1])(x))
         x = gate * nn.relu(Dense(x.shape[-1])(x)) + (1 - gate) * x
-        logits, features = verdict(nn.relu(Dense(100)(x)), label, self.num_classes, outputs=self.outputs)
+        logits, features = discriminator_head(nn.relu(Dense(100)(x)), label, self.num_classes, outputs=self.outputs)
         return tuple(y.reshape(batch, self.embeddings, *y.shape[1:]).mean(axis=1) for y in (logits, features))
 
 

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from gan_jax.models.attention import SelfAttention
-from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
-from gan_jax.models.dcgan import PLANES, halvings
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
+from gan_jax.models.dcgan import LABEL_CHANNELS, halvings
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
@@ -49,7 +49,7 @@ class Generator(nn.Module):
         stages = halvings(self.sample_shape)
         height, width, channels = self.sample_shape
         features = [
-            self.width * (4 if small(self.sample_shape) else min(16, 2**stage)) for stage in reversed(range(stages + 1))
+            self.width * (4 if is_small(self.sample_shape) else min(16, 2**stage)) for stage in reversed(range(stages + 1))
         ]
         x = Dense((height >> stages) * (width >> stages) * features[0], self.spectral, kernel_init=GLOROT)(z)
         x = x.reshape(-1, height >> stages, width >> stages, features[0])
@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> residual blocks, the first ones halving -> sums over positions -> logits and features, by
-    `verdict`. `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `verdict`'s.
+    `discriminator_head`. `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `discriminator_head`'s.
 
     Below 48 pixels four blocks of 2 `width` channels, two of them halving; else five of `width` to 16 `width`, halving while
     the sides are even, and one more that does not where 4 x 4 positions or more are left. `attention` as in the Generator,
@@ -93,10 +93,10 @@ class Discriminator(nn.Module):
         check_norm(self.norm)
         check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
         if self.condition == "concat":
-            x = with_label(x, label, self.num_classes, PLANES)
+            x = with_label(x, label, self.num_classes, LABEL_CHANNELS)
         spectral = self.norm == "spectral"
         halvings(self.sample_shape)  # refuses what is no image
-        for number, (multiple, halving) in enumerate(blocks(self.sample_shape)):
+        for number, (multiple, halving) in enumerate(discriminator_blocks(self.sample_shape)):
             size, first = multiple * self.width, number == 0
 
             def conv(x: Array, window: int, size: int = size) -> Array:
@@ -115,17 +115,17 @@ class Discriminator(nn.Module):
                 x = SelfAttention(spectral)(x)
         x = nn.relu(x).sum(axis=(1, 2))
         end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return verdict(x, label, self.num_classes, kernel_init=GLOROT, **end)
+        return discriminator_head(x, label, self.num_classes, kernel_init=GLOROT, **end)
 
 
-def small(sample_shape: Sequence[int]) -> bool:
+def is_small(sample_shape: Sequence[int]) -> bool:
     """Whether the networks are CIFAR's, of one width throughout."""
     return max(sample_shape[:2]) < 48
 
 
-def blocks(sample_shape: Sequence[int]) -> list[tuple[int, bool]]:
+def discriminator_blocks(sample_shape: Sequence[int]) -> list[tuple[int, bool]]:
     """Of the discriminator's blocks: (multiple of the width, whether it halves)."""
-    if small(sample_shape):
+    if is_small(sample_shape):
         return [(2, True), (2, True), (2, False), (2, False)]
     sides, found = sample_shape[:2], []
     for stage in range(5):

@@ -21,9 +21,9 @@ from gan_jax.models.dcgan import halvings
 from gan_jax.models.fir import convolve, double
 from gan_jax.types import Array, Shape
 
-LATENT = 512  # numbers of w
-RATE = 0.01  # of the mapping's learning, over that of all else
-AVERAGE = 0.998  # decay a step of the average w
+W_SIZE = 512  # numbers of w
+MAPPING_RATE = 0.01  # of the mapping's learning, over that of all else
+W_DECAY = 0.998  # decay a step of the average w
 
 
 class Generator(nn.Module):
@@ -63,11 +63,11 @@ class Generator(nn.Module):
         vector = label_vector(label, self.num_classes) if self.condition == "norm" else None
         mapping = Mapping(self.mapping)
         w = mapping(z, vector)
-        average = self.variable("average", "w", jnp.zeros, LATENT)
+        average = self.variable("average", "w", jnp.zeros, W_SIZE)
         layers = 2 * halvings(self.sample_shape) + 2  # of which the last makes the last picture
         if train:
             if self.is_mutable_collection("average") and not self.is_initializing():
-                average.value = AVERAGE * average.value + (1 - AVERAGE) * w.mean(axis=0)
+                average.value = W_DECAY * average.value + (1 - W_DECAY) * w.mean(axis=0)
             w = jnp.repeat(w[:, None], layers, axis=1)
             if self.mixing > 0:
                 other = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), z.shape[1:], z.dtype))(keys)
@@ -143,8 +143,8 @@ class Discriminator(nn.Module):
         if self.condition == "projection":
             vector = label_vector(label, self.num_classes)
             mapped = Mapping(self.mapping)(None, vector)
-            logits = EqualDense(self.outputs * LATENT)(features).reshape(-1, self.outputs, LATENT)
-            logits = jnp.einsum("bof,bf->bo", logits, mapped) / math.sqrt(LATENT)
+            logits = EqualDense(self.outputs * W_SIZE)(features).reshape(-1, self.outputs, W_SIZE)
+            logits = jnp.einsum("bof,bf->bo", logits, mapped) / math.sqrt(W_SIZE)
         else:
             logits = EqualDense(self.outputs)(features)
         return logits[:, 0] if self.outputs == 1 else logits, features
@@ -160,10 +160,10 @@ class Mapping(nn.Module):
     def __call__(self, z: Array | None, vector: Array | None) -> Array:
         given = [] if z is None else [_unit(z)]
         if vector is not None:
-            given.append(_unit(EqualDense(LATENT, name="label")(vector)))
+            given.append(_unit(EqualDense(W_SIZE, name="label")(vector)))
         x = jnp.concatenate(given, axis=-1)
         for number in range(self.depth):
-            x = EqualDense(LATENT, rectified=True, rate=RATE, name=f"layer{number}")(x)
+            x = EqualDense(W_SIZE, rectified=True, rate=MAPPING_RATE, name=f"layer{number}")(x)
         return x
 
 

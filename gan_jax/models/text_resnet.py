@@ -7,11 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import verdict
+from gan_jax.models.conditioning import discriminator_head
 from gan_jax.models.layers import Conv, Dense, check_choice, check_norm
 from gan_jax.types import Array, Shape
 
-SHARE = 0.3  # of a block's output that is added to its input
+RESIDUAL_SCALE = 0.3  # of a block's output that is added to its input
 
 
 class Generator(nn.Module):
@@ -38,7 +38,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Sequences [B, T, V] -> `depth` residual blocks of `width` channels -> logits and features, by `verdict`. What each place
+    """Sequences [B, T, V] -> `depth` residual blocks of `width` channels -> logits and features, by `discriminator_head`. What each place
     says of the sequence counts by itself, as in the paper."""
 
     sample_shape: Shape
@@ -60,7 +60,7 @@ class Discriminator(nn.Module):
         x = Conv(self.width, 1, spectral=spectral)(x)
         for _ in range(self.depth):
             x = _block(x, self.window, spectral)
-        return verdict(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
+        return discriminator_head(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
 
 
 def _block(x: Array, window: int, spectral: bool = False) -> Array:
@@ -68,7 +68,7 @@ def _block(x: Array, window: int, spectral: bool = False) -> Array:
     width, y = x.shape[-1], x
     for _ in range(2):
         y = Conv(width, window, spectral=spectral, kernel_init=nn.initializers.he_normal())(nn.relu(y))
-    return x + SHARE * y
+    return x + RESIDUAL_SCALE * y
 
 
 def _sizes(sample_shape: Shape) -> tuple[int, int]:

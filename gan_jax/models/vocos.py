@@ -16,7 +16,7 @@ from gan_jax.models.layers import Conv, Dense
 from gan_jax.types import Array, Shape
 
 WINDOW = 7
-LOUDEST = 100.0  # magnitude in a bin, of frames that are not divided by the sum of their window
+MAX_MAGNITUDE = 100.0  # magnitude in a bin, of frames that are not divided by the sum of their window
 INIT = nn.initializers.truncated_normal(0.02)
 
 
@@ -43,7 +43,7 @@ class Generator(nn.Module):
             x = _Block(1 / self.depth)(x)
         said = Dense(self.fft + 2, kernel_init=INIT)(nn.LayerNorm()(x)).astype(jnp.float32)
         magnitude, phase = jnp.split(said, 2, axis=-1)
-        magnitude = jnp.minimum(jnp.exp(magnitude), LOUDEST) / (self.fft / 2)  # the sum of the window
+        magnitude = jnp.minimum(jnp.exp(magnitude), MAX_MAGNITUDE) / (self.fft / 2)  # the sum of the window
         return spectrogram.istft(magnitude * jnp.exp(1j * phase), hop)[..., None]
 
 

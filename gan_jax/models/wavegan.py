@@ -8,13 +8,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, verdict, with_label
+from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
 WINDOW, STRIDE = 25, 4
-LEAST = 8  # places of the short sequence
-CHANNELS = 16  # of the label beside a wave
+MIN_LENGTH = 8  # places of the short sequence
+LABEL_CHANNELS = 16  # of the label beside a wave
 
 
 class Generator(nn.Module):
@@ -38,7 +38,7 @@ class Generator(nn.Module):
         style = label_vector(label, self.num_classes) if self.condition == "norm" else None
         if self.condition == "concat":
             z = with_label(z, label, self.num_classes, z.shape[-1])
-        (length, channels), stages = self.sample_shape, quarters(self.sample_shape)
+        (length, channels), stages = self.sample_shape, num_stages(self.sample_shape)
         small = (length // STRIDE**stages, self.width << (stages - 1))
         x = Dense(small[0] * small[1])(z).reshape(-1, *small)
         x = nn.relu(normalise(self.norm, x, train, style=style))
@@ -49,11 +49,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """waves [B, T, C] -> convolutions and leaky ReLUs, each four times as short -> logits and features, by `verdict`.
+    """waves [B, T, C] -> convolutions and leaky ReLUs, each four times as short -> logits and features, by `discriminator_head`.
 
     `width` is the channels after the first; each later sequence has twice as many. Between them each sample's sequence is moved
     in time by up to `shuffle` places (`phase_shuffle`), so that D does not reject samples by the phase that G's strides leave.
-    `condition`: "concat" puts the label beside the wave, as constant channels; "projection" is `verdict`'s.
+    `condition`: "concat" puts the label beside the wave, as constant channels; "projection" is `discriminator_head`'s.
     """
 
     sample_shape: tuple[int, ...]
@@ -69,21 +69,21 @@ class Discriminator(nn.Module):
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         check_norm(self.norm)
         check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
-        if not 0 <= self.shuffle < LEAST:
-            raise ValueError(f"wavegan shuffles phases by 0 to {LEAST - 1} places, got {self.shuffle}")
-        stages, spectral = quarters(self.sample_shape), self.norm == "spectral"
+        if not 0 <= self.shuffle < MIN_LENGTH:
+            raise ValueError(f"wavegan shuffles phases by 0 to {MIN_LENGTH - 1} places, got {self.shuffle}")
+        stages, spectral = num_stages(self.sample_shape), self.norm == "spectral"
         if self.condition == "concat":
-            x = with_label(x, label, self.num_classes, CHANNELS)
+            x = with_label(x, label, self.num_classes, LABEL_CHANNELS)
         for stage in range(stages):
             x = Conv(self.width << stage, WINDOW, STRIDE, spectral=spectral)(x)
             # No norm before the first activation: D must see the samples' own scale.
             x = nn.leaky_relu(normalise(self.norm if stage else "none", x, train), 0.2)
             if stage == 0:
-                keys = keys_of(x)
+                keys = sample_keys(x)
             if self.shuffle and stage < stages - 1:
                 x = phase_shuffle(jax.vmap(jax.random.fold_in, (0, None))(keys, stage), x, self.shuffle)
         end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return verdict(x, label, self.num_classes, **end)
+        return discriminator_head(x, label, self.num_classes, **end)
 
 
 def phase_shuffle(keys: Array, x: Array, most: int) -> Array:
@@ -99,7 +99,7 @@ def phase_shuffle(keys: Array, x: Array, most: int) -> Array:
     return sum(taken[:, None, None] * padded[:, place : place + x.shape[1]] for place, taken in moves)
 
 
-def keys_of(x: Array) -> Array:
+def sample_keys(x: Array) -> Array:
     """A key for each x [B, ...], made of its own bits, so that D needs no other source of chance and stays a function of its
     arguments. Of the first activations: they change whenever D has moved, and so a real sample is moved otherwise each time."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
@@ -108,14 +108,14 @@ def keys_of(x: Array) -> Array:
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(0), seed))(seeds)
 
 
-def quarters(sample_shape: tuple[int, ...]) -> int:
+def num_stages(sample_shape: tuple[int, ...]) -> int:
     """How often a wave can be cut to a quarter before it would be shorter than 8 or no whole number: 16,384 -> 16 in 5.
 
     Raises ValueError for what is no wave, or cannot be cut at all."""
     if len(sample_shape) != 2:
         raise ValueError(f"wavegan needs waves (T, C), got samples of shape {sample_shape}")
     length, count = sample_shape[0], 0
-    while length % STRIDE == 0 and length >= STRIDE * LEAST:
+    while length % STRIDE == 0 and length >= STRIDE * MIN_LENGTH:
         length, count = length // STRIDE, count + 1
     if count == 0:
         raise ValueError(f"wavegan needs a length that is a multiple of 4 and at least 32, got {sample_shape[0]}")

@@ -1,6 +1,6 @@
-"""The comparison: run directories in, one table and one self-contained page out, with every method over all of its seeds.
+"""The comparison of runs: one table and one self-contained page, with every method over all of its seeds.
 
-`gan_jax.reports.results` says what the methods are and what came of them; here it becomes text and JSON, in `comparison_page` HTML.
+`results.py` reads the methods and their results; this module formats them as text and JSON, `comparison_page.py` as HTML.
 """
 
 import json
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.errors import InputError
-from gan_jax.reports.comparison_page import cells_of, comparison_page, costs_of, fates, partial, real_score
-from gan_jax.reports.html import explain
-from gan_jax.reports.results import Group, Method, by_data, load_methods
+from gan_jax.reports.comparison_page import comparison_page, describe_failures, format_costs, format_estimate, format_real
+from gan_jax.reports.html import describe_metric
+from gan_jax.reports.results import Group, Method, group_by_data, load_methods
 from gan_jax.storage.files import write_atomically
 
 
 def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
-    """Write `out`/comparison.html and `out`/comparison.json of runs of one seed or many; return the page's path.
+    """Write `out`/comparison.html and `out`/comparison.json about runs of one or several seeds; return the page's path.
 
-    Raises InputError, naming the directory or file, where one is absent, is no run or is corrupt."""
+    Raises InputError, naming the directory or file, if one is missing, corrupt or not a run."""
     methods, notes = load_methods(run_dirs)
-    groups = by_data(methods)
+    groups = group_by_data(methods)
     content = comparison_page(methods, groups, notes)
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
@@ -34,64 +34,66 @@ def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
 
 
 def comparison_table(run_dirs: Sequence[Path]) -> str:
-    """The table of the same runs as text, cut into blocks of columns as wide as the terminal. Raises what it raises."""
+    """Return the table of the same runs as text, split into blocks of columns that fit the terminal. Raises InputError as
+    `write_comparison` does."""
     methods, notes = load_methods(run_dirs)
-    return "\n".join(["\n\n".join(map(_text_table, by_data(methods))), *notes])
+    return "\n".join(["\n\n".join(map(_text_table, group_by_data(methods))), *notes])
 
 
 def _text_table(group: Group) -> str:
-    head = [f"{name} {explain(name)[1]}".rstrip() + "  " for name in group.metrics]  # room for the signs after a mean
+    head = [f"{name} {describe_metric(name)[1]}".rstrip() + "  " for name in group.metrics]  # room for the marks after a mean
     rows = [[group.data, *head, "seeds", "time", "ms/step/seed", "parameters G + D"]]
     for method in group.methods:
         cells = []
         for name in group.metrics:
             estimate = method.estimate(name)
-            cell = " ± ".join(part for part in cells_of(estimate) if part)
-            signs = ("†" if estimate and partial(method) else "") + (
-                "*" if estimate and estimate.mean == group.best(name) else ""
-            )
-            cells.append(cell and cell + signs.ljust(2))
-        rows.append([method.name, *cells, ", ".join([str(len(method.seeds)), *fates(method)]), *costs_of(method)])
+            cell = " ± ".join(part for part in format_estimate(estimate) if part)
+            dagger = "†" if estimate and method.excludes_seeds else ""
+            star = "*" if estimate and estimate.mean == group.best(name) else ""
+            cells.append(cell and cell + (dagger + star).ljust(2))
+        seeds = ", ".join([str(len(method.seeds)), *describe_failures(method)])
+        rows.append([method.name, *cells, seeds, *format_costs(method)])
     if group.real:
-        rows.append(["real data", *(f"{real_score(group, name)}  " for name in group.metrics), "", "", "", ""])
+        rows.append(["real data", *(f"{format_real(group, name)}  " for name in group.metrics), "", "", "", ""])
     for row in group.published:
         scores = (f"{row.metrics[name]:g}  " if name in row.metrics else "" for name in group.metrics)
         rows.append([f"{row.name} (published)", *scores, "", "", "", ""])
-    feet = ["mean ± standard error over seeds" if group.metrics else "nothing has been evaluated yet"]
-    feet[0] += "; * the best mean" if group.metrics and len(group.methods) > 1 else ""
-    if any(map(partial, group.methods)):
-        feet.append("† over the seeds that lived and were evaluated at the method's last step")
+    notes = ["mean ± standard error over seeds" if group.metrics else "nothing has been evaluated yet"]
+    notes[0] += "; * the best mean" if group.metrics and len(group.methods) > 1 else ""
+    if any(method.excludes_seeds for method in group.methods):
+        notes.append("† over the seeds that did not break and were evaluated at the method's last step")
     for source, checked in dict.fromkeys((row.source, row.checked) for row in group.published):
-        feet.append(f"published: {source}" + ("" if checked else " (as cited, not checked against the paper)"))
-    return "\n".join([*side_by_side(rows), *feet])
+        notes.append(f"published: {source}" + ("" if checked else " (as cited, not checked against the paper)"))
+    return "\n".join([*side_by_side(rows), *notes])
 
 
 def side_by_side(rows: list[list[str]]) -> list[str]:
-    """Rows of cells as lines; columns that the terminal has no room for below, the first column repeated; no empty ones."""
-    room = shutil.get_terminal_size((120, 24)).columns
+    """Format rows of cells as lines. Columns that do not fit the terminal go below, with the first column repeated; empty
+    columns are left out."""
+    max_width = shutil.get_terminal_size((120, 24)).columns
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     first, rest = columns[0], columns[1:]
     widths = [max(map(len, column)) for column in rest]
-    start = max(map(len, first))
-    lines, shown = [], 0
-    while shown < len(rest):
-        end, used = shown + 1, start + 2 + widths[shown]
-        while end < len(rest) and used + 2 + widths[end] <= room:
-            used += 2 + widths[end]
+    first_width = max(map(len, first))
+    lines, begin = [], 0
+    while begin < len(rest):
+        end, width = begin + 1, first_width + 2 + widths[begin]
+        while end < len(rest) and width + 2 + widths[end] <= max_width:
+            width += 2 + widths[end]
             end += 1
         for i, name in enumerate(first):
-            cells = (rest[k][i].rjust(widths[k]) for k in range(shown, end))
-            lines.append("  ".join([name.ljust(start), *cells]).rstrip())
+            cells = (rest[k][i].rjust(widths[k]) for k in range(begin, end))
+            lines.append("  ".join([name.ljust(first_width), *cells]).rstrip())
         lines.append("")
-        shown = end
+        begin = end
     return lines
 
 
 def _json(methods: list[Method], groups: list[Group]) -> dict[str, Any]:
-    """All that the table says, and each seed's own numbers. What is not finite is null."""
+    """The contents of the table and the values of each seed. Values that are not finite become null."""
     return {
         "methods": [_method_json(method, group) for group in groups for method in group.methods],
-        "real": {group.data: {name: list(map(_finite, both)) for name, both in group.real.items()} for group in groups},
+        "real": {group.data: {name: list(map(_finite, bounds)) for name, bounds in group.real.items()} for group in groups},
         "published": {group.data: [row._asdict() for row in group.published] for group in groups},
     }
 

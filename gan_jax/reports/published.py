@@ -1,11 +1,11 @@
-"""Figures that papers report on our data sets, under the names of our metrics, for comparisons to show beside our own."""
+"""Results that papers report on our data sets, under the names of our metrics, for comparison pages to show with our own."""
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """A row of a paper's table. `high_quality` is a share, 0 to 1. Not `checked`: taken from notes, not yet compared with the
-    paper."""
+    """A row of a paper's table. `high_quality` is a fraction, 0 to 1. Rows that are not `checked` were taken from notes and not
+    yet compared with the paper."""
 
     name: str
     metrics: dict[str, float]
@@ -14,17 +14,17 @@ class Published(NamedTuple):
     checked: bool
 
 
-# Read from the code that the authors published (github.com/fjxmlzn/PacGAN, synthetic_data_experiments).
+# From the authors' code (github.com/fjxmlzn/PacGAN, synthetic_data_experiments).
 _POINTS = (
     "100,000 training points, 400 epochs, batch 100; z of 2, G 4 x 400 with batch norm, D 3 x 200 maxout, Adam 1e-4, b1 0.8; "
     "2,500 samples, mean of 10 trials"
 )
-# Read from the page that the authors published (github.com/akashgit/VEEGAN, index.md).
-_VEEGAN = "26,000 samples judged by a classifier; mean of 5 runs"
-# Read from the code that the authors published (github.com/fjxmlzn/PacGAN, stacked_MNIST_experiments/VEEGAN_experiment).
+# From the authors' page (github.com/akashgit/VEEGAN, index.md).
+_VEEGAN = "26,000 samples labelled by a classifier; mean of 5 runs"
+# From the authors' code (github.com/fjxmlzn/PacGAN, stacked_MNIST_experiments/VEEGAN_experiment).
 _STACKED = (
-    "128,000 training images, 50 epochs, batch 64; z of 100, Adam 2e-4, b1 0.5; 26,000 samples judged by a classifier; mean of "
-    "10 trials"
+    "128,000 training images, 50 epochs, batch 64; z of 100, Adam 2e-4, b1 0.5; 26,000 samples labelled by a classifier; mean "
+    "of 10 trials"
 )
 _PACGAN = "Lin et al. 2018 (PacGAN), arXiv:1712.04086"
 _SRIVASTAVA = "Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, table 2"
@@ -48,12 +48,12 @@ _MNIST = [
         "R3GAN",
         {"modes": 1000, "reverse_kl": 0.03},
         "Huang et al. 2024 (R3GAN), arXiv:2501.05441",
-        "that paper’s own, not looked up",
+        "the paper’s own (not checked)",
         False,
     ),
 ]
 
-# By what a config's `data` says, without spaces.
+# By the `data` field of a config, without spaces.
 PUBLISHED: dict[str, list[Published]] = {
     "ring(sigma=0.01)": _RING,
     "grid": _GRID,

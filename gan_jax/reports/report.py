@@ -1,4 +1,4 @@
-"""The report: a run directory in, one self-contained HTML page out. Whoever is sent the file has all of it."""
+"""The report: one self-contained HTML page about a run directory, which can be shared as a single file."""
 
 import math
 import re
@@ -8,77 +8,85 @@ from html import escape
 from pathlib import Path
 
 from gan_jax.errors import InputError
-from gan_jax.reports.doctor import Diagnosis, diagnose
+from gan_jax.reports.doctor import diagnose
 from gan_jax.reports.html import (
-    BESIDE,
+    REFERENCES,
     Rows,
-    duration,
+    definition_list,
+    describe_metric,
     embed,
-    explain,
+    escaped_text,
     figure,
+    format_duration,
+    format_number,
     media_files,
     metric_names,
-    number,
     page,
-    pairs,
     panel,
-    points,
+    read_json_object,
     read_lines,
-    read_object,
-    rows_of,
+    rows_by_step,
     section,
-    text,
+    series,
 )
 from gan_jax.reports.svg import Curve
 from gan_jax.storage.files import write_atomically
 
-MAX_GRIDS = 20  # grids over time on the page, evenly spread
+MAX_GRIDS = 20  # maximum number of grids in the series over training, evenly spread
 
-# The curves of training: title, {key: (label, colour)}, caption. Real data is drawn in ink, what comes from G in G's colour.
+# The curves of training: title, {key: (label, colour)}, caption. Real data has the colour "ink", generated data that of G.
 PANELS: list[tuple[str, dict[str, tuple[str, str]], str]] = [
     (
         "Losses",
         {"d/loss": ("D", "d"), "g/loss": ("G", "g")},
-        "What the discriminator D and the generator G minimise. Neither has to fall: level curves are a balanced game.",
+        "What the discriminator D and the generator G minimise. They need not fall: flat curves indicate a balanced game.",
     ),
     (
         "Logits",
         {"d/real_logit": ("real", "ink"), "d/fake_logit": ("generated", "g")},
-        "D’s mean output. The nearer the two, the less D can tell generated samples from real ones.",
+        "D’s mean output. The closer the two curves, the less D distinguishes generated samples from real ones.",
     ),
     (
         "Gradient norms",
         {"d/grad_norm": ("D", "d"), "g/grad_norm": ("G", "g")},
-        "Length of each player’s gradient. Spikes are instability; where it vanishes, learning has stopped.",
+        "Norm of each player’s gradient. Spikes indicate instability; a player whose gradient vanishes no longer learns.",
     ),
-    ("Penalty", {"d/penalty": ("penalty", "d")}, "The regulariser of D, without its weight."),
+    ("Penalty", {"d/penalty": ("penalty", "d")}, "The regulariser of D, before its weight is applied."),
     (
         "Parameter norms",
         {"d/param_norm": ("D", "d"), "g/param_norm": ("G", "g")},
-        "Length of each player’s parameter vector. Steady growth means that the effective learning rate falls.",
+        "Norm of each player’s parameters. Steady growth lowers the effective learning rate.",
     ),
     (
         "Separation",
         {"doctor/separation": ("D", "d")},
-        "1 where D tells every real sample from every generated one, 0 where it guesses.",
+        "1 if D’s output is higher for every real sample than for every generated one, 0 if D guesses.",
     ),
-    ("Overfitting", {"doctor/real_sign": ("D", "d")}, "Mean sign of D’s output for real samples, ADA’s r."),
-    ("Duplicates", {"doctor/duplicates": ("G", "g")}, "Share of samples with a near twin."),
-    ("Spread", {"doctor/spread": ("G", "g")}, "Width of the samples over that of the data: 1 is right."),
-    ("Rank", {"doctor/rank": ("G", "g")}, "In how many ways samples vary, over the same of the data: 1 is right."),
-    ("Rotation", {"doctor/rotation": ("game", "ink")}, "How far the players chase each other around: 1 is all, 0 none."),
+    ("Overfitting", {"doctor/real_sign": ("D", "d")}, "Mean sign of D’s output for real samples (r in ADA)."),
+    ("Duplicates", {"doctor/duplicates": ("G", "g")}, "Fraction of samples with a near duplicate."),
+    ("Spread", {"doctor/spread": ("G", "g")}, "Standard deviation of the samples divided by that of the data; ideally 1."),
+    (
+        "Rank",
+        {"doctor/rank": ("G", "g")},
+        "Effective number of directions in which samples vary, relative to the data; ideally 1.",
+    ),
+    (
+        "Rotation",
+        {"doctor/rotation": ("game", "ink")},
+        "1 if the players only cycle around each other, 0 if they do not cycle at all.",
+    ),
 ]
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write `run_dir/report.html` from the run directory's own files, whether the run finished or not; return its path.
+    """Write `run_dir/report.html` from the files in the run directory, whether or not the run finished; return its path.
 
-    Raises InputError, naming the file, where config.json or metrics.jsonl is absent, or any file is corrupt.
+    Raises InputError, naming the file, if config.json or metrics.jsonl is missing or any file is corrupt.
     """
     run_dir = Path(run_dir)
-    config = read_object(run_dir / "config.json")
-    environment = read_object(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
-    content = _page(run_dir, config, environment, rows_of(read_lines(run_dir / "metrics.jsonl")))
+    config = read_json_object(run_dir / "config.json")
+    environment = read_json_object(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
+    content = _page(run_dir, config, environment, rows_by_step(read_lines(run_dir / "metrics.jsonl")))
     path = run_dir / "report.html"
     try:
         write_atomically(path, content.encode())
@@ -95,7 +103,7 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
         facts["steps"] = f"{steps:,}"
     seconds = environment.get("seconds", rows.get(last, {}).get("seconds"))
     if isinstance(seconds, int | float) and math.isfinite(seconds):
-        facts["time"] = duration(seconds)
+        facts["time"] = format_duration(seconds)
     status = str(environment.get("status", "finished"))
     if status == "finished" and isinstance(steps, int) and last < steps:  # killed, or still running
         status = f"unfinished: at step {last:,} of {steps:,} when this page was written"
@@ -105,8 +113,8 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
         _doctor(rows),
         _samples(run_dir, config),
         *_curves(rows),
-        section("Config", pairs(config)),
-        section("Environment", pairs(environment)),
+        section("Config", definition_list(config)),
+        section("Environment", definition_list(environment)),
         section("Run it again", f"<pre>{command}</pre>"),
     ]
     title = Path(name).stem if name.endswith(".py") else name
@@ -114,40 +122,37 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
 
 
 def _results(rows: Rows, environment: dict) -> str:
-    """The last value of every metric, with what real data score beside it."""
+    """A table of the last value of every metric, with the value of real data."""
     names = metric_names(rows.values())
     if not names:
         return ""
     lines = ""
-    for name in [n for base in names for n in (base, f"{base}_train") if points(rows, f"eval/{n}")]:
-        full, better, meaning = explain(name)
+    for name in [n for base in names for n in (base, f"{base}_train") if series(rows, f"eval/{n}")]:
+        full_name, better, meaning = describe_metric(name)
         cells = ""
         for suffixes in ([""], ["_floor", "_real"]):
-            values = next((p for s in suffixes if (p := points(rows, f"eval/{name}{s}"))), {})
-            cells += f'<td class="number">{number(values[max(values)]) if values else ""}</td>'
-        lines += f"<tr><th>{escape(full)} <code>{escape(name)}</code></th>{cells}<td>{better} {escape(meaning)}</td></tr>"
+            values = next((v for s in suffixes if (v := series(rows, f"eval/{name}{s}"))), {})
+            cells += f'<td class="number">{format_number(values[max(values)]) if values else ""}</td>'
+        lines += f"<tr><th>{escape(full_name)} <code>{escape(name)}</code></th>{cells}<td>{better} {escape(meaning)}</td></tr>"
     step = max(step for step, row in rows.items() if any(key.startswith("eval/") for key in row))
-    on = f" Measured on {text(environment['evaluation'])}." if environment.get("evaluation") else ""
-    head = "<tr><th>Metric</th><th>This run</th><th>Real data</th><th>↑ more is better, ↓ less</th></tr>"
-    note = f"<p class='note'>At step {step:,}.{on} “Real data”: the same measurement of real samples.</p>"
+    protocol = f" Measured on {escaped_text(environment['evaluation'])}." if environment.get("evaluation") else ""
+    head = "<tr><th>Metric</th><th>This run</th><th>Real data</th><th>↑ higher is better, ↓ lower</th></tr>"
+    note = f"<p class='note'>At step {step:,}.{protocol} “Real data”: the same metric for real samples.</p>"
     return section("Results", f"<table class=results><thead>{head}</thead><tbody>{lines}</tbody></table>{note}")
 
 
 def _doctor(rows: Rows) -> str:
-    """The alarms that ring at the end."""
-    found = diagnose([{"step": step, **row} for step, row in sorted(rows.items())])
-    if not found:
-        return ""
-    items = "".join(f"<li><b>{escape(d.name)}</b>: {escape(d.sentence)}; {escape(d.remedy)}. {_since(d)}</li>" for d in found)
-    return section("Doctor", f"<ul>{items}</ul>")
-
-
-def _since(found: Diagnosis) -> str:
-    return f"<span class='note'>Since step {found.step:,}: {number(float(found.value))}, limit {found.threshold:g}.</span>"
+    """The alarms that are raised at the end of the log."""
+    items = ""
+    for diagnosis in diagnose([{"step": step, **row} for step, row in sorted(rows.items())]):
+        text = f"<b>{escape(diagnosis.name)}</b>: {escape(diagnosis.sentence)}. Remedy: {escape(diagnosis.remedy)}."
+        numbers = f"{format_number(float(diagnosis.value))}, limit {diagnosis.threshold:g}"
+        items += f"<li>{text} <span class='note'>Since step {diagnosis.step:,}: {numbers}.</span></li>"
+    return section("Doctor", items and f"<ul>{items}</ul>")
 
 
 def _samples(run_dir: Path, config: dict) -> str:
-    """The last grid beside the real samples, whatever else lies in samples/, and the grids over time."""
+    """The last grid next to the real samples, any other files in samples/, and the series of grids over training."""
     groups: dict[str, list[Path]] = {}
     for path in media_files(run_dir):
         groups.setdefault(re.match(r"step-\d+|[^-]*", path.stem)[0], []).append(path)
@@ -155,34 +160,37 @@ def _samples(run_dir: Path, config: dict) -> str:
     last = len(steps) - 1
     picks = steps if last < MAX_GRIDS else [steps[round(i * last / (MAX_GRIDS - 1))] for i in range(MAX_GRIDS)]
     media = {name: "".join(map(embed, groups[name])) for name in groups if name in picks or name not in steps}
-    when = {name: f"{int(name[5:]):,}" for name in picks}
+    step_numbers = {name: f"{int(name[5:]):,}" for name in picks}
     body = ""
     if picks:
-        caption = f'Generated, step <span id="at">{when[picks[-1]]}</span>'
+        caption = f'Generated, step <span id="step">{step_numbers[picks[-1]]}</span>'
         slider = f'<input id="scrub" type="range" max="{len(picks) - 1}" value="{len(picks) - 1}" aria-label="step" hidden>'
         body += figure(f'<div id="stage">{media[picks[-1]]}</div>', caption + slider)
-    captions = {"real": f"Real: {text(config.get('data', ''))}", "interpolation": "Between pairs of latents, in equal steps"}
+    captions = {
+        "real": f"Real: {escaped_text(config.get('data', ''))}",
+        "interpolation": "Interpolations between pairs of latents",
+    }
     for name in sorted(media.keys() - set(picks), key=lambda name: (name != "real", name)):
         body += figure(media[name], captions.get(name, escape(name)))
     if len(picks) > 1:
-        kind = "thumbs" if all(media[name].count("<img") == 1 for name in picks) else "clips"
-        cells = "".join(figure(media[name], when[name]) for name in picks)
-        shown = f"; {len(picks)} of {len(steps)} are shown" if len(picks) < len(steps) else ""
-        body += figure(f'<div id="training">{cells}</div>', f"The same latents through training, by step{shown}", kind)
+        css_class = "thumbs" if all(media[name].count("<img") == 1 for name in picks) else "clips"
+        cells = "".join(figure(media[name], step_numbers[name]) for name in picks)
+        selection = f"; {len(picks)} of {len(steps)} steps are shown" if len(picks) < len(steps) else ""
+        body += figure(f'<div id="training">{cells}</div>', f"The same latents at each step of training{selection}", css_class)
     return section("Samples", body and f'<div class="pair">{body}</div>')
 
 
 def _curves(rows: Rows) -> Iterator[str]:
-    """A section of what the step reports, and one of the evaluation, each metric with what real data score."""
+    """Yield a section of training metrics and one of evaluation metrics, each of the latter with its value for real data."""
     training, evaluation = "", ""
-    known = {key for _, keys, _ in PANELS for key in keys}
-    others = {key for row in rows.values() for key in row if not key.startswith("eval/")} - known - {"seconds"}
+    in_panels = {key for _, keys, _ in PANELS for key in keys}
+    others = {key for row in rows.values() for key in row if not key.startswith("eval/")} - in_panels - {"seconds"}
     for title, keys, caption in PANELS + [(key, {key: (key, "d")}, "") for key in sorted(others)]:
-        training += panel(title, caption, [Curve(*look, "-", points(rows, key)) for key, look in keys.items()])
+        training += panel(title, caption, [Curve(*style, "-", series(rows, key)) for key, style in keys.items()])
     for name in metric_names(rows.values()):
-        full, better, _ = explain(name)
-        curves = [Curve("generated", "g", "-", points(rows, f"eval/{name}"))]
-        curves += [Curve(*look, points(rows, f"eval/{name}{suffix}")) for suffix, look in BESIDE.items()]
-        evaluation += panel(f"{full} {better}", "", curves)
+        full_name, better, _ = describe_metric(name)
+        curves = [Curve("generated", "g", "-", series(rows, f"eval/{name}"))]
+        curves += [Curve(*style, series(rows, f"eval/{name}{suffix}")) for suffix, style in REFERENCES.items()]
+        evaluation += panel(f"{full_name} {better}", "", curves)
     for title, panels in (("Training", training), ("Evaluation", evaluation)):
         yield section(title, panels and f'<div class="panels">{panels}</div>')

@@ -1,4 +1,4 @@
-"""Curves over steps as an SVG that is part of the page it stands in: its colours and its font are the page's."""
+"""Curves over steps as inline SVG, in the colours and the font of the page that contains it."""
 
 import io
 import math
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any, NamedTuple
 
-MAX_POINTS = 400  # of a curve; a longer one is binned into its mean and a band from least to greatest
-# matplotlib wants colours where the page has CSS variables (light, dark): these stand in until the SVG is written.
+MAX_POINTS = 400  # per curve; a longer one is binned, and a band shows the minimum and maximum of each bin
+# The page's colours are CSS variables (light, dark), which matplotlib does not accept: these placeholders are replaced by them.
 COLOURS = {"ink": "#010101", "muted": "#010102", "line": "#010103", "d": "#010104", "g": "#010105"}
-# The colours of methods, which come again with other dashes where there are more than these.
+# Colours of methods in a comparison. If there are more methods, colours repeat with other dashes.
 METHOD_COLOURS = [f"m{i}" for i in range(8)]
 COLOURS |= {name: f"#0102{i:02d}" for i, name in enumerate(METHOD_COLOURS)}
 DASHES = ("-", ":", "-.")
 STYLE = {
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # keep text as text
     "font.size": 8,
     "axes.edgecolor": COLOURS["line"],
     **dict.fromkeys(("xtick.color", "ytick.color", "grid.color"), COLOURS["line"]),
@@ -24,49 +24,50 @@ STYLE = {
 
 
 class Curve(NamedTuple):
-    """A line over steps. Its colour is a name in COLOURS; a dashed one ("--") is a level to compare the others with."""
+    """A line over steps. `colour` is a name in COLOURS; dashes "--" mark a reference level for the other curves."""
 
     label: str
     colour: str
     dashes: str
-    points: dict[int, float]  # step -> value, maybe not finite, but at least one is
-    band: dict[int, tuple[float, float]] | None = None  # step -> least and greatest of what the value is the mean of
+    points: dict[int, float]  # step -> value; at least one value is finite
+    band: dict[int, tuple[float, float]] | None = None  # step -> minimum and maximum of the values averaged in `points`
 
 
 def svg(title: str, curves: list[Curve], legend: bool = True) -> str:
-    """One panel of curves as an inline <svg>. Logarithmic where all is positive and a linear axis would hide most of it."""
-    import matplotlib  # here, not above: it takes most of a second, and only a report draws
+    """Return a panel of curves as an inline <svg>. The axis is logarithmic if all values are positive and a linear axis would
+    hide most of them."""
+    import matplotlib  # here, not above: importing it takes most of a second
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": title}):
         figure = Figure(figsize=(4.6, 2.3), layout="constrained")
         _draw(figure.subplots(), curves, legend)
-        figure.draw_without_rendering()  # layout moves the ticks: their new labels may need more room
+        figure.draw_without_rendering()  # layout moves the ticks, and their new labels may need more space
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    # From a document to an element: no declaration, no metadata, no size of its own, no ids but those it refers to.
+    # Make the document an element: without declaration, metadata and size, and only with the ids that it refers to.
     head, body = re.search(r"<svg(.*?)>(.*)", file.getvalue(), re.DOTALL).groups()
     body = re.sub(r'<(metadata|style).*?</\1>| id="[\w.]*_\d+"', "", body, flags=re.DOTALL)
-    for name, stand_in in COLOURS.items():
-        body = body.replace(stand_in, f"var(--{name})")
-    view = re.search(r'viewBox="[^"]*"', head)[0]
-    return f'<svg {view} role="img" aria-label="{escape(title)} over steps">{body}'
+    for name, placeholder in COLOURS.items():
+        body = body.replace(placeholder, f"var(--{name})")
+    view_box = re.search(r'viewBox="[^"]*"', head)[0]
+    return f'<svg {view_box} role="img" aria-label="{escape(title)} over steps">{body}'
 
 
 def _draw(axes: Any, curves: list[Curve], legend: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    banded = sum(curve.band is not None for curve in curves)
+    bands = sum(curve.band is not None for curve in curves)
     for label, colour, dashes, points, band in curves:
         line = {"label": label, "color": COLOURS[colour], "ls": dashes}
         finite = [value for value in points.values() if math.isfinite(value)]
-        if dashes == "--" and min(finite) == max(finite):  # a level that never changes spans the panel
+        if dashes == "--" and min(finite) == max(finite):  # draw a constant level across the whole panel
             axes.axhline(finite[0], lw=1, **line)
             continue
         steps, mean, low, high = zip(*_bins(points, band or {}), strict=True)
         axes.plot(steps, mean, lw=1.2, marker="o" if len(steps) <= 30 else None, ms=2.5, **line)
         if band or len(points) > len(steps):
-            alpha = 0.18 if banded <= 1 else 0.12 if banded <= 4 else 0.06  # many upon each other would be one grey
+            alpha = 0.18 if bands <= 1 else 0.12 if bands <= 4 else 0.06  # many overlapping bands would merge into one grey
             axes.fill_between(steps, low, high, color=COLOURS[colour], alpha=alpha, lw=0)
     values = sorted(v for curve in curves for v in curve.points.values() if math.isfinite(v))
     if values[0] > 0 and values[-1] > 10 * values[len(values) // 2]:
@@ -86,11 +87,12 @@ def _draw(axes: Any, curves: list[Curve], legend: bool) -> None:
 
 
 def _bins(points: dict[int, float], band: dict[int, tuple[float, float]]) -> Iterator[tuple[int, float, float, float]]:
-    """(step, mean, least, greatest) of at most MAX_POINTS runs of neighbours; NaN, a gap, where none is finite."""
+    """Yield (first step, mean, minimum, maximum) of at most MAX_POINTS bins of consecutive steps; NaN, drawn as a gap, for bins
+    without finite values."""
     steps = list(points)
     size = math.ceil(len(steps) / MAX_POINTS)
     for i in range(0, len(steps), size):
-        run = steps[i : i + size]
-        values = [points[step] for step in run if math.isfinite(points[step])] or [math.nan]
-        ends = values + [end for step in run for end in band.get(step, ()) if math.isfinite(end)]
-        yield run[0], sum(values) / len(values), min(ends), max(ends)
+        bin_steps = steps[i : i + size]
+        values = [points[step] for step in bin_steps if math.isfinite(points[step])] or [math.nan]
+        ends = values + [end for step in bin_steps for end in band.get(step, ()) if math.isfinite(end)]
+        yield bin_steps[0], sum(values) / len(values), min(ends), max(ends)

@@ -18,7 +18,7 @@ import numpy as np
 
 from gan_jax.runs import hosts
 from gan_jax.errors import InputError, RunError
-from gan_jax.storage.files import read_sums, sums, write_sums
+from gan_jax.storage.files import checksums, read_checksums, write_checksums
 from gan_jax.game.state import TrainState, step_of
 
 KEEP = 3  # newest checkpoints that stay on disk
@@ -84,7 +84,7 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
             if self._saving is not None:
-                self._note(self._saving, sums(self.directory / str(self._saving), self._within(self._saving)))
+                self._note(self._saving, checksums(self.directory / str(self._saving), self._within(self._saving)))
         except Exception as error:
             raise self._failed(error) from error
         self._saving = None
@@ -94,8 +94,8 @@ class Checkpoints:
         if not hosts.is_first():
             return
         others = tuple(self._within(path.name) for path in self.directory.iterdir() if path.name != str(step))
-        known = {name: told for name, told in read_sums(self._sums).items() if name.startswith(others)}
-        write_sums(self._sums, known | found)
+        known = {name: told for name, told in read_checksums(self._sums).items() if name.startswith(others)}
+        write_checksums(self._sums, known | found)
 
     def _within(self, step: int | str) -> str:
         return f"{self.directory.name}/{step}/"
@@ -148,8 +148,8 @@ class Checkpoints:
 
     def _verified(self, step: int, abstract: TrainState) -> TrainState:
         within = self._within(step)
-        told = {name: told for name, told in read_sums(self._sums).items() if name.startswith(within)}
-        found = sums(self.directory / str(step), within) if told else {}
+        told = {name: told for name, told in read_checksums(self._sums).items() if name.startswith(within)}
+        found = checksums(self.directory / str(step), within) if told else {}
         for name in sorted(told.keys() | found.keys()):
             if told.get(name) != found.get(name):
                 what = "is missing" if name not in found else "does not belong there" if name not in told else "is damaged"

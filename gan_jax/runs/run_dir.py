@@ -26,7 +26,7 @@ import gan_jax
 from gan_jax.game import ema
 from gan_jax.runs import hosts
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.config import Config, config_json, differences, goes_on, load_config
+from gan_jax.config import Config, config_json, differences, continues, load_config
 from gan_jax.data.dataset import Data
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
@@ -181,9 +181,9 @@ def check_run_dir(
             raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
         return {}
     begun = load_config(path / "config.json")
-    if not goes_on(begun, config):
+    if not continues(begun, config):
         changes, end = "; ".join(differences(begun, config)), begun.schedule_steps or begun.steps
-        longer = goes_on(begun, replace(config, schedule_steps=end))
+        longer = continues(begun, replace(config, schedule_steps=end))
         raise InputError(
             f"{path} holds a run of another config ({changes}); choose another --run_dir, "
             f"or --fork_from {path} to begin a new run with its weights"

@@ -48,6 +48,11 @@ def parse_sum(text: str) -> list[tuple[float, str, dict[str, Any]]]:
     return terms
 
 
+def names_between_commas(text: str) -> tuple[str, ...]:
+    """`"a, b"` -> ("a", "b"); a comma inside brackets does not separate."""
+    return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip())
+
+
 def bind(what: str, name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
     """`function` with its options `kwargs` given; itself where there are none. Raises InputError for an option that is not a
     keyword-only argument of it, in words that begin with `what` (loss, penalty, ...) and `name`."""

@@ -1,1 +1,1 @@
-"""Files: the cache, atomic writes and the weights of published networks."""
+"""Files: the cache, atomic writes, checksums, and the weights of published networks."""

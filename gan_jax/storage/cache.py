@@ -1,4 +1,4 @@
-"""The user's cache: what took long to make and can be made again. Nothing depends on its being there, or on its being whole."""
+"""The user's cache, for results that are slow to compute and can be recomputed. A missing or damaged file is never an error."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ import numpy as np
 
 
 def cache_path(name: str) -> Path:
-    """Where the file `name` is cached: in $GAN_JAX_CACHE, or ~/.cache/gan_jax."""
+    """Return the path of the cached file `name`: in $GAN_JAX_CACHE, or ~/.cache/gan_jax."""
     return Path(os.environ.get("GAN_JAX_CACHE") or "~/.cache/gan_jax").expanduser() / name
 
 
 def read_cache(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a cached .npz; None where there is none, or it is damaged."""
+    """Return the arrays of a cached .npz, or None if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
@@ -26,8 +26,8 @@ def read_cache(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes an .npz beside its place and moves it there, so that nobody reads a half, also where two processes write it at
-    once. Without room, or the right to, there is no cache."""
+    """Write an .npz to a temporary file in the same directory and rename it, so that no process reads a partial file, even if
+    two write it at once. If the disk is full or the directory not writable, nothing is cached."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
@@ -41,10 +41,10 @@ def write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def cached(name: str, keys: Sequence[str], make: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """The arrays `keys` of the cached file `name`, which `make` makes, in that order, where they are not there."""
+    """Return the arrays `keys` of the cached file `name`. If any is missing, `make` computes all, in the order of `keys`."""
     path = cache_path(name)
-    known = read_cache(path)
-    if known is None or not known.keys() >= set(keys):
-        known = dict(zip(keys, make(), strict=True))
-        write_cache(path, known)
-    return [known[key] for key in keys]
+    arrays = read_cache(path)
+    if arrays is None or not arrays.keys() >= set(keys):
+        arrays = dict(zip(keys, make(), strict=True))
+        write_cache(path, arrays)
+    return [arrays[key] for key in keys]

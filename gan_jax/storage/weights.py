@@ -1,4 +1,4 @@
-"""Weights that others trained: downloaded on request, verified, read without running anything that is in the file."""
+"""Published pretrained weights: downloaded on request, verified, and read without executing anything in the file."""
 
 import hashlib
 import http.client
@@ -20,10 +20,10 @@ from tqdm import tqdm
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage.cache import cache_path, write_cache
 
-_TIMEOUT = 8.0  # seconds, to connect and for each read
+_TIMEOUT = 8.0  # seconds, for connecting and for each read
 _CHUNK = 1 << 20
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # opens a PyTorch file of before 1.6
-_BFLOAT16 = "bfloat16"  # NumPy has none: read as float32, which holds it exactly
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first object in a PyTorch file older than 1.6
+_BFLOAT16 = "bfloat16"  # not a NumPy type: read as float32, which represents it exactly
 _STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": _BFLOAT16, "LongStorage": "<i8",
     "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?",
@@ -35,53 +35,53 @@ _SAFETENSORS = {
 
 
 class Weights(NamedTuple):
-    """A published file: `name` is what users type, `size` counts bytes, `what` says what it is and under which licence."""
+    """A published file: `name` is what users type, `size` is in bytes, `description` states what it is and its licence."""
 
     name: str
     url: str
     size: int
     sha256: str
-    what: str
+    description: str
 
     @property
     def file(self) -> str:
-        """The name of the file, as published."""
+        """Name of the published file."""
         return self.url.rsplit("/", 1)[1]
 
 
-# Sizes and hashes are those that several public projects pin, independently of each other. The authors' own file names carry
-# the first eight digits of Inception's hash, and nothing of DINOv2's.
+# Sizes and hashes as pinned independently by several public projects. The authors' own file name contains the first eight
+# digits of the hash for Inception, but not for DINOv2.
 INCEPTION = Weights(
     name="inception",
     url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
     size=95_628_359,
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    what="InceptionV3 of the FID: the TensorFlow graph of 2015-12-05, converted by M. Seitzer (Apache-2.0)",
+    description="InceptionV3 of the FID: the TensorFlow graph of 2015-12-05, converted by M. Seitzer (Apache-2.0)",
 )
 DINOV2 = Weights(
     name="dinov2",
     url="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
     size=1_217_586_395,
     sha256="d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
-    what="DINOv2 ViT-L/14, without registers, by Meta AI (Apache-2.0)",
+    description="DINOv2 ViT-L/14, without registers, by Meta AI (Apache-2.0)",
 )
 
 
 def download(weights: Weights, directory: Path) -> Path:
-    """Puts the file into `directory`, verified, and returns its path; a file that is there already is only verified.
+    """Download the file to `directory`, verify it, and return its path. An existing file is only verified.
 
-    What arrives is kept in a `.part` file beside it: after a cut the same call goes on from there. Raises InputError where
-    the address cannot be reached, within seconds, or the file is not the one expected; RunError where the transfer was cut.
+    A partial download is kept in a `.part` file next to it, and a later call resumes it. Raises InputError if the address
+    cannot be reached, within seconds, or the file is not the expected one; RunError if the transfer was interrupted.
     """
     path = Path(directory) / weights.file
     part = path.with_name(path.name + ".part")
     if path.exists():
-        _verify(path, weights, "delete it, and download again")
+        _verify(path, weights, "delete it and download it again")
         return path
     try:
         if not part.exists() or part.stat().st_size < weights.size:
             _fetch(weights, part, path)
-        _verify(part, weights, "it was deleted; nothing is kept", delete=True)
+        _verify(part, weights, "the download was deleted", delete=True)
         part.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
@@ -89,7 +89,7 @@ def download(weights: Weights, directory: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -98,9 +98,10 @@ def sha256(path: Path) -> str:
 
 
 def convert(path: Path) -> Path:
-    """The same tensors as an .npz in the cache, under the file's sha256, made once; an .npz is returned as it is.
+    """Convert a weights file to an .npz in the cache, named by the file's sha256, unless it is there already. Returns its path.
 
-    `load_tensors` reads the file itself as safely: this is for keeping it in a format that no reader has to execute.
+    An .npz is returned unchanged. `load_tensors` reads the original file just as safely: the conversion provides the weights in
+    a format that requires no execution by any reader.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -109,15 +110,15 @@ def convert(path: Path) -> Path:
     if not target.exists():
         write_cache(target, load_tensors(path))
     if not target.exists():
-        raise InputError(f"cannot write {target}: make room, or set GAN_JAX_CACHE to another directory")
+        raise InputError(f"cannot write {target}: free disk space, or set GAN_JAX_CACHE to another directory")
     return target
 
 
 def load_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of an .npz, .safetensors or PyTorch file (zip, or older), by name; told apart by content, not by suffix.
+    """Return the tensors of an .npz, .safetensors or PyTorch file (zip, or older) by name. Formats are detected by content.
 
-    PyTorch files are pickles, programs that could do anything: this reader knows ordered dictionaries and tensors, runs
-    nothing of the file, and refuses whatever else it names. bfloat16 becomes float32. Raises InputError naming the file.
+    PyTorch files are pickles, i.e. programs that could do anything: this reader supports ordered dictionaries and tensors, runs
+    nothing from the file, and refuses anything else. bfloat16 becomes float32. Raises InputError, which names the file.
     """
     path = Path(path)
     try:
@@ -133,52 +134,52 @@ def load_tensors(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle can raise any of them
-        known = "an .npz, .safetensors or PyTorch file of tensors"
-        raise InputError(f"{path} is damaged, or not {known} ({type(error).__name__}: {error})") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        formats = "an .npz, .safetensors or PyTorch file of tensors"
+        raise InputError(f"{path} is damaged, or not {formats} ({type(error).__name__}: {error})") from error
 
 
 def _fetch(weights: Weights, part: Path, path: Path) -> None:
-    """Appends to `part` what it lacks, or starts it anew where the server cannot go on."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(weights.url, headers={"Range": f"bytes={have}-"} if have else {})
+    """Append the missing bytes to `part`, or start from the beginning if the server cannot resume."""
+    received = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(weights.url, headers={"Range": f"bytes={received}-"} if received else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"cannot download {weights.url} ({reason}): get it elsewhere and put it at {path}") from error
-    goes_on = (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
-    have = have if response.status == 206 and goes_on else 0
-    cut = "the server closed the connection"
+        cause = getattr(error, "reason", None) or error
+        raise InputError(f"cannot download {weights.url} ({cause}): get it elsewhere and put it at {path}") from error
+    resumed = (response.headers.get("Content-Range") or "").startswith(f"bytes {received}-")
+    received = received if response.status == 206 and resumed else 0
+    reason = "the server closed the connection"
     part.parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(total=weights.size, initial=have, unit="B", unit_scale=True, desc=weights.file, disable=None)
-    with response, part.open("ab" if have else "wb") as file, bar:
-        while have <= weights.size:  # a longer answer is not the file, and need not fill the disk
+    bar = tqdm(total=weights.size, initial=received, unit="B", unit_scale=True, desc=weights.file, disable=None)
+    with response, part.open("ab" if received else "wb") as file, bar:
+        while received <= weights.size:  # a longer response is not the file, and must not fill the disk
             try:
                 chunk = response.read(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                cut = str(error) or type(error).__name__
+                reason = str(error) or type(error).__name__
                 break
             if not chunk:
                 break
             file.write(chunk)
-            have += len(chunk)
+            received += len(chunk)
             bar.update(len(chunk))
-    if have < weights.size:
-        again = "the same command again goes on from there"
-        raise RunError(f"download of {weights.url} stopped after {have} of {weights.size} bytes ({cut}): {again}")
+    if received < weights.size:
+        remedy = "run the same command again to resume"
+        raise RunError(f"download of {weights.url} stopped after {received} of {weights.size} bytes ({reason}): {remedy}")
 
 
 def _verify(path: Path, weights: Weights, remedy: str, delete: bool = False) -> None:
-    """Size first: it is quick, and tells more."""
+    """Raise InputError unless size and sha256 match. The size is checked first: it is fast and more informative."""
     size = path.stat().st_size
-    found = f"{size} bytes" if size != weights.size else f"sha256 {sha256(path)}"
-    if found == f"sha256 {weights.sha256}":
+    actual = f"{size} bytes" if size != weights.size else f"sha256 {sha256(path)}"
+    if actual == f"sha256 {weights.sha256}":
         return
     if delete:
         path.unlink()
     expected = f"{weights.size} bytes, sha256 {weights.sha256}"
-    raise InputError(f"{path} is not the file of {weights.url}: {found}, expected {expected}: {remedy}")
+    raise InputError(f"{path} is not the file published at {weights.url}: {actual}, expected {expected}: {remedy}")
 
 
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -195,7 +196,7 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
-    """An .npz, or a PyTorch file: NAME/data.pkl, and NAME/data/KEY for each storage."""
+    """Read an .npz, or a PyTorch file: NAME/data.pkl, and NAME/data/KEY for each storage."""
     with zipfile.ZipFile(file) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if not pickles:
@@ -210,16 +211,19 @@ def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Before PyTorch 1.6: pickles of magic number, protocol, system, object and storage keys; then the storages in turn."""
+    """Read a PyTorch file older than 1.6: pickles of magic number, protocol, system, object and storage keys; then the storages
+    in that order."""
     if _Unpickler(file).load() != _TORCH_MAGIC:
         raise InputError("not a PyTorch file")
-    protocol, system, found, keys = (_Unpickler(file).load() for _ in range(4))
+    protocol, system, state_dict, keys = (_Unpickler(file).load() for _ in range(4))
     if protocol != 1001 or not system["little_endian"]:
-        raise InputError(f"a PyTorch file of protocol {protocol}, {system}; only little-endian 1001 is known")
-    tensors = _check(found)
+        raise InputError(
+            f"a PyTorch file with protocol {protocol}, {system}; only little-endian files with protocol 1001 are supported"
+        )
+    tensors = _check(state_dict)
     sizes = {tensor.storage.key: _itemsize(tensor.storage.dtype) for tensor in tensors.values()}
     storages = {}
-    for key in keys:  # each its number of elements (int64), then those
+    for key in keys:  # each storage is its number of elements (int64), then the elements
         (count,) = struct.unpack("<q", file.read(8))
         storages[key] = file.read(count * sizes[key])
     return {name: _rebuild(tensor, storages) for name, tensor in tensors.items()}
@@ -238,7 +242,7 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Of the names a pickle may ask for, those that make a state dictionary; none of them is PyTorch's own."""
+    """Unpickler restricted to the names that state dictionaries use; none of them resolves to PyTorch itself."""
 
     def __init__(self, file: BinaryIO):
         super().__init__(file, encoding="utf-8")
@@ -246,14 +250,14 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        # Functions of this one reading: a pickle can set attributes of what it is given.
+        # New functions for each call, because a pickle can set attributes on the objects it receives.
         if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
             return lambda storage, offset, size, stride, *_: _Tensor(storage, offset, size, stride)
         if module == "torch._utils" and name == "_rebuild_parameter":
             return lambda tensor, *_: tensor
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        raise InputError(f"refused: the file asks for {module}.{name}, which is not needed to store tensors")
+        raise InputError(f"refused: the file refers to {module}.{name}, which is not needed to store tensors")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, _, *view = pid
@@ -262,24 +266,24 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(dtype, key)
 
 
-def _check(found: Any) -> dict[str, _Tensor]:
-    """A state dictionary is flat: names and tensors."""
-    if not isinstance(found, dict) or not found:
-        raise InputError(f"holds a {type(found).__name__}, not a dictionary of tensors")
-    for name, value in found.items():
+def _check(state_dict: Any) -> dict[str, _Tensor]:
+    """Check that a state dictionary is a flat dictionary of names and tensors, and return it."""
+    if not isinstance(state_dict, dict) or not state_dict:
+        raise InputError(f"contains a {type(state_dict).__name__}, not a dictionary of tensors")
+    for name, value in state_dict.items():
         if not isinstance(name, str) or not isinstance(value, _Tensor) or not isinstance(value.storage, _Storage):
-            raise InputError(f"holds a {type(value).__name__} under {name!r}, not a tensor")
-    return dict(found)
+            raise InputError(f"contains a {type(value).__name__} under {name!r}, not a tensor")
+    return dict(state_dict)
 
 
 def _rebuild(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
-    """A strided view of a storage, checked to lie within it, as an array of its own."""
+    """Return a strided view of a storage as a new array, after checking that it lies within the storage."""
     flat = _decode(storages[tensor.storage.key], tensor.storage.dtype)
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.size, tensor.stride, strict=True))
     count = math.prod(tensor.size)
     if min(tensor.offset, *tensor.size, *tensor.stride, 0) < 0 or count > flat.size or (count and last >= flat.size):
-        place = f"strides {tensor.stride}, offset {tensor.offset}"
-        raise InputError(f"a tensor {tensor.size} ({place}) does not fit the {flat.size} elements stored for it")
+        layout = f"strides {tensor.stride}, offset {tensor.offset}"
+        raise InputError(f"a tensor {tensor.size} ({layout}) does not fit the {flat.size} elements stored for it")
     if not count:
         return np.zeros(tensor.size, flat.dtype)
     strides = [stride * flat.itemsize for stride in tensor.stride]

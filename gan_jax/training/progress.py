@@ -1,4 +1,4 @@
-"""The terminal: signals that come in, progress that goes out."""
+"""The terminal: signals and progress."""
 
 import signal
 import sys
@@ -9,26 +9,26 @@ from tqdm import tqdm
 
 
 class Interrupt:
-    """While it lasts, SIGTERM and Ctrl-C are noted in `name` instead of killing; a second one kills."""
+    """Within this context, SIGTERM and Ctrl-C are recorded in `name` instead of killing the process; a second one kills it."""
 
     def __init__(self) -> None:
         self.name: str | None = None
 
     def __enter__(self) -> "Interrupt":
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._handlers = {number: signal.signal(number, self._record) for number in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: Any) -> None:
+    def _record(self, number: int, frame: Any) -> None:
         self.name = signal.Signals(number).name
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
 
 
 class Progress:
-    """A live bar on a terminal; plain lines, some twenty in all, where the output is piped. Nothing unless `shown`."""
+    """A live bar on a terminal, or about twenty plain lines if the output is piped. Nothing unless `shown`."""
 
     def __init__(self, steps: int, shown: bool = True):
         self._steps, self._shown = steps, shown
@@ -44,7 +44,7 @@ class Progress:
             self._bar.close()
 
     def say(self, text: str) -> None:
-        """A message that must not tear the bar apart."""
+        """Print a message without breaking the bar."""
         if self._shown:
             tqdm.write(text, file=sys.stderr)
 
@@ -54,7 +54,7 @@ class Progress:
             self._bar = tqdm(total=self._steps, initial=step, unit="step", dynamic_ncols=True)
 
     def show(self, line: dict[str, Any]) -> None:
-        """A line of the log."""
+        """Show a line of the log."""
         step = line["step"]
         values = {name: f"{line[name]:.3f}" for name in ("d/loss", "g/loss", "eval/fd", "eval/modes") if name in line}
         if "eval/fd_floor" in line:

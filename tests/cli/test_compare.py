@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_jax.cli.compare import methods, split_flags
-from gan_jax.cli.flags import seeds_of
+from gan_jax.cli.compare import combine, split_flags
+from gan_jax.cli.flags import parse_seeds
 from gan_jax.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -32,20 +32,20 @@ def test_a_wrong_flag_is_one_line(argv, words):
 
 
 def test_every_combination_is_a_method_with_a_name_of_its_own():
-    found = methods([RING], {"loss": ["hinge", "minimax"], "penalty": ["null", "r1"], "steps": ["5"]}, Path(RING))
+    found = combine([RING], {"loss": ["hinge", "minimax"], "penalty": ["null", "r1"], "steps": ["5"]}, Path(RING))
     assert list(found) == ["ring-hinge-null", "ring-hinge-r1", "ring-minimax-null", "ring-minimax-r1"]
     assert [(c.loss, c.penalty, c.steps) for c in found.values()][1] == ("hinge", "r1", 5)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0:3", [0, 1, 2]), ("4,2", [4, 2]), ("7", [7])])
 def test_seeds(text, seeds):
-    assert seeds_of(text) == seeds
+    assert parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["3:3", "1,1", "-1", "x", "0:2:4", str(2**32)])
 def test_wrong_seeds_are_one_line(text):
     with pytest.raises(InputError, match="--seeds"):
-        seeds_of(text)
+        parse_seeds(text)
 
 
 def test_the_fork_section_of_the_readme(tmp_path):

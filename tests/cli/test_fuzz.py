@@ -18,6 +18,7 @@ from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
 from gan_jax.runs import hosts
 from gan_jax.spec.lookup import load_file
+from gan_jax.training import experiment
 from gan_jax.training import train as training
 from gan_jax.training.train import train
 
@@ -122,9 +123,9 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-def play(config, side, run, *_):
-    """Instead of training: begins, and ends."""
-    run.rewind(0)
+def no_training(loop, *_):
+    """In place of training: begin, and end."""
+    loop.run.rewind(0)
 
 
 def join(*_):
@@ -138,9 +139,9 @@ def end_of(command, line):
         patch.setattr(sys, "argv", [f"{command}.py", *line])
         patch.setenv("XLA_FLAGS", "")
         patch.setattr(hosts, "join", join)
-        patch.setattr(training, "play", play)
-        patch.setattr(training, "cost", lambda *_: None)
-        patch.setattr(training, "in_words", lambda *_: [])
+        patch.setattr(training, "run_loop", no_training)
+        patch.setattr(experiment, "cost", lambda *_: None)
+        patch.setattr(experiment, "describe_cost", lambda *_: [])
         try:
             COMMANDS[command].command(COMMANDS[command].main)
         except SystemExit as ended:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, truncnorm
 
-from gan_jax.evaluation.latents import loop, project, spherical, truncated
+from gan_jax.evaluation.latents import loop, project, slerp, truncate
 
 RANDOM = np.random.RandomState(0)
 
@@ -15,12 +15,12 @@ def test_an_arc_keeps_its_length_and_turns_evenly():
     for share in (0.0, 0.25, 0.5, 1.0):
         angle = share * np.pi / 2
         expected = [2 * np.cos(angle), 2 * np.sin(angle), 0.0]
-        np.testing.assert_allclose(spherical(start, end, jnp.float32(share)), expected, atol=1e-6)
+        np.testing.assert_allclose(slerp(start, end, jnp.float32(share)), expected, atol=1e-6)
 
 
 def test_latents_of_one_direction_have_a_way_between_them_too():
     z = jnp.array([1.0, 1.0])
-    np.testing.assert_allclose(spherical(z, z, jnp.float32(0.3)), z, rtol=1e-3)
+    np.testing.assert_allclose(slerp(z, z, jnp.float32(0.3)), z, rtol=1e-3)
 
 
 def test_a_loop_comes_by_every_stop_and_home():
@@ -36,13 +36,13 @@ def test_a_loop_comes_by_every_stop_and_home():
 def test_truncated_latents_are_of_the_truncated_normal():
     z = RANDOM.randn(4_000)
     for bound in (0.04, 0.5, 2.0):
-        cut = truncated(z, bound)
+        cut = truncate(z, bound)
         assert np.abs(cut).max() <= bound
         assert kstest(cut, truncnorm(-bound, bound).cdf).pvalue > 0.01
-    np.testing.assert_allclose(truncated(z, 8.0), z, atol=1e-5)
-    np.testing.assert_array_equal(np.argsort(truncated(z, 1.0)), np.argsort(z))
+    np.testing.assert_allclose(truncate(z, 8.0), z, atol=1e-5)
+    np.testing.assert_array_equal(np.argsort(truncate(z, 1.0)), np.argsort(z))
     with pytest.raises(ValueError, match="above 0, got 0"):
-        truncated(z, 0.0)
+        truncate(z, 0.0)
 
 
 def test_projection_finds_the_nearest_that_is_allowed():

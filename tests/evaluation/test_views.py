@@ -15,8 +15,8 @@ from gan_jax.config import Config
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.evaluation import sample, views
-from gan_jax.evaluation.generator import Seen
-from gan_jax.evaluation.latents import truncated
+from gan_jax.evaluation.generator import LoadedGenerator
+from gan_jax.evaluation.latents import truncate
 from gan_jax.evaluation.sample import interpolation, latents
 from gan_jax.evaluation.views import Files
 
@@ -62,12 +62,12 @@ def digits():
     return replace(data, shown=SIDE**2, show=lambda x: {"": np.asarray(x)})
 
 
-def seen(data, generator, label=None) -> Seen:
+def seen(data, generator, label=None) -> LoadedGenerator:
     game = SimpleNamespace(
         generator=generator, discriminator=Judge(), z_dim=8, sample_shape=(8, 8, 1), real_labelled=True, pack=1,
         label=jax.ShapeDtypeStruct((), jnp.int32),
     )  # fmt: skip
-    return Seen(Config(), data, game, {"average": {"w": jnp.ones(8)}}, {}, jax.random.key(0), label)
+    return LoadedGenerator(Config(), data, game, {"average": {"w": jnp.ones(8)}}, {}, jax.random.key(0), label)
 
 
 def grid(files: Files) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_interpolation_is_an_arc_in_z_and_a_line_in_w(digits):
 
 def test_truncation_by_bounds_or_by_psi(digits):
     found, z = grid(views.truncation(seen(digits, Plain()), values=(0.1, 1.0))), z_of(2)
-    np.testing.assert_allclose(found[:, :, 0], np.stack([truncated(z, 0.1), truncated(z, 1.0)], axis=1), atol=1e-6)
+    np.testing.assert_allclose(found[:, :, 0], np.stack([truncate(z, 0.1), truncate(z, 1.0)], axis=1), atol=1e-6)
     found = grid(views.truncation(seen(digits, Mapped()), values=(0.0, 0.5, 1.0)))
     np.testing.assert_allclose(found[:, 0, 1:3], 1.0)
     np.testing.assert_allclose(found[:, 1, 1], 1 + z_of(3), atol=1e-6)

@@ -14,10 +14,10 @@ from gan_jax.errors import InputError
 from gan_jax.game.build import build
 from gan_jax.game.state import apply
 from gan_jax.models import dcgan, mlp
-from gan_jax.training.compile import compile_update, initialise, plan_devices
-from gan_jax.training.cost import cost, in_words, sent
-from gan_jax.training.members import feed_of_step
-from gan_jax.training.train import dry_run
+from gan_jax.training.compile import compile_update, initialise_state, plan_devices
+from gan_jax.training.cost import communicated, cost, describe_cost
+from gan_jax.training.members import batches_of_step
+from gan_jax.training.experiment import dry_run
 
 NETWORKS = {
     "mlp": (mlp.Discriminator((4, 4, 1), width=32, norm="batch"), (4, 4, 1)),
@@ -94,8 +94,8 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
     for compute in ("float32", "bfloat16"):
         game = build(replace(tiny, compute=compute), data)
         advance, most = compile_update(game, data, "scan")
-        feeds = np.stack([feed_of_step(game, data.feed_at, step) for step in range(most)])
-        state, metrics = advance(initialise(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
+        feeds = np.stack([batches_of_step(game, data.feed_at, step) for step in range(most)])
+        state, metrics = advance(initialise_state(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
         assert {leaf.dtype for leaf in jax.tree.leaves(state.d.params)} == {jnp.dtype("float32")}
         ends.append(metrics["d/loss"][19])
     assert ends[0] != ends[1]
@@ -112,8 +112,8 @@ def test_a_dry_run_says_what_a_step_costs_and_whether_it_fits(tiny, tmp_path):
     found = cost(build(tiny, data), data, plan := plan_devices(tiny))
     hidden, outer = 8 * 8 * 16, 2 * 8 * 16  # of one pass: multiplications by a hidden layer's, and by an outer layer's weights
     assert found.flops > 2 * 3 * (hidden + outer)
-    assert "does NOT fit" not in "".join(in_words(found, plan))
-    assert "does NOT fit" in "".join(in_words(found._replace(limit=1), plan))
+    assert "does NOT fit" not in "".join(describe_cost(found, plan))
+    assert "does NOT fit" in "".join(describe_cost(found._replace(limit=1), plan))
 
 
 def test_bytes_that_collectives_send_are_counted():
@@ -122,7 +122,7 @@ def test_bytes_that_collectives_send_are_counted():
       %b = (bf16[10]{0}, f32[2,3]{1,0}) all-gather-start(%y, %z)
       %c = f32[99]{0} add(%a, %a)
     """
-    assert sent(program) == 64 * 8 * 4 + 10 * 2 + 6 * 4
+    assert communicated(program) == 64 * 8 * 4 + 10 * 2 + 6 * 4
 
 
 @pytest.mark.parametrize(
@@ -139,5 +139,5 @@ def test_what_cannot_be_is_refused(change, message):
 
 
 def test_more_devices_than_there_are():
-    with pytest.raises(InputError, match=r"devices 9: there are 1"):
+    with pytest.raises(InputError, match=r"devices 9: this machine has 1"):
         plan_devices(Config(devices=9))

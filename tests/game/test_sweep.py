@@ -12,10 +12,11 @@ from gan_jax.config import Config
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.game import sweep
-from gan_jax.game.build import build, retuned
+from gan_jax.game.build import build, with_tuned_values
 from gan_jax.game.state import init_state
 from gan_jax.reports.results import load_methods
-from gan_jax.training.train import dry_run, train
+from gan_jax.training.experiment import dry_run
+from gan_jax.training.train import train
 
 SWEEP = {"g_lr": [0.001, 0.01], "gamma": [0.1, 1.0]}
 SEEDS = [3, 4]
@@ -71,7 +72,7 @@ def test_all_fields_can_be_traced(tiny):
     game = build(config, load(config.data, 0, config.batch))
 
     def parts(values):
-        tuned = retuned(game, config, values)
+        tuned = with_tuned_values(game, config, values)
         state = init_state(tuned, jax.random.key(0))
         move = tuned.d_tx.update(state.d.params, state.d.opt_state, state.d.params)[0]
         return tuned.gamma(3), tuned.augment_p(3), tuned.ema_decay(3), tuned.g_gamma, jax.tree.leaves(move)[0]
@@ -93,13 +94,13 @@ def test_all_fields_can_be_traced(tiny):
 )
 def test_what_is_no_sweep(texts, words):
     with pytest.raises(InputError, match=words):
-        sweep.sweep_of(texts)
+        sweep.parse_sweep(texts)
 
 
 def test_values_that_no_config_has_are_refused_before_anything_is_written(config, swept, tmp_path):
     with pytest.raises(InputError, match=r"b1 must be at least 0 and below 1, got 2\.0"):
         train(config, tmp_path / "run", sweep={"b1": [0.0, 2.0]})
-    with pytest.raises(InputError, match="--sweep gamma changes nothing: there is no penalty to weigh; set --penalty"):
+    with pytest.raises(InputError, match="--sweep gamma has no effect without a penalty: set --penalty"):
         train(replace(config, penalty=None), tmp_path / "run", sweep={"gamma": [0.1, 1.0]})
     with pytest.raises(InputError, match="duality_gap is for one game"):
         train(replace(config, duality_gap=5), tmp_path / "run", sweep=SWEEP)
@@ -110,5 +111,5 @@ def test_values_that_no_config_has_are_refused_before_anything_is_written(config
 
 
 def test_a_sweep_is_read_from_flags():
-    assert sweep.sweep_of(["g_lr=1e-4,2e-4", "gamma=1"]) == {"g_lr": [1e-4, 2e-4], "gamma": [1.0]}
+    assert sweep.parse_sweep(["g_lr=1e-4,2e-4", "gamma=1"]) == {"g_lr": [1e-4, 2e-4], "gamma": [1.0]}
     assert set(sweep.FIELDS) <= {field for field in vars(Config())}

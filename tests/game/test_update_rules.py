@@ -298,7 +298,7 @@ def test_what_cannot_be_played(page, words):
 
 def test_top_k_ranks_one_logit_a_sample():
     game = replace(SCALE, discriminator=Net(lambda psi, x: psi * jnp.tile(x, 2), 0.8))
-    with pytest.raises(ValueError, match=r"D gives \(2, 2\): set d_outputs to 1"):
+    with pytest.raises(ValueError, match=r"D returns \(2, 2\): set d_outputs to 1"):
         update_rules.top_k(game, init_state(game, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
 
 

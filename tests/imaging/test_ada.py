@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.game.adaptive_augmentation import adapt, initial
+from gan_jax.game.adaptive_augmentation import adapt, initial_controller
 from gan_jax.imaging import ada
 
 KEY = jax.random.key(3)
@@ -141,7 +141,7 @@ def test_probability_goes_from_0_to_1_in_exactly_kimg():
         running = adapt(running, jnp.ones(16), target=0.6, kimg=1.024)
         return running, running["p"]
 
-    running, p = jax.lax.scan(call, initial(), length=68)
+    running, p = jax.lax.scan(call, initial_controller(), length=68)
     np.testing.assert_array_equal(p[:8], np.float32([0, 0, 0, 1, 1, 1, 1, 2]) / 16)  # every fourth call
     assert p[62] == 15 / 16
     assert p[63] == 1  # 64 calls of 16 samples
@@ -161,7 +161,7 @@ def test_probability_settles_where_the_statistic_meets_its_target():
         running = adapt(running, 1 - running["p"] / 2 - u, target=0.601, kimg=400)
         return running, running["p"]
 
-    _, p = jax.lax.scan(call, initial(), length=400)
+    _, p = jax.lax.scan(call, initial_controller(), length=400)
     step = 4 * 1000 / 400_000
     assert p[155] < 0.399 - step / 2
     np.testing.assert_array_less(np.abs(p[160:] - 0.399), step)
@@ -171,7 +171,7 @@ def test_statistic_is_the_mean_over_the_interval_and_over_outputs():
     """Signs 1, 1, -1, -1 and 0, 1, 1, 1 average to 3/8, however large the logits."""
     logits = jnp.bfloat16([[9, 1, -1, -7], [0, 2, 2, 2]])
     for target, p in ((0.37, 8 / 1000), (0.38, 0.0), (0.375, 0.0)):
-        running = initial()
+        running = initial_controller()
         for _ in range(4):
             running = adapt(running, logits, target=target, kimg=1)
         np.testing.assert_allclose(running["p"], p, rtol=1e-6)

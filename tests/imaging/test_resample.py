@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.imaging import resample
-from gan_jax.imaging.ada import product, rotation, scaling, shifting
+from gan_jax.imaging.ada import matmul, rotation, scaling, translation
 
 WARP = jax.jit(resample.warp)
 
@@ -36,13 +36,13 @@ def test_downsampling_undoes_upsampling(size):
 @pytest.mark.parametrize(("right", "down"), [(0, 0), (3, -2)])
 def test_warp_by_whole_pixels_loses_nothing(right, down):
     x = images(2, 6, 9, 2)
-    warped = WARP(x, shifting(jnp.full(2, -right), jnp.full(2, -down)))
+    warped = WARP(x, translation(jnp.full(2, -right), jnp.full(2, -down)))
     np.testing.assert_allclose(warped[:, : 6 + down, right:], x[:, -down:, : 9 - right], atol=1e-5)
 
 
 def test_warp_reflects_far_outside():
     x = images(1, 16, 16, 1)
-    shift = shifting(jnp.full(1, -15.0), jnp.zeros(1))
+    shift = translation(jnp.full(1, -15.0), jnp.zeros(1))
     far = WARP(x, shift)
     # Beyond the padding the larger image is mirrored, whose filter is mirrored then: close, not equal.
     np.testing.assert_allclose(far[0, :, 15], x[0, :, 0], atol=0.2)
@@ -54,8 +54,8 @@ def test_warp_maps_a_plane_to_a_plane():
     """A filter with vanishing moments and bilinear sampling are exact for x + 2 y + 3: positions are, for any map."""
     height, width = 24, 20
     x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
-    matrix = product(rotation(jnp.full(1, 0.4)), scaling(jnp.full(1, 0.8), jnp.full(1, 0.7)))
-    matrix = product(matrix, shifting(jnp.full(1, 1.3), jnp.full(1, -0.6)))
+    matrix = matmul(rotation(jnp.full(1, 0.4)), scaling(jnp.full(1, 0.8), jnp.full(1, 0.7)))
+    matrix = matmul(matrix, translation(jnp.full(1, 1.3), jnp.full(1, -0.6)))
     source = np.asarray(matrix[0]) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     expected = (source[0] + 2 * source[1] + 3).reshape(height, width)
     warped = WARP(jnp.asarray(x + 2 * y + 3, jnp.float32)[None, :, :, None], matrix)[0, :, :, 0]

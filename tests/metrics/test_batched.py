@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax.data.images import extractors
 from gan_jax.data.load import load
-from gan_jax.metrics.batched import in_blocks
+from gan_jax.metrics.batched import in_batches
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 9])
@@ -23,7 +23,7 @@ def test_any_number_of_rows(count):
         sizes.append(len(y))
         return x["a"].sum(axis=1) * scale, y[:, None]
 
-    total, same = in_blocks(function, 4)(2.0, x, np.arange(count))
+    total, same = in_batches(function, 4)(2.0, x, np.arange(count))
     np.testing.assert_array_equal(total, 2 * x["a"].sum(axis=1))
     np.testing.assert_array_equal(same, np.arange(count)[:, None])
     assert sizes == [4] * -(-count // 4) and type(total) is np.ndarray
@@ -36,7 +36,7 @@ def test_a_block_is_prepared_on_the_host():
         seen.append(block)
         return block.astype(np.uint8)
 
-    found = in_blocks(jax.jit(lambda _, x: (x, x.dtype == np.uint8)[0]), 4, prepare)(None, np.arange(6.0))
+    found = in_batches(jax.jit(lambda _, x: (x, x.dtype == np.uint8)[0]), 4, prepare)(None, np.arange(6.0))
     assert found.dtype == np.uint8 and found.tolist() == list(range(6)) and [len(block) for block in seen] == [4, 2]
 
 

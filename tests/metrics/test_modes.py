@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gan_jax.metrics.modes import class_modes, modes, nearest
+from gan_jax.metrics.modes import class_modes, modes, nearest_centers
 
 CENTERS = np.array(list(itertools.product([-4, -2, 0, 2, 4], repeat=2)), float)
 CEILING = 1 - math.exp(-4.5)  # the mass of a Gaussian in the plane within 3 sigma
@@ -56,7 +56,7 @@ def test_modes_of_a_curve():
 def test_nearest_does_not_show_its_blocks(monkeypatch):
     monkeypatch.setattr("gan_jax.metrics.modes._BLOCK", 250)
     samples = np.random.RandomState(12).normal(size=(41, 2)) * 4
-    distance, center = nearest(samples, CENTERS)
+    distance, center = nearest_centers(samples, CENTERS)
     for i, sample in enumerate(samples):
         each = [math.dist(sample, other) for other in CENTERS]
         assert (distance[i], center[i]) == (pytest.approx(min(each)), each.index(min(each)))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.conditioning import MinibatchDiscrimination, label_vector, stddev, verdict, with_label
+from gan_jax.models.conditioning import MinibatchDiscrimination, label_vector, stddev, discriminator_head, with_label
 from gan_jax.models.layers import normalise
 
 LABEL = jnp.array([2, 0, 1, 2])
@@ -101,7 +101,7 @@ def test_projection_is_the_inner_product_of_label_and_features(label, outputs, s
     """Miyato and Koyama's eq. 3, y V phi(x) + psi(phi(x)), with V over its largest singular value where it is normalised."""
     x = jnp.float32(RNG.normal(size=(4, 2, 2, 3)))
     options = {"outputs": outputs, "spectral": spectral}
-    module = Calls(lambda x, label: verdict(x, label, 3, condition="projection", **options))
+    module = Calls(lambda x, label: discriminator_head(x, label, 3, condition="projection", **options))
     variables = module.init(jax.random.key(0), x, label)
     step = jax.jit(lambda variables: module.apply(variables, x, label, mutable=["spectral"]))
     for _ in range(40):  # for the power iteration to converge
@@ -152,7 +152,7 @@ def test_minibatch_layers_have_second_derivatives(minibatch, alike):
     """R1 differentiates the gradient, also where a collapsed generator's samples are all alike."""
     x = jnp.float32(RNG.normal(size=(4, 3)))
     x = jnp.broadcast_to(x[:1], x.shape) if alike else x
-    module = Calls(lambda x: verdict(x, None, 0, minibatch=minibatch)[0])
+    module = Calls(lambda x: discriminator_head(x, None, 0, minibatch=minibatch)[0])
     variables = module.init(jax.random.key(0), x)
 
     def r1(params, x):
@@ -169,7 +169,7 @@ def test_minibatch_layers_see_the_others(minibatch):
     """The logit of a sample depends on the rest of its batch; without them it does not."""
     x = jnp.float32(RNG.normal(size=(4, 3)))
     for option, depends in (("none", False), (minibatch, True)):
-        module = Calls(lambda x, option=option: verdict(x, None, 0, minibatch=option)[0])
+        module = Calls(lambda x, option=option: discriminator_head(x, None, 0, minibatch=option)[0])
         variables = module.init(jax.random.key(0), x)
         jacobian = jax.jit(jax.jacobian(lambda x, m=module, v=variables: m.apply(v, x)))(x)
         others = np.abs(jacobian).max(axis=2) * (1 - np.eye(4))

@@ -10,7 +10,7 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.game.build import build
 from gan_jax.models import projected
-from gan_jax.models.fastgan import Discriminator, Excitation, Generator, halved, reconstruction
+from gan_jax.models.fastgan import Discriminator, Excitation, Generator, reconstruction_halvings, reconstruction
 from gan_jax.types import Critic
 
 FEATURES = """
@@ -36,7 +36,7 @@ def shapes(module, x):
 def test_every_size(shape):
     x, _ = shapes(Generator(shape, width=8), jnp.zeros((2, 16)))
     (logits, features), _ = shapes(Discriminator(shape, width=8), x)
-    drawn = np.prod([side >> halved(shape) for side in shape[:2]]) * shape[2]
+    drawn = np.prod([side >> reconstruction_halvings(shape) for side in shape[:2]]) * shape[2]
     assert (x.shape, logits.shape) == ((2, *shape), (2,)) and features.shape[1] > drawn
 
 
@@ -63,7 +63,7 @@ def test_small_maps_open_the_channels_of_large_ones():
 def test_reconstruction_is_of_the_real_image():
     real = jax.random.uniform(jax.random.key(0), (2, 16, 16, 1))
     small = np.asarray(real).reshape(2, 8, 2, 8, 2).mean(axis=(2, 4)).reshape(2, -1)
-    assert halved((16, 16, 1)) == 1
+    assert reconstruction_halvings((16, 16, 1)) == 1
     for off in (0.0, 0.25):
         critic = Critic(lambda x: x, features=lambda x, off=off: jnp.concatenate([jnp.ones((2, 7)), small + off], axis=1))
         np.testing.assert_allclose(reconstruction(critic, real, real, None), off, atol=1e-6)
@@ -88,13 +88,13 @@ def test_a_projected_discriminator(features):
     (logits, found), variables = jax.jit(lambda x: discriminator.init_with_output(jax.random.key(1), x, None, train=True))(x)
     assert logits.shape == (2,) and found.shape == (2, 3 * 8)
     assert {leaf.shape for leaf in jax.tree.leaves(variables["params"])} == {(4, 4, 4, 8), (4, 4, 8, 8), (8,), (8, 1), (1,)}
-    maps = projected.mixed([x, x[:, ::2, ::2]], 4)
+    maps = projected.project_features([x, x[:, ::2, ::2]], 4)
     assert [y.shape for y in maps] == [(2, 16, 16, 4), (2, 8, 8, 4)]
-    np.testing.assert_array_equal(maps[0], projected.mixed([x, x[:, ::2, ::2]], 4)[0])
+    np.testing.assert_array_equal(maps[0], projected.project_features([x, x[:, ::2, ::2]], 4)[0])
     # The coarse map reaches the fine one, and not the other way.
-    other = projected.mixed([x, 2 * x[:, ::2, ::2]], 4)
+    other = projected.project_features([x, 2 * x[:, ::2, ::2]], 4)
     assert np.abs(other[0] - maps[0]).max() > 0.1
-    np.testing.assert_array_equal(projected.mixed([2 * x, x[:, ::2, ::2]], 4)[1], maps[1])
+    np.testing.assert_array_equal(projected.project_features([2 * x, x[:, ::2, ::2]], 4)[1], maps[1])
 
 
 def test_what_is_refused(features):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.resnet import Discriminator, Generator, blocks, double, halve
+from gan_jax.models.resnet import Discriminator, Generator, discriminator_blocks, double, halve
 
 
 def count(module, x):
@@ -50,7 +50,7 @@ def test_parameters_of_sagan_for_cifar10():
     ],
 )
 def test_every_size(shape, expected):
-    assert blocks(shape) == expected
+    assert discriminator_blocks(shape) == expected
     generator, discriminator = Generator(shape, width=2), Discriminator(shape, width=2)
     x, _ = jax.eval_shape(lambda z: generator.init_with_output(jax.random.key(0), z, None, train=True), jnp.zeros((2, 8)))
     (logits, features), _ = jax.eval_shape(

@@ -149,10 +149,10 @@ def test_what_penalties_see_of_the_mapping(tiny):
     generator, variables = tiny
     game = SimpleNamespace(generator=generator.clone(mixing=1.0), compute="float32", remat=False)
     stats = {"average": variables["average"]}
-    seen = update.generator(game, Player(None, stats, None, {}), variables["params"], None)
+    seen = update.bind_generator(game, Player(None, stats, None, {}), variables["params"], None)
     w = seen.styles(Z)
     assert not np.allclose(w[:, 0], w[:, -1])
-    np.testing.assert_allclose(seen.of_styles(Z, w), seen(Z), atol=1e-5)
+    np.testing.assert_allclose(seen.from_styles(Z, w), seen(Z), atol=1e-5)
 
 
 def latents(generator, variables):

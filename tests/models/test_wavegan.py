@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.wavegan import Discriminator, Generator, keys_of, phase_shuffle, quarters
+from gan_jax.models.wavegan import Discriminator, Generator, sample_keys, phase_shuffle, num_stages
 
 Z = jnp.ones((2, 100))
 
@@ -30,7 +30,7 @@ def test_parameters_of_the_paper():
 
 @pytest.mark.parametrize(("length", "stages"), [(16_384, 5), (8_192, 5), (2_048, 4), (32, 1), (36, 1), (40, 1)])
 def test_how_often_a_wave_is_cut(length, stages):
-    assert quarters((length, 1)) == stages
+    assert num_stages((length, 1)) == stages
     x = jax.eval_shape(lambda z: Generator((length, 1), width=2).init_with_output(jax.random.key(0), z, None, True)[0], Z)
     assert x.shape == (2, length, 1)
 
@@ -38,7 +38,7 @@ def test_how_often_a_wave_is_cut(length, stages):
 @pytest.mark.parametrize("shape", [(30, 1), (31,), (34, 1), (8, 8, 1)])
 def test_what_is_no_wave(shape):
     with pytest.raises(ValueError, match="wavegan needs"):
-        quarters(shape)
+        num_stages(shape)
 
 
 def test_phases_are_moved_by_each_number_of_places():
@@ -62,7 +62,7 @@ def test_phases_are_moved_by_each_number_of_places():
 
 def test_keys_are_of_the_sample_alone():
     x = np.random.RandomState(0).randn(3, 16, 2).astype(np.float32)
-    key_data = jax.jit(lambda x: jax.random.key_data(keys_of(x)))
+    key_data = jax.jit(lambda x: jax.random.key_data(sample_keys(x)))
     changed = x.copy()
     changed[0, 3, 1] *= 1 + 2e-7  # one bit
     changed[1] = x[1, ::-1]  # an order

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from gan_jax.cli.flags import seeds_of
+from gan_jax.cli.flags import parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.reports.comparison import comparison_table, write_comparison
@@ -346,7 +346,7 @@ def test_commands_are_what_compare_understands(tmp_path):
     page, _ = compare(tmp_path / "out", *runs)
     lines = [shlex.split(line) for line in page.pre]
     assert lines[0][:4] == ["python", "experiments/compare.py", str(runs[0] / "config.json"), "--seeds"]
-    assert seeds_of(lines[0][4]) == [0, 1, 2]
+    assert parse_seeds(lines[0][4]) == [0, 1, 2]
     assert lines[1] == ["python", "experiments/train.py", str(runs[1] / "config.json")]
 
 

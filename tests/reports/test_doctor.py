@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluate import consult
+from gan_jax.evaluation.evaluate import diagnose_run
 from gan_jax.evaluation.vitals import duplicates, effective_rank, rotation
 from gan_jax.reports.doctor import ALARMS, diagnose
 from gan_jax.training.train import train
@@ -99,8 +99,8 @@ def test_a_run_is_looked_at(tiny, tmp_path):
     # Nothing moves at a learning rate of 0, and the doctor looks with the same noise every time.
     assert len({line["doctor/rotation"] for line in seen}) == 1
     found = diagnose(lines)
-    assert consult(tmp_path / "run") == "\n".join(map(str, found)) or "no alarm rings" in consult(tmp_path / "run")
+    assert diagnose_run(tmp_path / "run") == "\n".join(map(str, found)) or "no alarm rings" in diagnose_run(tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert all(alarm.sentence in page for alarm in found)
     with pytest.raises(InputError, match=r"has no metrics\.jsonl with anything in it"):
-        consult(tmp_path)
+        diagnose_run(tmp_path)

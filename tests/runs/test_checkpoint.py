@@ -15,13 +15,13 @@ from gan_jax.errors import InputError, RunError
 from gan_jax.game.build import build
 from gan_jax.game.state import init_state
 from gan_jax.runs.checkpoint import KEEP, Checkpoints
-from gan_jax.storage.files import digest, read_sums
-from gan_jax.training.compile import compile_update, initialise
+from gan_jax.storage.files import digest, read_checksums
+from gan_jax.training.compile import compile_update, initialise_state
 
 
 @pytest.fixture(scope="module")
 def state(tiny):
-    return jax.device_get(initialise(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
+    return jax.device_get(initialise_state(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_the_sums_are_those_of_sha256sum(saved):
     for line in (saved / "checkpoints.sha256").read_text().splitlines():
         told, name = line.split("  ")
         assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == told
-    assert {name.split("/")[1] for name in read_sums(saved / "checkpoints.sha256")} == {"1", "2", "3"}
+    assert {name.split("/")[1] for name in read_checksums(saved / "checkpoints.sha256")} == {"1", "2", "3"}
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_the_saved_copy_does_not_follow_the_donated_buffer(tmp_path, tiny, abstr
     game = build(tiny, data)
     advance, most = compile_update(game, data, "scan")
     feeds = np.stack([data.feed_at(0)[None]] * most)
-    state, _ = advance(initialise(game, jax.random.key(0)), data.train, feeds, 1, jax.random.key(1))
+    state, _ = advance(initialise_state(game, jax.random.key(0)), data.train, feeds, 1, jax.random.key(1))
     expected = digest(state)
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state)

@@ -16,7 +16,8 @@ from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.runs.verify import verify
 from gan_jax.spec.lookup import load_file
 from gan_jax.storage.files import digest
-from gan_jax.training.train import dry_run, train
+from gan_jax.training.experiment import dry_run
+from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
 

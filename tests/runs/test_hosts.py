@@ -134,4 +134,4 @@ def test_where_one_is_killed_the_other_ends_and_says_so(config, victim, tmp_path
         step = saved.steps()[0]
     near = replace(long, steps=step + 6, schedule_steps=100_000)
     (tmp_path / "run" / "config.json").write_text(config_json(near))
-    assert f"going on from step {step}" in run(near, tmp_path / "run", tmp_path)[0][1]
+    assert f"resuming from step {step}" in run(near, tmp_path / "run", tmp_path)[0][1]

@@ -10,7 +10,7 @@ import pytest
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.runs.run_dir import RunDir, load_run, posthoc_average
-from gan_jax.storage.files import WRITTEN, read_sums, refuse_links, write_atomically, write_sums
+from gan_jax.storage.files import RUN_ENTRIES, read_checksums, refuse_links, write_atomically, write_checksums
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def test_a_file_takes_the_place_of_a_link_and_what_it_led_to_stays(tmp_path):
     assert os.listdir(inside) == ["a.html"]
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", RUN_ENTRIES)
 def test_a_run_directory_with_a_way_out_is_refused(tiny, tmp_path, name):
     outside, run_dir = tmp_path / "outside", tmp_path / "run"
     outside.mkdir()
@@ -60,9 +60,9 @@ def test_a_run_directory_may_itself_be_a_link(tiny, tmp_path):
 
 def test_sums_are_read_as_they_were_written(tmp_path):
     sums = {"checkpoints/1/a  b": "00", "checkpoints/1/c": "11"}
-    write_sums(tmp_path / "sums", sums)
-    assert read_sums(tmp_path / "sums") == sums
-    assert read_sums(tmp_path / "none") == {}
+    write_checksums(tmp_path / "sums", sums)
+    assert read_checksums(tmp_path / "sums") == sums
+    assert read_checksums(tmp_path / "none") == {}
 
 
 def calls(tree):

@@ -25,8 +25,8 @@ def program(slow: bool) -> None:
     from gan_jax.errors import InputError
     from gan_jax.game.build import build
     from gan_jax.game.state import init_state
-    from gan_jax.training.compile import compile_update, initialise, plan_devices
-    from gan_jax.training.members import feed_of_step, keys
+    from gan_jax.training.compile import compile_update, initialise_state, plan_devices
+    from gan_jax.training.members import batches_of_step, run_keys
 
     sgd = {"g_optimizer": "sgd", "d_optimizer": "sgd", "g_lr": 0.01, "d_lr": 0.01}
     base = Config(
@@ -41,14 +41,14 @@ def program(slow: bool) -> None:
         """-> (final state on the host, the same on the devices, FLOPs a device)."""
         game, plan = build(config, data), plan_devices(config, seeds and len(seeds))
         advance, most = compile_update(game, data, "scan", plan)
-        init_key, train_key, _ = keys(0)
-        state = initialise(game, init_key)
-        feeds = np.stack([feed_of_step(game, data.feed_at, min(step, 2)) for step in range(most)])
+        init_key, train_key, *_ = run_keys(0)
+        state = initialise_state(game, init_key)
+        feeds = np.stack([batches_of_step(game, data.feed_at, min(step, 2)) for step in range(most)])
         if seeds is not None:
-            init_keys, train_key = (jax.numpy.stack([keys(seed)[i] for seed in seeds]) for i in range(2))
+            init_keys, train_key = (jax.numpy.stack([run_keys(seed)[i] for seed in seeds]) for i in range(2))
             state = jax.vmap(lambda key: init_state(game, key))(init_keys)
             feeds = np.stack([feeds] * len(seeds), axis=1)
-        arguments = (plan.place(state), plan.replicate(data.train), plan.deal(feeds), 3, train_key)
+        arguments = (plan.place(state), plan.replicate(data.train), plan.shard_batches(feeds), 3, train_key)
         flops = None
         if config.parallel == "jit":
             advance = advance.lower(*arguments).compile()

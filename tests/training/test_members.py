@@ -13,7 +13,8 @@ import pytest
 from gan_jax.errors import InputError
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.spec.lookup import load_file
-from gan_jax.training.train import dry_run, train
+from gan_jax.training.experiment import dry_run
+from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [0, 1, 2]

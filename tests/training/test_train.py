@@ -20,14 +20,16 @@ from gan_jax.config import config_json
 from gan_jax.data.load import load
 from gan_jax.errors import InputError, RunError
 from gan_jax.evaluation.view_run import view_run
-from gan_jax.game.build import build, doubt
+from gan_jax.game.build import build
+from gan_jax.game.preflight import label_warning
 from gan_jax.reports.doctor import diagnose
 from gan_jax.runs import checkpoint
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
-from gan_jax.training.train import dry_run, train
+from gan_jax.training.experiment import dry_run
+from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
 # tensorstore's writes under way tell an event loop that Orbax has closed by then; they may do so in the test that follows.
@@ -183,7 +185,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_is_gone_on_from(tiny, whole, 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    for owner, moment in ((RunDir, "log"), (RunDir, "show"), (checkpoint, "write_sums")):
+    for owner, moment in ((RunDir, "log"), (RunDir, "show"), (checkpoint, "write_checksums")):
         with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left on device"):
             patch.setattr(owner, moment, full)
             train(tiny, tmp_path / "run")
@@ -325,9 +327,9 @@ def test_labels_that_one_player_alone_is_told(tiny):
         ({"g_condition": "concat"}, "nothing looks at them: set --d_condition, or --auxiliary"),
     ):
         config = replace(tiny, data="digits", **changes)
-        assert words in doubt(config, build(config, data))
+        assert words in label_warning(config, build(config, data))
     config = replace(tiny, data="digits", g_condition="concat", d_condition="projection")
-    assert doubt(config, build(config, data)) is None
+    assert label_warning(config, build(config, data)) is None
 
 
 @pytest.mark.parametrize(

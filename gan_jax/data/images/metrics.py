@@ -69,12 +69,12 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         return {re.sub("^[fk]d", lambda found: _FID[found[0]], name): x for name, x in result.items()} if is_fid else result
 
     held, train = len(real.held.samples), len(real.train.samples)
-    measure.description = (
+    description = (
         f"{extractor.name}: up to {train:,} samples against {held:,} held-out images (kd and precision to coverage: "
         f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; beside them as many train images, for "
         f"fd drawn with replacement; nearest_train: against {len(data.train.samples):,} train images"
     )
-    measure.facts = {
+    facts = {
         "extractor": extractor.name,
         "weights": extractor.hash,
         "resize": extractor.resize,
@@ -83,7 +83,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         "held_out": held,
         "train": train,
     }
-    return measure
+    return Measure(measure, description, facts)
 
 
 def find_extractor(text: str, data: Data) -> Extractor:

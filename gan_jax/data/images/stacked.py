@@ -85,9 +85,9 @@ def _evaluator(data: Data, protocol: Protocol, single: Data, test_rows: np.ndarr
         own = with_errors(numbers, tuple(found)) if protocol.errors else numbers(*found)
         return own | {f"{name}_real": value for name, value in real.items()}
 
-    measure.description = (
+    description = (
         f"the {single.num_classes**3:,} combinations of classes, by a {judge.name} that looks at each channel: up to "
         f"{len(test_rows):,} samples, and as many held-out real triples; reverse KL to uniform"
     )
-    measure.facts = {"extractor": judge.name, "weights": judge.hash, "data": data.name, "checksum": data.checksum}
-    return measure
+    facts = {"extractor": judge.name, "weights": judge.hash, "data": data.name, "checksum": data.checksum}
+    return Measure(measure, description, facts)

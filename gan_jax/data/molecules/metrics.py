@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.metrics.jackknife import LEAST, standard_error
+from gan_jax.metrics.jackknife import MIN_SAMPLES, standard_error
 
 PROPERTIES = {"qed": "QED", "logp": "logP", "sa": "SA"}
 COMPARED = 1_000  # molecules whose fingerprints and properties are looked at: a second a thousand
@@ -56,7 +56,7 @@ def judge(
 
     def measure(samples: list[Any]) -> dict[str, float]:
         result = statistic(samples)
-        if errors and len(samples) >= LEAST:
+        if errors and len(samples) >= MIN_SAMPLES:
             counted = np.array(["" if molecule is None else smiles_of(molecule) for molecule in samples])
 
             def rows(smiles: np.ndarray) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Feature extractors: samples in, vectors out. A distance between features is a number *of that extractor*: name it."""
+"""Feature extractors: samples in, vectors out. Distances between features depend on the extractor: report its name too."""

@@ -1,4 +1,4 @@
-"""Classifier features: a small network trained on the data's own train split, always from the same seed."""
+"""Training of the classifier whose features are used for small images, for a fixed number of steps."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,10 +25,11 @@ def fit(
     to_float: Callable[[Array], Array] = lambda images: images,
     seed: int = _SEED,
 ) -> dict:
-    """The network's parameters after 800 steps of batch 128 on images [N, H, W, C] with classes [N] int32; `to_float` makes
-    what is stored float32 in [-1, 1].
+    """Train `network` for 800 steps of batch size 128 on images [N, H, W, C] with classes int32 [N], and return its parameters.
 
-    Adam with a cosine schedule and one-pixel translations. A loop of steps: XLA:CPU is slow at convolutions in a scan."""
+    `to_float` maps stored images to float32 in [-1, 1]. Adam with a cosine schedule, augmented by one-pixel translations.
+    A Python loop over steps, because XLA:CPU is slow at convolutions inside a scan.
+    """
     store = jax.device_put((samples, labels))
     key = jax.random.key(seed)
     params, opt_state = _init(network, _STEPS, key, np.zeros((1, *samples.shape[1:]), np.float32))

@@ -1,4 +1,4 @@
-"""What an extractor of features is."""
+"""The record that describes a feature extractor."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,8 +9,8 @@ import numpy as np
 class Extractor(NamedTuple):
     """`features(samples float32 [N, H, W, C] in [-1, 1]) -> (features float32 [N, D], logits float32 [N, K] or None)`.
 
-    `name` says what measured, to be shown beside its numbers; `hash` is the sha256 of its weights and `resize` what it does to
-    the samples before its network sees them: reference statistics are the same only where both are.
+    `name` identifies the extractor in reports; `hash` is the sha256 of its weights; `resize` describes how samples are resized
+    before they enter its network. Reference statistics are comparable only if `hash` and `resize` agree.
     """
 
     features: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]

@@ -8,27 +8,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.metrics.batched import in_blocks
+from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.types import Array
 
-TAPS = (64, 192, 768, 2048)  # each the only one of its width
+TAPS = (64, 192, 768, 2048)  # feature widths; each identifies one layer
 CLASSES = 1008
-_SIDE = 299
-_BLOCK = 32  # images at once
+_SIZE = 299  # pixels per side
+_BATCH_SIZE = 32
 _EPSILON = 1e-3  # of the batch normalisation
 
 
 def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False) -> Extractor:
-    """The extractor with the weights `tensors`, under the names that torch-fidelity and pytorch-fid use; `path` and `digest`
-    (sha256) say where they come from. `experiments/weights.py inception` fetches the published ones.
+    """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid; `path` and `digest` (sha256)
+    identify their file. `experiments/weights.py inception` downloads the published ones.
 
-    Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to the 8 bits that an image file would hold, grey ones
-    repeated to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the
-    auxiliary head (Mixed_6e), 2048 before the classifier; maps are averaged over their pixels. The logits lack the
-    classifier's bias unless `bias` is set: so the score's first code (openai/improved-gan) has them, and torch-fidelity.
+    Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to 8 bits as in an image file, and grey ones are repeated
+    to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
+    (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. The logits omit the classifier's bias
+    unless `bias` is set, as in the original code of the score (openai/improved-gan) and in torch-fidelity.
 
-    Raises InputError where the file is not the network's, ValueError for a tap that is not there or for other samples.
+    Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
+    for samples of another shape.
     Source: Heusel et al. 2017, arXiv:1706.08500 (FID); Salimans et al. 2016, arXiv:1606.03498 (the score); Szegedy et al.
     2015, arXiv:1512.00567 (the network, from which the graph differs: see `Inception`).
     """
@@ -36,11 +37,11 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
         raise ValueError(f"tap must be one of {', '.join(map(str, TAPS))}, got {tap!r}")
     params = _params(path, tensors, bias)
 
-    def look(params: dict, images: np.ndarray) -> tuple[Array, Array]:
+    def apply(params: dict, images: np.ndarray) -> tuple[Array, Array]:
         taps, logits = _network(params, resize(images))
         return taps[tap], logits
 
-    run = in_blocks(look, _BLOCK, _eight_bits)
+    run = in_batches(apply, _BATCH_SIZE, _to_uint8)
 
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         samples = np.asarray(samples, np.float32)
@@ -48,16 +49,16 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
             raise ValueError(f"Inception needs images [N, H, W, 1 or 3], got {samples.shape}")
         return run(params, samples)
 
-    resized = f"TF1 bilinear to {_SIDE}"
+    resized = f"TF1 bilinear to {_SIZE}"
     return Extractor(features, f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})", digest, resized)
 
 
 class Inception(nn.Module):
     """Images [B, 299, 299, 3] in [-1, 1] -> ({64: [B, 64], ..., 2048: [B, 2048]}, logits [B, 1008]).
 
-    Batch normalisation is part of each convolution. The graph differs from the paper's network, and from torchvision's: the
-    average pools inside the blocks leave the padding out of the mean, the last block pools by maximum, and there are 1,008
-    classes. Layers bear the names of their PyTorch weights.
+    Batch normalisation is folded into the convolutions. The graph differs from the paper's network and from torchvision's: the
+    average pools inside the blocks exclude the padding from the mean, the last block uses max pooling, and there are 1,008
+    classes. Layers are named after their PyTorch weights.
     """
 
     @nn.compact
@@ -102,7 +103,7 @@ def _grid_35(x: Array, block: str, pooled: int) -> Array:
 
 
 def _grid_17(x: Array, block: str, width: int) -> Array:
-    """7x7 as a row of seven and a column of seven, once and twice."""
+    """7x7 convolutions factorised into a row of seven and a column of seven: one such pair, and two."""
     row, column = (1, 7), (7, 1)
     twice = [("branch7x7dbl_2", width, column), ("branch7x7dbl_3", width, row), ("branch7x7dbl_4", width, column)]
     return _concatenate(
@@ -114,7 +115,7 @@ def _grid_17(x: Array, block: str, width: int) -> Array:
 
 
 def _grid_8(x: Array, block: str, pooled: Array) -> Array:
-    """3x3 as a row of three beside a column of three."""
+    """3x3 convolutions factorised into a row of three and a column of three, in parallel."""
     row, column = (1, 3), (3, 1)
     short = _chain(x, block, ("branch3x3_1", 384, 1))
     long = _chain(x, block, ("branch3x3dbl_1", 448, 1), ("branch3x3dbl_2", 384, 3))
@@ -136,7 +137,7 @@ def _chain(x: Array, block: str, *layers: tuple) -> Array:
 
 def _conv(x: Array, name: str, width: int, kernel: int | tuple[int, int], stride: int = 1, padding: str = "SAME") -> Array:
     size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    # The highest precision: by default a GPU would round float32 to TF32, and features to three digits.
+    # Highest precision: by default a GPU rounds float32 to TF32, which leaves three digits in the features.
     return nn.relu(nn.Conv(width, size, stride, padding, precision=jax.lax.Precision.HIGHEST, name=name)(x))
 
 
@@ -152,26 +153,26 @@ def _concatenate(*branches: Array) -> Array:
     return jnp.concatenate(branches, axis=-1)
 
 
-def _eight_bits(block: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> 0 to 255."""
-    return np.clip(np.rint(127.5 * block + 127.5), 0, 255).astype(np.uint8)
+def _to_uint8(images: np.ndarray) -> np.ndarray:
+    """Map [-1, 1] to uint8, 0 to 255."""
+    return np.clip(np.rint(127.5 * images + 127.5), 0, 255).astype(np.uint8)
 
 
 @jax.jit
 def resize(images: Array) -> Array:
-    """Images [B, H, W, 1 or 3], 0 to 255 -> [B, 299, 299, 3] in [-1, 1), bilinear as TensorFlow 1 has it.
+    """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1), bilinearly as in TensorFlow 1.
 
-    Output pixel i is read at i H / 299: corners are not aligned, pixels have no centres, and nothing is smoothed before
-    shrinking. The difference from any later resize moves the FID (Parmar et al. 2022, arXiv:2104.11222).
+    Output pixel i is sampled at i H / 299: corners are not aligned, there are no half-pixel centres, and shrinking is not
+    antialiased. The difference from any later resize changes the FID (Parmar et al. 2022, arXiv:2104.11222).
     """
     x = images.astype(jnp.float32)
     for axis in (2, 1):
         size = x.shape[axis]
-        at = np.arange(_SIDE, dtype=np.float32) * np.float32(size / _SIDE)
-        low = at.astype(np.int32)
-        share = (at - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
+        position = np.arange(_SIZE, dtype=np.float32) * np.float32(size / _SIZE)
+        low = position.astype(np.int32)
+        fraction = (position - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
         first, second = jnp.take(x, low, axis), jnp.take(x, np.minimum(low + 1, size - 1), axis)
-        x = first + (second - first) * share
+        x = first + (second - first) * fraction
     return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
 
 
@@ -181,18 +182,18 @@ def _network(params: dict, images: Array) -> tuple[dict[int, Array], Array]:
 
 
 def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
-    """The network's parameters, each batch normalisation folded into its convolution, in float64."""
+    """Parameters of the network, with each batch normalisation folded into its convolution, in float64."""
 
     def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        found = tensors.get(name)
-        if found is None or found.shape != shape:
-            has = "no such tensor" if found is None else f"one of shape {found.shape}"
-            raise InputError(f"{path} is not the Inception network of the FID: it needs {name} of shape {shape}, and has {has}")
-        if not np.isfinite(found).all():
+        array = tensors.get(name)
+        if array is None or array.shape != shape:
+            actual = "is missing" if array is None else f"has shape {array.shape}"
+            raise InputError(f"{path} is not the Inception network of the FID: {name} must have shape {shape}, but {actual}")
+        if not np.isfinite(array).all():
             raise InputError(f"{path}: {name} is not finite")
-        return found.astype(np.float64)
+        return array.astype(np.float64)
 
-    images = jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, _SIZE, _SIZE, 3), jnp.float32)
     abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]
     classifier = abstract.pop("fc")["kernel"].shape
     offset = tensor("fc.bias", classifier[1:])

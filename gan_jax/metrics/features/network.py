@@ -1,4 +1,4 @@
-"""The small convolutional network behind both extractors of small images, and how it runs over many of them."""
+"""The small convolutional network behind both extractors for small images, and its application to many images."""
 
 from functools import partial
 
@@ -6,19 +6,19 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from gan_jax.metrics.batched import in_blocks
+from gan_jax.metrics.batched import in_batches
 from gan_jax.types import Array
 
 DIMENSION = 64  # of the features
-_BLOCK = 1000  # images at once
+_BATCH_SIZE = 1000
 
 
 class Network(nn.Module):
-    """Images [B, H, W, C] in [-1, 1] -> (features [B, 64], logits [B, num_classes]), for sides from 4 to about 64.
+    """Images [B, H, W, C] in [-1, 1] -> (features [B, 64], logits [B, num_classes]), for image sizes from 4 to about 64.
 
-    3x3 convolutions, halved by space-to-depth until at most 4 pixels a side are left: XLA's CPU compiler runs this several
-    times faster than strided convolutions or pooling. The features are linear: no unit is ever dead, and noise or a
-    malformed sample moves them further than it moves features that have been squashed.
+    3x3 convolutions, alternating with space-to-depth until the size is at most 4 x 4: XLA's CPU compiler makes these several
+    times faster than strided convolutions or pooling. The features are linear: no unit is ever dead, and noise or malformed
+    samples move them further than they would move the output of a saturating nonlinearity.
     """
 
     num_classes: int
@@ -33,16 +33,16 @@ class Network(nn.Module):
             width = min(2 * width, 64)
             x = nn.relu(nn.Conv(width, (3, 3))(_space_to_depth(x)))
         features = nn.Dense(DIMENSION)(x.reshape(len(x), -1))
-        # Dropout here brings the features of trained-on and of held-out images closer to one distribution.
+        # Dropout here makes the feature distributions of training and held-out images more similar.
         return features, nn.Dense(self.num_classes)(nn.Dropout(self.dropout, deterministic=not train)(features))
 
 
 def extract(network: Network, params: dict, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images float32 [N, H, W, C] -> (features [N, 64], logits [N, K]), float32 on the host, block by block."""
+    """Images float32 [N, H, W, C] -> (features [N, 64], logits [N, K]), float32 on the host, computed in batches."""
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 4:
         raise ValueError(f"images must be [N, H, W, C], got {samples.shape}")
-    return in_blocks(partial(_apply, network), _BLOCK)(params, samples)
+    return in_batches(partial(_apply, network), _BATCH_SIZE)(params, samples)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -51,7 +51,7 @@ def _apply(network: Network, params: dict, images: Array) -> tuple[Array, Array]
 
 
 def _space_to_depth(x: Array) -> Array:
-    """[B, H, W, C] -> [B, H/2, W/2, 4C]; odd sides grow by a row of zeros first."""
+    """[B, H, W, C] -> [B, H/2, W/2, 4C]; odd sizes are first padded by one row or column of zeros."""
     x = jax.numpy.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)

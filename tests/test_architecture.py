@@ -1,0 +1,29 @@
+"""The structure that pyproject.toml declares: imports run one way, and in no circle, lazy and type-only ones included."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_contracts_on_imports_are_kept(monkeypatch, capsys):
+    cli = pytest.importorskip("importlinter.cli")
+    monkeypatch.chdir(ROOT)
+    assert cli.lint_imports(no_cache=True) == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_lazy_and_type_only_imports_are_seen(tmp_path, monkeypatch):
+    """The contracts would be hollow if a lazy import escaped them."""
+    grimp = pytest.importorskip("grimp")
+    package = tmp_path / "sample_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "low.py").write_text("")
+    (package / "lazy.py").write_text("def f():\n    from sample_package import low\n    return low\n")
+    (package / "typed.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sample_package import low\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    graph = grimp.build_graph("sample_package", cache_dir=None)
+    assert graph.find_modules_that_directly_import("sample_package.low") == {"sample_package.lazy", "sample_package.typed"}
