@@ -1,9 +1,9 @@
-"""Differentiable augmentations: `f(key, x [B, ...], p) -> x` of the same shape, identity at p = 0.
+"""Differentiable augmentations: `f(key, x [B, ...], p) -> x` of the same shape, the identity at p = 0.
 
-Each public function here is a value of `--augment`, and so is a sum of them, one after the other:
-`--augment "color + translation + cutout"`. Both players see augmented samples, real and fake alike, so that the generator
+Each public function is a value of `--augment`, and so is a sum of them, applied one after another:
+`--augment "color + translation + cutout"`. Both players receive augmented samples, real and fake alike, so that the generator
 learns the data and not the augmentation (Zhao et al. 2020, arXiv:2006.10738; Karras et al. 2020, arXiv:2006.06676). Each sample
-is augmented or not by a draw of its own, with probability `p`.
+is augmented with probability `p`, drawn independently for each sample.
 """
 
 import jax
@@ -14,98 +14,100 @@ from gan_jax.types import Array
 
 
 def translation(key: Array, x: Array, p: Array, *, reach: float = 0.125) -> Array:
-    """Moves each image [B, H, W, C] by up to `reach` of its height and width (a pixel at least), with probability `p`;
-    what comes in from outside is -1, black. Raises ValueError for other shapes, or a reach outside (0, 1].
+    """With probability `p`, shift each image [B, H, W, C] by up to `reach` times its height and width (at least one pixel),
+    filling in with -1, black. Raises ValueError for other shapes, or a reach outside (0, 1].
 
-    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, section 4.1. They always move and pad with 0; p = 1 is theirs.
+    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, section 4.1. They shift every image (p = 1) and pad with 0.
     """
     _check_images("translation", x)
     if not 0 < reach <= 1:
-        raise ValueError(f"translation's reach is a share of the image in (0, 1], got {reach}")
+        raise ValueError(f"translation's reach is a fraction of the image in (0, 1], got {reach}")
     batch_size, height, width, _ = x.shape
     apply_key, rows_key, columns_key = jax.random.split(key, 3)
     applied = pipeline.choose(apply_key, p, batch_size)
 
     def shift_matrices(key: Array, size: int) -> Array:
-        """[B, size, size], each a shifted identity: a product is differentiable to any order and fast everywhere, where the
-        derivative of a gather is a scatter."""
-        furthest = max(1, int(size * reach))
-        offset = jnp.where(applied, jax.random.randint(key, (batch_size,), -furthest, furthest + 1), 0)
+        """Return shifted identities, [B, size, size]. Matrix products are differentiable to any order and fast on every device;
+        the derivative of a gather would be a scatter."""
+        max_offset = max(1, int(size * reach))
+        offset = jnp.where(applied, jax.random.randint(key, (batch_size,), -max_offset, max_offset + 1), 0)
         return jax.vmap(lambda k: jnp.eye(size, k=k, dtype=x.dtype))(offset)
 
     rows, columns = shift_matrices(rows_key, height), shift_matrices(columns_key, width)
-    # TF32 products would blur the image.
-    moved = jnp.einsum("bij,bjkc,blk->bilc", rows, x, columns, precision="highest")
+    # TF32 products would round pixel values.
+    shifted = jnp.einsum("bij,bjkc,blk->bilc", rows, x, columns, precision="highest")
     inside = jnp.einsum("bij,blk->bil", rows, columns)[..., None]
-    return moved + (inside - 1)
+    return shifted + (inside - 1)
 
 
 def color(key: Array, x: Array, p: Array, *, brightness: float = 0.5, saturation: float = 1.0, contrast: float = 0.5) -> Array:
-    """Changes the colours of each image [B, H, W, C] with probability `p`: adds up to `brightness` to all of it, then
-    multiplies each pixel's distance from its own grey by 1 +- `saturation` at most, then each value's distance from the image's
-    mean by 1 +- `contrast` at most, all uniform. Images of one channel are grey already and keep their saturation. Raises
-    ValueError for other shapes, or a range below 0.
+    """With probability `p`, change the colours of each image [B, H, W, C]: add a number in +-`brightness` to the whole image,
+    multiply each pixel's difference from its channel mean by a factor in 1 +- `saturation`, then each value's difference from
+    the image's mean by a factor in 1 +- `contrast`. All are uniform. Saturation has no effect on images of one channel. Raises
+    ValueError for other shapes, or a negative range.
 
-    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738. They always change; p = 1 is theirs.
+    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738. They change every image (p = 1).
     """
     _check_images("color", x)
     if min(brightness, saturation, contrast) < 0:
         raise ValueError(f"color's ranges must not be negative, got {brightness}, {saturation} and {contrast}")
-    apply_key, *keys = jax.random.split(key, 4)
+    apply_key, brightness_key, saturation_key, contrast_key = jax.random.split(key, 4)
 
-    def within(key: Array, reach: float) -> Array:
-        return jax.random.uniform(key, (x.shape[0], 1, 1, 1), minval=-reach, maxval=reach)
+    def uniform(key: Array, limit: float) -> Array:
+        return jax.random.uniform(key, (x.shape[0], 1, 1, 1), minval=-limit, maxval=limit)
 
-    changed = x.astype(jnp.float32) + within(keys[0], brightness)
+    changed = x.astype(jnp.float32) + uniform(brightness_key, brightness)
     grey = changed.mean(axis=3, keepdims=True)
-    changed = grey + (changed - grey) * (1 + within(keys[1], saturation))
+    changed = grey + (changed - grey) * (1 + uniform(saturation_key, saturation))
     mean = changed.mean(axis=(1, 2, 3), keepdims=True)
-    changed = mean + (changed - mean) * (1 + within(keys[2], contrast))
+    changed = mean + (changed - mean) * (1 + uniform(contrast_key, contrast))
     return pipeline.select(pipeline.choose(apply_key, p, x.shape[0]), changed.astype(x.dtype), x)
 
 
 def cutout(key: Array, x: Array, p: Array, *, size: float = 0.5) -> Array:
-    """Sets a box of `size` times the height and width of each image [B, H, W, C] to 0, mid-grey as in the paper, with
-    probability `p`. Its middle is anywhere in the image, so that a part of it may lie outside. Raises ValueError for other
-    shapes, or a size outside (0, 1].
+    """With probability `p`, set a box of `size` times the height and width of each image [B, H, W, C] to 0, mid-grey as in the
+    paper. The box may be centred anywhere in the image, so part of it can lie outside. Raises ValueError for other shapes, or a
+    size outside (0, 1].
 
     Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, after DeVries and Taylor 2017, arXiv:1708.04552.
-    They always cut; p = 1 is theirs.
+    They cut every image (p = 1).
     """
     _check_images("cutout", x)
     if not 0 < size <= 1:
-        raise ValueError(f"cutout's size is a share of the image in (0, 1], got {size}")
+        raise ValueError(f"cutout's size is a fraction of the image in (0, 1], got {size}")
     batch_size, height, width, _ = x.shape
     apply_key, row_key, column_key = jax.random.split(key, 3)
 
     def inside(key: Array, length: int) -> Array:
-        box = max(1, round(length * size))
-        # The middle of an even box is between pixels, or at either end.
-        start = jax.random.randint(key, (batch_size, 1), 0, length + 1 - box % 2) - box // 2
+        """Whether each row (or column) of pixels is inside the box, [B, length]."""
+        box_length = max(1, round(length * size))
+        # A box of even length is centred between two pixels, or on either edge of the image.
+        start = jax.random.randint(key, (batch_size, 1), 0, length + 1 - box_length % 2) - box_length // 2
         pixel = jnp.arange(length)
-        return (pixel >= start) & (pixel < start + box)
+        return (pixel >= start) & (pixel < start + box_length)
 
     box = inside(row_key, height)[:, :, None, None] & inside(column_key, width)[:, None, :, None]
     return jnp.where(box & pipeline.choose(apply_key, p, batch_size)[:, None, None, None], 0, x)
 
 
 def flip(key: Array, x: Array, p: Array) -> Array:
-    """Mirrors each image [B, H, W, C] left to right with probability `p` / 2: at p = 1 a fair coin, which the generator cannot
-    learn anything from; always mirroring would teach it mirrored images. Raises ValueError for other shapes.
+    """Mirror each image [B, H, W, C] left to right with probability `p` / 2. At p = 1 half the images are mirrored, so that the
+    augmentation does not leak; a generator trained with all images mirrored would learn mirrored images. Raises ValueError for
+    other shapes.
 
-    Source: Karras et al. 2020 (ADA), arXiv:2006.06676, figure 20, "x-flip"; section 2.2 on what leaks.
+    Source: Karras et al. 2020 (ADA), arXiv:2006.06676, figure 20, "x-flip"; section 2.2 on leaking augmentations.
     """
     _check_images("flip", x)
     return pipeline.select(pipeline.choose(key, p / 2, x.shape[0]), x[:, :, ::-1], x)
 
 
 def noise(key: Array, x: Array, p: Array, *, sigma: float = 0.1) -> Array:
-    """Instance noise: adds a normal variable of standard deviation `sigma` to each value of a sample x [B, ...], with
-    probability `p`, so that real and generated distributions overlap and D has no perfect answer. Raises ValueError for a
-    sigma below 0.
+    """Instance noise: with probability `p`, add normal noise of standard deviation `sigma` to each value of a sample, so that
+    the real and generated distributions overlap and no D separates them perfectly. x may have any shape [B, ...]. Raises
+    ValueError for a negative sigma.
 
-    Source: Arjovsky and Bottou 2017, arXiv:1701.04862, section 3; Sonderby et al. 2017, arXiv:1610.04490. They
-    add it to all samples and let sigma fall; here sigma stays and the share `p` of noisy samples may fall (`augment_p_final`).
+    Source: Arjovsky and Bottou 2017, arXiv:1701.04862, section 3; Sonderby et al. 2017, arXiv:1610.04490. They add noise to all
+    samples and anneal sigma; here sigma is constant and the fraction `p` of noisy samples can be annealed (`augment_p_final`).
     """
     if sigma < 0:
         raise ValueError(f"noise's sigma must not be negative, got {sigma}")
@@ -125,38 +127,38 @@ def ada(
     filter: bool = False,
     corruption: bool = False,
 ) -> Array:
-    """The pipeline of adaptive discriminator augmentation for images [B, H, W, C]: each transformation of the groups that are
-    on is drawn for each image with probability `p`, in this order (figure 20 has their distributions).
+    """The pipeline of adaptive discriminator augmentation (ADA) for images [B, H, W, C]. Each transformation in the enabled
+    groups is applied to each image with probability `p`, in this order (see figure 20 for their distributions):
 
         blit        x-flip, quarter turns, translation in whole pixels
         geometry    isotropic scaling, rotation, anisotropic scaling, rotation, translation
-        color       brightness, contrast, luma flip, hue rotation, saturation; of images with one channel the first three
+        color       brightness, contrast, luma flip, hue rotation, saturation; the first three only for images of one channel
         filter      amplification of four octaves of frequency
-        corruption  white noise; a box of half the size set to 0
+        corruption  white noise; a box of half the image's size set to 0
 
-    The first three are on, the paper's choice for its results (`bgc`); `color` is the share of p that color's have, 0 for none.
-    `augment_target` adapts p (`gan_jax/imaging/ada.py`). Images that are not square make half turns only. What comes in from outside
-    is the image reflected, as in the paper, not -1. Raises ValueError for other shapes, in `color` for other than one or three
-    channels, and for a share outside [0, 1].
+    The first three groups are enabled by default, as in the paper's results (`bgc`). `color` multiplies p for the color group;
+    0 disables it. `augment_target` adapts p (`game/adaptive_augmentation.py`). Images that are not square are rotated by half
+    turns only. Pixels from outside the image are its reflection, as in the paper, not -1. Raises ValueError for other shapes,
+    for images that have neither one nor three channels if `color` is enabled, and for a `color` outside [0, 1].
 
     Source: Karras et al. 2020, arXiv:2006.06676, appendix B and figure 20. Flips, turns and whole-pixel translations copy
-    pixels before the warp instead of being part of it, and the warp's padding is fixed (`gan_jax/imaging/resample.py`).
+    pixels before the warp instead of being part of it, and the warp's padding is fixed (`imaging/resample.py`).
     """
     _check_images("ada", x)
     if not 0 <= color <= 1:
-        raise ValueError(f"ada's color is a share of p in [0, 1], got {color}")
+        raise ValueError(f"ada's color is a fraction of p in [0, 1], got {color}")
     if color and x.shape[3] not in (1, 3):
         raise ValueError(f"ada's color needs images [B, H, W, 1] or [B, H, W, 3], got {x.shape}")
     groups = [pipeline.blit, pipeline.geometry, pipeline.color, pipeline.filtering, pipeline.corruption]
-    shares = [float(blit), float(geometry), float(color), float(filter), float(corruption)]
+    fractions = [float(blit), float(geometry), float(color), float(filter), float(corruption)]
     augmented = x.astype(jnp.float32)
     for i, group in enumerate(groups):
-        if shares[i]:
-            augmented = group(jax.random.fold_in(key, i), augmented, p * shares[i])
+        if fractions[i]:
+            augmented = group(jax.random.fold_in(key, i), augmented, p * fractions[i])
     return augmented.astype(x.dtype)
 
 
 def _check_images(name: str, x: Array) -> None:
-    shape = jax.tree.map(jnp.shape, x)  # samples of some data are dictionaries of arrays
+    shape = jax.tree.map(jnp.shape, x)  # x may be a pytree of arrays
     if type(shape) is not tuple or len(shape) != 4:
-        raise ValueError(f"{name} needs images [B, H, W, C], got {shape}: --augment none leaves it out")
+        raise ValueError(f"{name} needs images [B, H, W, C], got {shape}: disable it with --augment none")

@@ -1,6 +1,7 @@
-"""Optimisers that optax has in another form, each made of its parts: `f(learning_rate, ...) -> optax.GradientTransformation`.
+"""Variants of optax optimisers, built from optax's own parts: `f(learning_rate, ...) -> optax.GradientTransformation`.
 
-Each public function here with a `learning_rate` is a value of `--g_optimizer` and `--d_optimizer`, beside all of optax's.
+Each public function with an argument `learning_rate` is a value of `--g_optimizer` and `--d_optimizer`, in addition to all of
+optax's optimisers.
 """
 
 from typing import Any, NamedTuple
@@ -10,35 +11,35 @@ import jax.numpy as jnp
 import optax
 
 
-class _Lookahead(NamedTuple):
+class _LookaheadState(NamedTuple):
     inner: Any
-    slow: Any  # weights
+    slow: Any  # slow weights
 
 
 def lookahead(
     learning_rate: Any, b1: float = 0.9, b2: float = 0.999, *, sync_period: int = 5, slow_step_size: float = 0.5
 ) -> optax.GradientTransformation:
-    """Adam that every `sync_period` updates goes back to `slow_step_size` of the way it has come. Given to both players, with
-    one discriminator step, it is Lookahead-minmax.
+    """Lookahead around Adam: every `sync_period` updates the slow weights move a fraction `slow_step_size` of the way to the
+    current weights, which are then reset to them. Used for both players with one discriminator step, it is Lookahead-minmax.
 
-    optax's own lookahead wants its slow weights among the parameters; here they are in the optimiser's state.
+    `optax.lookahead` expects the slow weights among the parameters; here they are part of the optimiser's state.
 
     Source: Zhang et al. 2019, arXiv:1907.08610, algorithm 1; Chavdarova et al. 2021, arXiv:2006.14567, algorithm 1.
     """
     inner = optax.lookahead(optax.adam(learning_rate, b1, b2), sync_period, slow_step_size)
 
-    def init(params: Any) -> _Lookahead:
-        return _Lookahead(inner.init(optax.LookaheadParams.init_synced(params)), jax.tree.map(jnp.copy, params))
+    def init(params: Any) -> _LookaheadState:
+        return _LookaheadState(inner.init(optax.LookaheadParams.init_synced(params)), jax.tree.map(jnp.copy, params))
 
-    def update(updates: Any, state: _Lookahead, params: Any) -> tuple[Any, _Lookahead]:
-        moves, inner_state = inner.update(updates, state.inner, optax.LookaheadParams(params, state.slow))
-        return moves.fast, _Lookahead(inner_state, optax.apply_updates(state.slow, moves.slow))
+    def update(updates: Any, state: _LookaheadState, params: Any) -> tuple[Any, _LookaheadState]:
+        fast_and_slow, inner_state = inner.update(updates, state.inner, optax.LookaheadParams(params, state.slow))
+        return fast_and_slow.fast, _LookaheadState(inner_state, optax.apply_updates(state.slow, fast_and_slow.slow))
 
     return optax.GradientTransformation(init, update)
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:
-    """Cuts updates so that no weight leaves [-limit, limit]: to be chained after an optimiser.
+    """Clip updates so that no weight leaves [-limit, limit]. Chain it after an optimiser.
 
     Source: Arjovsky et al. 2017 (WGAN), arXiv:1701.07875, algorithm 1, line 7.
     """

@@ -1,12 +1,11 @@
-"""Regularisers of the discriminator: `f(critic, real, fake, key) -> float32 scalar`, weighted by `gamma` outside.
+"""Regularisers of the discriminator: `f(critic, real, fake, key) -> float32 scalar`; the caller multiplies by `gamma`.
 
-Each public function here is a value of `--penalty`, and so is a sum of them: `--penalty "r1 + 0.3 * lecam"`; its keyword-only
-arguments are options, as in `gradient_penalty(center=0.0)`. `real` and `fake` are raw samples; whatever augmentation, labels
-and parameters belong to the discriminator are bound in `critic`, so gradients are those of the whole of it, and a sample and
-its changed copy are augmented alike. Norms run over all non-batch axes of all leaves, so that a sample may be a point, an
-image, a sequence or a graph.
+Each public function is a value of `--penalty`, and so is a sum of them: `--penalty "r1 + 0.3 * lecam"`. Keyword-only arguments
+are options, as in `gradient_penalty(center=0.0)`. `real` and `fake` are raw samples. `critic` is the whole discriminator, with
+augmentation, labels and parameters bound: gradients are taken through all of it, and a sample and its transformed copy are
+augmented alike. Norms run over all non-batch axes of all leaves, so a sample may be a point, an image, a sequence or a graph.
 
-Gradient penalties need one logit a sample, and so does `lecam`; they raise ValueError for logits [B, K].
+Gradient penalties and `lecam` need one logit per sample and raise ValueError for logits [B, K].
 """
 
 from functools import partial
@@ -36,7 +35,7 @@ def r2(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
 
 
 def r1_r2(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
-    """R1 + R2, the regulariser under which the relativistic game converges locally.
+    """R1 + R2, with which the relativistic game converges locally.
 
     Source: Huang et al. 2024 (R3GAN), arXiv:2501.05441, proposition 2.
     """
@@ -45,44 +44,45 @@ def r1_r2(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
 
 
 def gradient_penalty(critic: Critic, real: Sample, fake: Sample, key: Array, *, center: float = 1.0) -> Array:
-    """Gradient penalty on the segments between paired real and fake samples: E (|grad D(x~)| - center)^2. One-centred it is
-    WGAN-GP's; with `center=0.0` it is 0-GP, which flattens D between real and fake rather than giving it a slope.
-    Raises ValueError where real and fake differ in shape, and for a center below 0.
+    """Gradient penalty at random points x~ on the segments between paired real and fake samples: E (|grad D(x~)| - center)^2.
+    The default is WGAN-GP; `center=0.0` is 0-GP, which makes D flat between real and fake samples instead of giving it a slope.
+    Raises ValueError if real and fake differ in shape, or if the center is negative.
 
     Source: Gulrajani et al. 2017 (WGAN-GP), arXiv:1704.00028, eq. 3; Thanh-Tung et al. 2019 (0-GP), arXiv:1902.03984.
     """
-    return _distance_from("gradient_penalty", critic, _between("gradient_penalty", real, fake, key), center)
+    return _centred_penalty("gradient_penalty", critic, _interpolate("gradient_penalty", real, fake, key), center)
 
 
 def dragan(critic: Critic, real: Sample, fake: Sample, key: Array, *, spread: float = 0.5, center: float = 1.0) -> Array:
     """Gradient penalty around the real samples: E (|grad D(x + d)| - center)^2, so that D has no sharp peaks at the data.
 
-    d = u * spread * std * v, where std is that of all numbers of the batch (of each leaf), u is uniform on [0, 1) for each
-    sample and v for each of its numbers. Raises ValueError for a spread or a center below 0.
+    d = u * spread * std * v, where std is the standard deviation of all values in the batch (for each leaf), u is uniform on
+    [0, 1) per sample and v per value. Raises ValueError if the spread or the center is negative.
 
-    Source: Kodali et al. 2017, arXiv:1705.07215, with the authors' code: their formula has d ~ N(0, c I), their code what is
-    here, which moves samples upwards only.
+    Source: Kodali et al. 2017, arXiv:1705.07215. We follow the authors' code, whose perturbations are never negative; their
+    formula has d ~ N(0, c I).
     """
     if spread < 0:
-        raise ValueError(f"dragan's spread is a share of the batch's standard deviation, at least 0; got {spread}")
-    share_key, noise_key = jax.random.split(key)
-    share = jax.random.uniform(share_key, (jax.tree.leaves(real)[0].shape[0],))
+        raise ValueError(f"dragan's spread is a fraction of the batch's standard deviation, at least 0; got {spread}")
+    scale_key, noise_key = jax.random.split(key)
+    scale = jax.random.uniform(scale_key, (jax.tree.leaves(real)[0].shape[0],))
 
-    def perturbed(key: Array, x: Array) -> Array:
-        noise = _of_each(share, x) * jax.random.uniform(key, x.shape)
+    def perturb(key: Array, x: Array) -> Array:
+        noise = _expand_to(scale, x) * jax.random.uniform(key, x.shape)
         return x + (spread * x.astype(jnp.float32).std() * noise).astype(x.dtype)
 
-    return _distance_from("dragan", critic, jax.tree.map(perturbed, _keys(noise_key, real), real), center)
+    return _centred_penalty("dragan", critic, jax.tree.map(perturb, _leaf_keys(noise_key, real), real), center)
 
 
 def max_gradient_penalty(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
-    """The largest squared gradient norm of the batch, max |grad D(x~)|^2 at points drawn as in `gradient_penalty`: an estimate,
-    from below, of D's squared Lipschitz constant. Raises ValueError where real and fake differ in shape.
+    """The largest squared gradient norm in the batch, max |grad D(x~)|^2, at points drawn as in `gradient_penalty`: a lower
+    estimate of D's squared Lipschitz constant. Raises ValueError if real and fake differ in shape.
 
-    Source: Zhou et al. 2019 (LGAN, its MaxGP), arXiv:1902.05687. Their code can keep the worst points for the next batch;
-    we draw all anew.
+    Source: Zhou et al. 2019 (LGAN's MaxGP), arXiv:1902.05687. Their code can keep the worst points for the next batch; we draw
+    all points afresh.
     """
-    return _squared_gradient_norm("max_gradient_penalty", critic, _between("max_gradient_penalty", real, fake, key)).max()
+    points = _interpolate("max_gradient_penalty", real, fake, key)
+    return _squared_gradient_norm("max_gradient_penalty", critic, points).max()
 
 
 def consistency(
@@ -95,16 +95,18 @@ def consistency(
     reach: float = 0.125,
     noise: float = 0.05,
 ) -> Array:
-    """D is to say the same of a real sample and of a changed copy: E |D(x) - D(T(x))|^2, summed over D's outputs.
+    """Consistency regularisation: D's output should not change under a transformation T of real samples. The penalty is
+    E |D(x) - D(T(x))|^2, summed over D's outputs.
 
-    T mirrors an image [B, H, W, C] for half the samples (`flip=False` where a mirrored image is another one, as with digits)
-    and shifts it by up to `reach` of its sides, a pixel at least. To any other sample, and to each leaf of a tree, it adds
-    normal noise of `noise` times the standard deviation of the batch. Raises ValueError for a reach outside (0, 1].
+    For images [B, H, W, C], T mirrors half of them (set `flip=False` if mirroring changes the content, as for digits) and
+    shifts each by up to `reach` times its height and width, at least one pixel, filling in with -1. For other samples T adds
+    normal noise to each leaf, `noise` times the leaf's standard deviation over the batch. Raises ValueError for a reach outside
+    (0, 1].
 
-    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; 1/8 is their 4 of 32 pixels. They know
-    images only, noise is ours; what comes in at the edge is -1.
+    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; 1/8 is their 4 of 32 pixels. They consider
+    images only; the noise is ours.
     """
-    return _inconsistency(critic, real, _changed(key, real, flip, reach, noise))
+    return _inconsistency(critic, real, _transform(key, real, flip, reach, noise))
 
 
 def balanced_consistency(
@@ -117,31 +119,33 @@ def balanced_consistency(
     reach: float = 0.125,
     noise: float = 0.05,
 ) -> Array:
-    """bCR: `consistency` on real and on generated samples, so that G does not learn to make changed ones.
+    """bCR: `consistency` on real and generated samples, so that G does not learn to generate transformed ones.
 
     Source: Zhao et al. 2021, arXiv:2002.04724, algorithm 1, both weights 10.
     """
     real_key, fake_key = jax.random.split(key)
-    on_real = _inconsistency(critic, real, _changed(real_key, real, flip, reach, noise))
-    return on_real + _inconsistency(critic, fake, _changed(fake_key, fake, flip, reach, noise))
+    real_term = _inconsistency(critic, real, _transform(real_key, real, flip, reach, noise))
+    return real_term + _inconsistency(critic, fake, _transform(fake_key, fake, flip, reach, noise))
 
 
 def latent_consistency(critic: Critic, real: Sample, fake: Sample, key: Array, *, sigma: float = 0.03) -> Array:
-    """zCR, the discriminator's half: D is to say the same of the samples of near latents, E |D(G(z)) - D(G(z + n))|^2 with
-    n ~ N(0, sigma^2 I). The generator's half, `latent_consistency` of `--g_penalty`, keeps those samples apart.
-    Raises ValueError for a critic without the generator and its latents, and where D judges packs.
+    """zCR, the discriminator's part: D's output should be the same for nearby latents. The penalty is
+    E |D(G(z)) - D(G(z + n))|^2 with n ~ N(0, sigma^2 I). The generator's part, `--g_penalty latent_consistency`, keeps those
+    samples apart.
 
-    Source: Zhao et al. 2021, arXiv:2002.04724, algorithm 2, weight 5 beside a G weight of 0.5.
+    Raises ValueError for a critic without the generator and its latents, and if D receives packs of samples.
+
+    Source: Zhao et al. 2021, arXiv:2002.04724, algorithm 2, weight 5 together with a weight of 0.5 for G.
     """
     synthesis = getattr(critic, "synthesis", None)
     if synthesis is None or synthesis.z is None:
-        raise ValueError("latent_consistency needs a critic that knows the generator: critic.synthesis with its latents z")
-    near = synthesis.z + sigma * jax.random.normal(key, synthesis.z.shape, synthesis.z.dtype)
-    made = synthesis(synthesis.z)
-    made_shapes, judged_shapes = jax.tree.map(jnp.shape, made), jax.tree.map(jnp.shape, fake)
-    if made_shapes != judged_shapes:
-        raise ValueError(f"latent_consistency: G makes samples {made_shapes}, D judges {judged_shapes}: set pack to 1")
-    return _inconsistency(critic, made, synthesis(near))
+        raise ValueError("latent_consistency needs the generator: critic.synthesis with its latents z")
+    nearby = synthesis.z + sigma * jax.random.normal(key, synthesis.z.shape, synthesis.z.dtype)
+    samples = synthesis(synthesis.z)
+    g_shapes, d_shapes = jax.tree.map(jnp.shape, samples), jax.tree.map(jnp.shape, fake)
+    if g_shapes != d_shapes:
+        raise ValueError(f"latent_consistency: G generates samples {g_shapes}, but D receives {d_shapes}: set pack to 1")
+    return _inconsistency(critic, samples, synthesis(nearby))
 
 
 def improved_consistency(
@@ -158,36 +162,39 @@ def improved_consistency(
     reach: float = 0.125,
     noise: float = 0.05,
 ) -> Array:
-    """ICR, the discriminator's part: bCR with a weight for each kind of sample, plus zCR. The weights are in here, for a
-    gamma of 1; the generator's part is `--g_penalty latent_consistency --g_gamma 0.5`. Options and errors as in `consistency`
-    and `latent_consistency`.
+    """ICR, the discriminator's part: bCR with separate weights for real and fake samples, plus zCR. The weights are included:
+    use a gamma of 1. The generator's part is `--g_penalty latent_consistency --g_gamma 0.5`. Options and errors are those of
+    `consistency` and `latent_consistency`.
 
     Source: Zhao et al. 2021, arXiv:2002.04724, algorithms 1 and 2.
     """
     real_key, fake_key, latent_key = jax.random.split(key, 3)
-    on_real = _inconsistency(critic, real, _changed(real_key, real, flip, reach, noise))
-    on_fake = _inconsistency(critic, fake, _changed(fake_key, fake, flip, reach, noise))
-    on_latents = latent_consistency(critic, real, fake, latent_key, sigma=sigma)
-    return real_weight * on_real + fake_weight * on_fake + latent_weight * on_latents
+    real_term = _inconsistency(critic, real, _transform(real_key, real, flip, reach, noise))
+    fake_term = _inconsistency(critic, fake, _transform(fake_key, fake, flip, reach, noise))
+    latent_term = latent_consistency(critic, real, fake, latent_key, sigma=sigma)
+    return real_weight * real_term + fake_weight * fake_term + latent_weight * latent_term
 
 
 @partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0})
 def lecam(
     critic: Critic, real: Sample, fake: Sample, key: Array, *, decay: float = 0.99, one_sided: bool = False
 ) -> tuple[Array, Memory]:
-    """Draws D's logits of real samples towards where those of fake ones have been, and the reverse, for training on little
-    data: E (D(x) - a_fake)^2 + E (a_real - D(G(z)))^2, with running means a of D's logits -> (scalar, the new means).
+    """LeCam regularisation, for limited data: pull D's logits of real samples towards the running mean a_fake of its fake
+    logits, and the reverse: E (D(x) - a_fake)^2 + E (a_real - D(G(z)))^2. Returns (scalar, new running means).
 
-    The means begin at 0, move before they are used, and count as constants. With `one_sided` each difference is cut off at 0:
-    fake logits above a_real, and real ones below a_fake, are left alone. Raises ValueError for a decay outside [0, 1).
+    The means start at 0, are updated before they are used, and count as constants in the gradient. With `one_sided` negative
+    differences count as 0: fake logits above a_real and real logits below a_fake are not penalised. Raises ValueError for a
+    decay outside [0, 1).
 
     Source: Tseng et al. 2021, arXiv:2104.03310, R_LC, weights around 0.3; the authors' code is one-sided.
     """
     if not 0 <= decay < 1:
-        raise ValueError(f"lecam's decay is the share of the past in a running mean, 0 <= decay < 1; got {decay}")
+        raise ValueError(f"lecam's decay is the weight of the past in a running mean, 0 <= decay < 1; got {decay}")
     real_logits, fake_logits = (_one_logit("lecam", critic(x)) for x in (real, fake))
-    now = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
-    memory = {name: jax.lax.stop_gradient(decay * critic.memory[name] + (1 - decay) * now[name]) for name in now}
+    batch_means = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+    memory = {
+        name: jax.lax.stop_gradient(decay * critic.memory[name] + (1 - decay) * mean) for name, mean in batch_means.items()
+    }
     real_gap, fake_gap = real_logits - memory["fake_logit"], memory["real_logit"] - fake_logits
     if one_sided:
         real_gap, fake_gap = jax.nn.relu(real_gap), jax.nn.relu(fake_gap)
@@ -195,77 +202,79 @@ def lecam(
 
 
 def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
-    """The filters of a layer are to be orthogonal, of whatever length: |W^T W * (1 - I)|_F^2, summed over the kernels. A
-    kernel [..., C] is a matrix W [everything else, C]; each parameter with two axes or more counts as one.
+    """Orthogonal regularisation, without a constraint on the norms of the filters: |W^T W * (1 - I)|_F^2, summed over D's
+    kernels. A kernel [..., C] is reshaped to a matrix W [-1, C]; every parameter with at least two axes counts as a kernel.
     Raises ValueError for a network without such parameters.
 
-    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They leave embeddings of classes out.
+    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They exclude class embeddings.
     """
     return non_orthogonality(getattr(critic, "params", None))
 
 
-def _distance_from(name: str, critic: Critic, x: Sample, center: float) -> Array:
+def _centred_penalty(name: str, critic: Critic, x: Sample, center: float) -> Array:
     """E (|grad D(x)| - center)^2"""
     if center < 0:
-        raise ValueError(f"{name}'s center is a norm of gradients, at least 0; got {center}")
+        raise ValueError(f"{name}'s center is a gradient norm, at least 0; got {center}")
     squared_norm = _squared_gradient_norm(name, critic, x)
-    # sqrt has no derivative at 0, where a constant critic begins; the floor makes it 0 there instead of NaN.
+    # sqrt has no derivative at 0, the gradient norm of a constant critic; the floor makes it 0 there instead of NaN.
     norm = jnp.sqrt(jnp.maximum(squared_norm, 1e-12))
     return jnp.square(norm - center).mean()
 
 
 def _squared_gradient_norm(name: str, critic: Critic, x: Sample) -> Array:
-    """|grad_x critic(x)|^2 of each sample, [B] in float32."""
+    """Return |grad_x critic(x)|^2 for each sample, float32 [B]."""
     gradient = jax.grad(lambda x: _one_logit(name, critic(x)).sum())(x)
     return sum(jnp.square(leaf.astype(jnp.float32)).sum(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradient))
 
 
 def _one_logit(name: str, logits: Array) -> Array:
-    """Logits [B] in float32."""
+    """Return logits [B] in float32; raise ValueError for logits [B, K]."""
     if logits.ndim != 1:
-        raise ValueError(f"{name} needs one logit a sample, D gives {logits.shape}: set d_outputs to 1 or use spectral norm")
+        raise ValueError(
+            f"{name} needs one logit per sample, D returns {logits.shape}: set d_outputs to 1 or use spectral norm"
+        )
     return logits.astype(jnp.float32)
 
 
-def _between(name: str, real: Sample, fake: Sample, key: Array) -> Sample:
-    """A point of each segment from a fake sample to the real one beside it."""
+def _interpolate(name: str, real: Sample, fake: Sample, key: Array) -> Sample:
+    """Draw a uniformly random point on the segment between fake sample i and real sample i, for each i."""
     real_shapes, fake_shapes = jax.tree.map(jnp.shape, real), jax.tree.map(jnp.shape, fake)
     if real_shapes != fake_shapes:
         raise ValueError(f"{name} pairs real with fake samples: shapes {real_shapes} and {fake_shapes} differ")
-    share = jax.random.uniform(key, (jax.tree.leaves(real)[0].shape[0],))
+    fraction = jax.random.uniform(key, (jax.tree.leaves(real)[0].shape[0],))
 
-    def between(a: Array, b: Array) -> Array:
-        weight = _of_each(share, a).astype(a.dtype)
-        return weight * a + (1 - weight) * b
+    def interpolate_leaf(real: Array, fake: Array) -> Array:
+        weight = _expand_to(fraction, real).astype(real.dtype)
+        return weight * real + (1 - weight) * fake
 
-    return jax.tree.map(between, real, fake)
-
-
-def _inconsistency(critic: Critic, x: Sample, changed: Sample) -> Array:
-    """E |D(x) - D(changed)|^2"""
-    change = critic(x).astype(jnp.float32) - critic(changed).astype(jnp.float32)
-    return jnp.square(change).reshape(change.shape[0], -1).sum(axis=1).mean()
+    return jax.tree.map(interpolate_leaf, real, fake)
 
 
-def _changed(key: Array, x: Sample, flip: bool, reach: float, noise: float) -> Sample:
-    """T(x) of `consistency`."""
+def _inconsistency(critic: Critic, x: Sample, transformed: Sample) -> Array:
+    """E |D(x) - D(transformed)|^2"""
+    difference = critic(x).astype(jnp.float32) - critic(transformed).astype(jnp.float32)
+    return jnp.square(difference).reshape(difference.shape[0], -1).sum(axis=1).mean()
+
+
+def _transform(key: Array, x: Sample, flip: bool, reach: float, noise: float) -> Sample:
+    """Return T(x) of `consistency`."""
     if getattr(x, "ndim", None) == 4:
         flip_key, shift_key = jax.random.split(key)
         mirrored = augment.flip(flip_key, x, 1.0) if flip else x
         return augment.translation(shift_key, mirrored, 1.0, reach=reach)
 
-    def noisy(key: Array, x: Array) -> Array:
+    def add_noise(key: Array, x: Array) -> Array:
         return x + (noise * x.astype(jnp.float32).std() * jax.random.normal(key, x.shape)).astype(x.dtype)
 
-    return jax.tree.map(noisy, _keys(key, x), x)
+    return jax.tree.map(add_noise, _leaf_keys(key, x), x)
 
 
-def _keys(key: Array, tree: Sample) -> Sample:
-    """A key for each leaf."""
+def _leaf_keys(key: Array, tree: Sample) -> Sample:
+    """Split `key` into one key for each leaf of `tree`."""
     leaves, structure = jax.tree.flatten(tree)
     return structure.unflatten(list(jax.random.split(key, len(leaves))))
 
 
-def _of_each(number: Array, x: Array) -> Array:
-    """A number of each sample, [B], to be multiplied with x [B, ...]."""
-    return number.reshape(-1, *(1,) * (x.ndim - 1))
+def _expand_to(values: Array, x: Array) -> Array:
+    """Reshape one value per sample, [B], to broadcast against x [B, ...]."""
+    return values.reshape(-1, *(1,) * (x.ndim - 1))

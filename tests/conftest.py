@@ -1,9 +1,9 @@
-"""What every test shares. Tests run on the CPU whatever else is there, and never touch the user's cache."""
+"""Shared fixtures. Tests always run on the CPU and never touch the user's cache."""
 
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Most of a test's time is the compiler's: it is told to hurry.
+# Tests spend most of their time in the compiler, so its optimisations are disabled.
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true " + os.environ.get(
     "XLA_FLAGS", ""
 )
@@ -15,13 +15,13 @@ from gan_jax.config import Config
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache of this session's own, in subprocesses too."""
+    """Use a separate cache for this session, in subprocesses too."""
     os.environ["GAN_JAX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Config:
-    """A game that compiles and ends within seconds."""
+    """A configuration that compiles and trains within seconds."""
     return Config(
         name="tiny", data="ring", z_dim=2, g_width=8, g_depth=1, d_width=8, d_depth=1, batch=16, steps=24, log_every=4,
         eval_every=12, save_every=6, eval_samples=500, loss="relativistic", penalty="r1_r2", gamma=0.1, g_lr=1e-3, d_lr=1e-3,
@@ -30,7 +30,7 @@ def tiny() -> Config:
 
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
-    """A folder to prepare data sets in, and an empty cache."""
+    """An empty folder for prepared data sets, and an empty cache."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GAN_JAX_DATA", raising=False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))

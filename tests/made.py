@@ -1,4 +1,4 @@
-"""Data made for tests, and pictures looked at."""
+"""Synthetic data for tests, written in the formats of real data sets, and helpers for images."""
 
 import io
 import json
@@ -12,13 +12,14 @@ RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (30, 6, 5), np.uint8)
 COLOUR = RANDOM.integers(0, 256, (30, 6, 5, 3), np.uint8)
 LABELS = np.arange(30) % 3
-HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # several classes each
+HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # multi-hot labels
 FEATURES = "tensorflow_datasets.core.features"
-# How users' programs are compiled: `jax.jit(..., compiler_options=THOROUGH)`, for last bits, which conftest.py's haste costs.
+# Compile as for users, `jax.jit(..., compiler_options=THOROUGH)`, if the last bits matter: conftest.py disables optimisations.
 THOROUGH = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
 
 
 def png(samples, show) -> np.ndarray:
+    """Decode the only PNG that `show(samples)` returns."""
     (content,) = show(samples).values()
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "PNG"
@@ -26,6 +27,7 @@ def png(samples, show) -> np.ndarray:
 
 
 def write(path: Path, mode: str = "L", size=(5, 6), **options) -> np.ndarray:
+    """Write a random image file and return its pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(RANDOM.integers(0, 256, (size[1], size[0], 3), np.uint8)).convert(mode)
     image.save(path, **options)
@@ -35,14 +37,14 @@ def write(path: Path, mode: str = "L", size=(5, 6), **options) -> np.ndarray:
 def prepare(
     folder: Path, name: str, splits: dict[str, int], feature: str = "image", channels: int = 1, shards: int = 1
 ) -> np.ndarray:
-    """A data set as tensorflow-datasets prepares one, written without TensorFlow: 6x5 images, labels 0, 1, 2, 0, ..., each
-    split in `shards` files of as many."""
+    """Write a data set of 6x5 images as tensorflow-datasets prepares it, without TensorFlow, and return its images. Labels are
+    0, 1, 2, 0, ...; `splits` maps names to sizes, and each split is divided into `shards` files of equal size."""
     pytest.importorskip("tensorflow_datasets")
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
-    where = folder / name / "1.0.0"
-    where.mkdir(parents=True)
+    directory = folder / name / "1.0.0"
+    directory.mkdir(parents=True)
     shape = {"dimensions": ["6", "5", str(channels)]}
     features = {
         feature: {
@@ -52,47 +54,47 @@ def prepare(
         "label": {"pythonClassName": f"{FEATURES}.class_label_feature.ClassLabel", "classLabel": {"numClasses": "3"}},
     }
     info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "moduleName": "nowhere", "splits": []}
-    written = RANDOM.integers(0, 256, (sum(splits.values()), 6, 5, channels), np.uint8)
-    rest = iter(written)
-    for split, number in splits.items():
-        for i in range(number):
-            if i % (number // shards) == 0:
-                file = f"{name}-{split}.array_record-{i * shards // number:05d}-of-{shards:05d}"
-                writer = ArrayRecordWriter(str(where / file), "group_size:1")
+    images = RANDOM.integers(0, 256, (sum(splits.values()), 6, 5, channels), np.uint8)
+    remaining = iter(images)
+    for split, size in splits.items():
+        for i in range(size):
+            if i % (size // shards) == 0:
+                file = f"{name}-{split}.array_record-{i * shards // size:05d}-of-{shards:05d}"
+                writer = ArrayRecordWriter(str(directory / file), "group_size:1")
             content = io.BytesIO()
-            Image.fromarray(next(rest).squeeze()).save(content, "PNG")
+            Image.fromarray(next(remaining).squeeze()).save(content, "PNG")
             example = tf_example_pb2.Example()
             example.features.feature[feature].bytes_list.value.append(content.getvalue())
             example.features.feature["label"].int64_list.value.append(i % 3)
             writer.write(example.SerializeToString())
-            if (i + 1) % (number // shards) == 0:
+            if (i + 1) % (size // shards) == 0:
                 writer.close()
         template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-        lengths = [str(number // shards)] * shards
+        lengths = [str(size // shards)] * shards
         info["splits"].append({"name": split, "shardLengths": lengths, "numBytes": "1", "filepathTemplate": template})
-    (where / "dataset_info.json").write_text(json.dumps(info))
+    (directory / "dataset_info.json").write_text(json.dumps(info))
     dictionary = {"pythonClassName": f"{FEATURES}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
-    (where / "features.json").write_text(json.dumps(dictionary))
-    return written
+    (directory / "features.json").write_text(json.dumps(dictionary))
+    return images
 
 
 def prepare_rows(folder: Path, name: str, features: dict, rows: list[dict], target: str | None = None) -> None:
-    """A data set of `rows` of numbers and texts as tensorflow-datasets prepares one, written without TensorFlow; a feature's
-    name says where it is: "a/b" is b of a."""
+    """Write a data set of `rows` of numbers and strings as tensorflow-datasets prepares it, without TensorFlow. The name of
+    a nested feature is its path: "a/b" is feature b of a."""
     tfds = pytest.importorskip("tensorflow_datasets")
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
-    where = folder / name / "1.0.0"
-    where.mkdir(parents=True)
-    writer = ArrayRecordWriter(str(where / f"{name.split('/')[0]}-train.array_record-00000-of-00001"), "group_size:1")
+    directory = folder / name / "1.0.0"
+    directory.mkdir(parents=True)
+    writer = ArrayRecordWriter(str(directory / f"{name.split('/')[0]}-train.array_record-00000-of-00001"), "group_size:1")
     for row in rows:
         example = tf_example_pb2.Example()
         for key, value in row.items():
-            lists = example.features.feature[key]
+            feature = example.features.feature[key]
             values = value if isinstance(value, list) else [value]
-            kind = {bytes: lists.bytes_list, float: lists.float_list}.get(type(values[0]), lists.int64_list)
-            kind.value.extend(values)
+            typed_list = {bytes: feature.bytes_list, float: feature.float_list}.get(type(values[0]), feature.int64_list)
+            typed_list.value.extend(values)
         writer.write(example.SerializeToString())
     writer.close()
     split = {"name": "train", "shardLengths": [str(len(rows))], "numBytes": "1"}
@@ -100,5 +102,5 @@ def prepare_rows(folder: Path, name: str, features: dict, rows: list[dict], targ
     info = {"name": name.split("/")[0], "version": "1.0.0", "fileFormat": "array_record", "moduleName": "x", "splits": [split]}
     if target is not None:
         info["supervisedKeys"] = {"tuple": {"items": [{"featureKey": "features"}, {"featureKey": target}]}}
-    (where / "dataset_info.json").write_text(json.dumps(info))
-    tfds.features.FeaturesDict(features).save_config(str(where))
+    (directory / "dataset_info.json").write_text(json.dumps(info))
+    tfds.features.FeaturesDict(features).save_config(str(directory))

@@ -1,10 +1,11 @@
-"""What every public loss, penalty and augmentation promises, whoever wrote it: the arguments of types.py, float32 scalars
-or the shape it was given, finite gradients, the same numbers under jit, a docstring with its source.
+"""The contract of every public loss, penalty, augmentation, ...: the arguments of types.py, float32 scalars or outputs of the
+input's shape, finite gradients, the same values under jit, and a docstring that names its source.
 
-A new module joins by a line in CONTRACTS; a new function in one of them joins by existing.
+To cover a new module, add a line to CONTRACTS; a new function in a covered module is tested automatically.
 """
 
 import inspect
+import math
 
 import flax.linen as nn
 import jax
@@ -24,17 +25,17 @@ def check_loss(loss):
     assert_arguments(loss, "real_logits", "fake_logits", *["label"] * labelled)
     label = jnp.arange(8) % 3
 
-    def of_classes(logits):
-        """K + 1 logits a sample: the one given speaks for the sample's class and against the last, "fake"."""
-        own_class = jax.nn.one_hot(label, 3, dtype=jnp.float32)
-        return jnp.concatenate([own_class * logits[:, None], -logits[:, None]], axis=1)
+    def class_logits(logits):
+        """K + 1 logits per sample: `logits` for the sample's class and minus `logits` for the last class, "fake"."""
+        one_hot = jax.nn.one_hot(label, 3, dtype=jnp.float32)
+        return jnp.concatenate([one_hot * logits[:, None], -logits[:, None]], axis=1)
 
     def play(real_logits, fake_logits):
         if labelled:
-            return loss(of_classes(real_logits), of_classes(fake_logits), label)
+            return loss(class_logits(real_logits), class_logits(fake_logits), label)
         return loss(real_logits, fake_logits)
 
-    # A discriminator that is wrong, and within every margin: what each player wants of each logit is then plain.
+    # For a discriminator that is wrong and within every margin, the sign of each gradient is known.
     logits = jax.random.uniform(KEY, (2, 8), minval=0.1, maxval=0.9)
     real_logits, fake_logits = -logits[0], logits[1]
     values = play(real_logits, fake_logits)
@@ -47,22 +48,22 @@ def check_loss(loss):
     d_gradient, g_gradient = jax.jacobian(play, argnums=(0, 1))(real_logits, fake_logits)
     assert_finite((d_gradient, g_gradient))
     if loss in TWO_SAMPLE_TESTS:
-        assert_tells_apart(play, real_logits, fake_logits, d_gradient, g_gradient)
+        assert_widens_and_closes_gap(play, real_logits, fake_logits, d_gradient, g_gradient)
         return
     assert (d_gradient[0] < 0).all()  # D raises the logits of real samples
     assert (d_gradient[1] > 0).all()  # and lowers those of fake ones,
     assert (g_gradient[1] < 0).all()  # which G raises
 
 
-# They ask whether real and fake logits differ, not which are the larger, and a logit's neighbours pull at it too.
+# These losses measure whether real and fake logits differ, not which are larger; the gradient of a logit depends on the others.
 TWO_SAMPLE_TESTS = {losses.mmd}
 
 
-def assert_tells_apart(play, real_logits, fake_logits, d_gradient, g_gradient):
-    """A step of D widens the gap between real and fake logits and with it the distance that G pays; a step of G closes both."""
+def assert_widens_and_closes_gap(play, real_logits, fake_logits, d_gradient, g_gradient):
+    """A step of D widens the gap between real and fake logits, which increases G's loss; a step of G decreases both."""
 
     def gap(real_logits, fake_logits):
-        return fake_logits.mean() - real_logits.mean()  # the fake ones are above
+        return fake_logits.mean() - real_logits.mean()  # the fake logits are larger
 
     before = gap(real_logits, fake_logits)
     wider = (real_logits - 0.1 * d_gradient[0], fake_logits - 0.1 * d_gradient[1])
@@ -87,20 +88,26 @@ def check_penalty(penalty):
     assert_regulariser(penalty, value, jnp.linspace(-1, 1, 10).reshape(5, 2), real, fake, KEY)
 
 
+WAVEFORM = (1024, 1)
+SAMPLE_SHAPES = {g_penalties.mel_l1: WAVEFORM}  # penalties that do not accept samples [B, 5]
+
+
 def check_g_penalty(penalty):
     assert_arguments(penalty, "synthesis", "critic", "real", "key")
-    real, z = jax.random.normal(KEY, (8, 5)), jax.random.normal(jax.random.key(1), (8, 3))
+    shape = SAMPLE_SHAPES.get(penalty, (5,))
+    real, z = jax.random.normal(KEY, (8, *shape)), jax.random.normal(jax.random.key(1), (8, 3))
     critic = Critic(lambda x: x.sum(axis=1), jnp.tanh)
 
     def value(kernel, memory, z, real, key):
-        generator = Synthesis(lambda z: jnp.sin(z @ kernel), z, {"kernel": kernel}, memory)
+        generator = Synthesis(lambda z: jnp.sin(z @ kernel).reshape(-1, *shape), z, {"kernel": kernel}, memory)
         return penalty(generator, critic, real, key)
 
-    assert_regulariser(penalty, value, jnp.linspace(-1, 1, 15).reshape(3, 5), z, real, KEY)
+    size = math.prod(shape)
+    assert_regulariser(penalty, value, jnp.linspace(-1, 1, 3 * size).reshape(3, size), z, real, KEY)
 
 
 def assert_regulariser(function, value, kernel, *arguments):
-    """A float32 scalar that moves the player's kernel, and new memory where there was memory."""
+    """`value` returns a float32 scalar with a non-zero gradient for the player's kernel, and new memory if it takes memory."""
     memory = {name: jnp.float32(initial) for name, initial in getattr(function, "memory", {}).items()}
 
     def with_memory(kernel, memory, *arguments):
@@ -122,45 +129,46 @@ def check_augment(augmentation):
     x = jax.random.uniform(KEY, (16, 8, 8, 3), minval=-1, maxval=1)
 
     @jax.jit
-    def traced(key, x, p):  # p is traced: one program for every p
-        y, pull_back = jax.vjp(lambda x: augmentation(key, x, p), x)
-        return y, pull_back(y)[0]
+    def traced(key, x, p):  # p is traced: a single compilation for all p
+        y, vjp = jax.vjp(lambda x: augmentation(key, x, p), x)
+        return y, vjp(y)[0]
 
     np.testing.assert_array_equal(traced(KEY, x, jnp.float32(0))[0], x)
     x16 = x.astype(jnp.bfloat16)
     np.testing.assert_array_equal(jax.jit(augmentation)(KEY, x16, jnp.float32(0)), x16)
     half = jax.eval_shape(augmentation, KEY, x16, jnp.float32(0.5))
     assert (half.shape, half.dtype) == (x.shape, jnp.bfloat16)
-    always, _ = traced(KEY, x, jnp.float32(1))
-    assert always.shape == x.shape
-    assert np.abs(always - x).max() > 0.01
-    assert np.abs(traced(jax.random.key(1), x, jnp.float32(1))[0] - always).max() > 0.01
+    all_augmented, _ = traced(KEY, x, jnp.float32(1))
+    assert all_augmented.shape == x.shape
+    assert np.abs(all_augmented - x).max() > 0.01
+    assert np.abs(traced(jax.random.key(1), x, jnp.float32(1))[0] - all_augmented).max() > 0.01
 
-    some, gradient = traced(KEY, x, jnp.float32(0.2))
-    touched = (some != x).any(axis=(1, 2, 3))
-    assert touched.any()  # each sample by a draw of its own
-    assert not touched.all()
+    some_augmented, gradient = traced(KEY, x, jnp.float32(0.2))
+    augmented = (some_augmented != x).any(axis=(1, 2, 3))
+    assert augmented.any()  # drawn independently for each sample
+    assert not augmented.all()
     assert_finite(gradient)
     assert np.abs(gradient).max() > 0.01
 
 
-def check_deceive(deception):
-    assert_arguments(deception, "key", "real", "fake", "p")
-    # Each number says whose it is: real ones are positive, and the tens are the place in the batch.
-    place = 10 * jnp.arange(1, 513)
-    real = {"x": (place[:, None] + jnp.arange(3)).astype(jnp.bfloat16), "n": place}
+def check_deceive(deceive_function):
+    assert_arguments(deceive_function, "key", "real", "fake", "p")
+    # Values identify their sample: real ones are positive, fake ones negative, and the tens are the row in the batch.
+    row = 10 * jnp.arange(1, 513)
+    real = {"x": (row[:, None] + jnp.arange(3)).astype(jnp.bfloat16), "n": row}
     fake = jax.tree.map(lambda leaf: -leaf, real)
-    traced = jax.jit(deception)  # p is traced: one program for every p
+    traced = jax.jit(deceive_function)  # p is traced: a single compilation for all p
     jax.tree.map(np.testing.assert_array_equal, traced(KEY, real, fake, jnp.float32(0)), (real, fake))
-    told = traced(KEY, real, fake, jnp.float32(1))
-    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), told) == jax.tree.map(lambda x: (x.shape, x.dtype), (real, fake))
-    assert (told[0]["n"] < 0).any()  # what is generated passes for real
-    for side in told:
-        # A sample is one of those there were, and all of it.
-        index = np.abs(side["n"]) // 10 - 1
-        np.testing.assert_array_equal(side["x"], np.sign(side["n"])[:, None] * np.asarray(real["x"], np.float32)[index])
-    half, other = (traced(key, real, fake, jnp.float32(0.5))[0]["n"] for key in (KEY, jax.random.key(1)))
-    assert (half != other).any()
+    replaced = traced(KEY, real, fake, jnp.float32(1))
+    shapes, expected_shapes = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), pair) for pair in (replaced, (real, fake)))
+    assert shapes == expected_shapes
+    assert (replaced[0]["n"] < 0).any()  # some samples passed as real are fake
+    for samples in replaced:
+        # Each sample is one of the inputs, in all of its leaves.
+        index = np.abs(samples["n"]) // 10 - 1
+        np.testing.assert_array_equal(samples["x"], np.sign(samples["n"])[:, None] * np.asarray(real["x"], np.float32)[index])
+    first, second = (traced(key, real, fake, jnp.float32(0.5))[0]["n"] for key in (KEY, jax.random.key(1)))
+    assert (first != second).any()
 
 
 def check_auxiliary(loss):
@@ -174,7 +182,7 @@ def check_auxiliary(loss):
     real, fake = jax.random.normal(KEY, (2, 8, 5))
     label = jnp.arange(8) % 3
     variables = jax.jit(Head().init)(KEY, real, fake, label)
-    assert set(variables) == {"params"}  # the page keeps no statistics for it
+    assert set(variables) == {"params"}  # update.py keeps no other collections for it
 
     def play(variables, real, fake):
         return Head().apply(variables, real, fake, label)
@@ -184,7 +192,7 @@ def check_auxiliary(loss):
     assert_same_under_jit(play, variables, real, fake)
     d_gradient, g_gradient = jax.jit(jax.jacobian(play, argnums=(0, 1, 2)))(variables, real, fake)
     assert_finite((d_gradient, g_gradient))
-    # D's optimiser trains every layer; G's loss is of its own samples alone.
+    # D's optimiser trains every layer; G's loss depends on fake samples only.
     assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(d_gradient[0]))
     np.testing.assert_array_equal(g_gradient[1], jnp.zeros_like(real))
     assert np.abs(g_gradient[2]).max() > 1e-4
@@ -214,17 +222,17 @@ def test_contract(function, check):
 @pytest.mark.parametrize(("function", "check"), MEMBERS)
 def test_docstring_names_its_source(function, check):
     assert function.__doc__, f"{function.__name__} has no docstring"
-    assert "Source:" in function.__doc__, f"{function.__name__}'s docstring does not say where it comes from"
+    assert "Source:" in function.__doc__, f"{function.__name__}'s docstring does not name its source"
 
 
 def test_no_module_is_empty():
-    """The walk above passes over a module in which it finds nothing."""
+    """The tests above would pass for a module in which no function is found."""
     for module in CONTRACTS:
         assert public_functions(module), module.__name__
 
 
 def assert_arguments(function, *names):
-    """These in this order, and options: keyword-only, with a default each."""
+    """The arguments are `names`, in this order, followed by options: keyword-only, each with a default."""
     parameters = inspect.signature(function).parameters.values()
     options = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     assert tuple(parameter.name for parameter in parameters if parameter not in options) == names

@@ -1,4 +1,4 @@
-"""What the discriminator is told: which samples change places, how often, and that nothing else happens to them."""
+"""The functions of `--deceive`: which samples are replaced or swapped, how often, and that all others stay as they are."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ FAKE = {"x": -1 - REAL["x"], "n": -1 - REAL["n"]}
 
 
 @pytest.mark.parametrize("shift", [1, 0])
-def test_apa_replaces_a_share_of_the_real_samples(shift):
+def test_apa_replaces_a_fraction_of_the_real_samples(shift):
     real, fake = jax.jit(lambda p: deceive.apa(KEY, REAL, FAKE, p, shift=shift))(0.3)
     jax.tree.map(np.testing.assert_array_equal, fake, FAKE)
     replaced = np.asarray(real["n"]) < 0
@@ -24,7 +24,7 @@ def test_apa_replaces_a_share_of_the_real_samples(shift):
     assert abs(replaced.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 400)
 
 
-def test_apa_at_one_tells_nothing_of_the_data():
+def test_apa_at_one_replaces_all_real_samples():
     real, _ = deceive.apa(KEY, REAL["x"], FAKE["x"], 1.0)
     np.testing.assert_array_equal(real, np.roll(FAKE["x"], 1, axis=0))
 
@@ -40,13 +40,13 @@ def test_noisy_labels_swap_pairs(p, rate):
     assert abs(swapped.mean() - p * rate) <= 4 * np.sqrt(p * rate * (1 - p * rate) / 400)
 
 
-def test_noisy_labels_flip_one_in_twenty_where_nothing_is_said():
+def test_noisy_labels_swap_one_in_twenty_by_default():
     real, _ = deceive.noisy_labels(KEY, jnp.ones(10_000), jnp.zeros(10_000), 1.0)
     assert abs(real.mean() - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 10_000)
 
 
 @pytest.mark.parametrize("name", ["apa", "noisy_labels"])
-def test_shapes_must_agree(name):
+def test_shapes_must_match(name):
     with pytest.raises(ValueError, match=rf"{name} mixes real and fake samples: shapes \(4, 2\) and \(3, 2\) differ"):
         getattr(deceive, name)(KEY, jnp.zeros((4, 2)), jnp.zeros((3, 2)), 1.0)
 

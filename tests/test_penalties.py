@@ -1,5 +1,5 @@
-"""The gradient penalties on critics whose gradients are known: linear, quadratic, constant; of one array and of several.
-`lecam` and `orthogonal` by hand. Consistency is in test_consistency.py.
+"""The gradient penalties on critics with known gradients: linear, quadratic, constant; on single arrays and pytrees.
+`lecam` and `orthogonal` by hand. The consistency penalties are in test_consistency.py.
 """
 
 from functools import partial
@@ -53,7 +53,7 @@ def test_linear_critic(penalty, expected):
 
 
 def test_quadratic_critic():
-    """x^T S x / 2 + b.x: E |grad|^2 = tr(S C S) + |S mu + b|^2, with the moments of the samples at hand."""
+    """x^T S x / 2 + b.x: E |grad|^2 = tr(S C S) + |S mu + b|^2, with the samples' mean mu and covariance C."""
     s, b = np.array([[2.0, -1.0], [-1.0, 0.5]]), np.array([0.3, -0.7])
 
     def critic(x):
@@ -72,28 +72,28 @@ def test_quadratic_critic():
 
 @each_penalty
 def test_constant_critic_has_finite_gradients(penalty):
-    """A zero-initialised last layer makes D constant: the norm's square root has no derivative there."""
+    """A zero-initialised last layer makes D constant, and the square root in the norm has no derivative at 0."""
 
     def loss(params):
         hidden, last = params
         return penalty(lambda x: jnp.tanh(x @ hidden) @ last, REAL, FAKE, KEY)
 
     value, gradients = jax.value_and_grad(loss)((jnp.eye(2), jnp.zeros(2)))
-    # (0 - 1)^2, but for the floor of 1e-6 under the norm, which is felt twice.
+    # (0 - 1)^2, except that the floor makes the norm 1e-6 instead of 0, which changes the square by 2e-6.
     np.testing.assert_allclose(value, 1.0 if penalty in ONE_CENTRED else 0.0, atol=2.1e-6)
     for gradient in gradients:
         np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
 
 
 def wavy(x):
-    """A critic of [B, n] samples whose gradient mixes all of their numbers."""
+    """A critic of samples [B, n] whose gradient mixes all of their values."""
     return jnp.sin(x @ jnp.arange(1.0, x.shape[1] + 1)) + half_square(x)
 
 
 @each_penalty
 def test_leaves_count_as_one_sample(penalty):
     real, fake = jax.random.normal(KEY, (2, 8, 5))
-    if penalty is penalties.dragan:  # it moves each leaf as far as that leaf is wide
+    if penalty is penalties.dragan:  # its perturbations depend on the standard deviation of each leaf
         penalty = partial(penalty, spread=0.0)
 
     def split(x):
@@ -113,28 +113,28 @@ def test_rank_does_not_matter(penalty, shape):
     np.testing.assert_allclose(value, penalty(wavy, real, fake, KEY), rtol=1e-5)
 
 
-def test_numbers_are_samples_too():
-    """Samples without an axis of their own, [B]: the gradient of x^2 is 2x, and R1 is 2 E x^2."""
+def test_scalar_samples():
+    """Samples without further axes, [B]: the gradient of x^2 is 2x, and R1 is 2 E x^2."""
     x = REAL[:, 0]
     np.testing.assert_allclose(penalties.r1(jnp.square, x, x, KEY), 2 * np.square(x).mean(), rtol=1e-6)
 
 
-def points(penalty, real, fake, key):
-    """The points at which a penalty asks the critic."""
-    seen = []
+def evaluation_points(penalty, real, fake, key):
+    """The samples at which a penalty evaluates the critic."""
+    recorded = []
 
     def critic(x):
-        jax.debug.callback(lambda x: seen.append(jax.tree.map(np.asarray, x)), x)
+        jax.debug.callback(lambda x: recorded.append(jax.tree.map(np.asarray, x)), x)
         return sum(leaf.reshape(len(leaf), -1).sum(-1) for leaf in jax.tree.leaves(x))
 
     penalty(critic, real, fake, key)
     jax.effects_barrier()
-    assert len(seen) == 1
-    return seen[0]
+    assert len(recorded) == 1
+    return recorded[0]
 
 
 @pytest.mark.parametrize(
-    ("penalty", "of_norms"),
+    ("penalty", "expected_value"),
     [
         (penalties.r1, lambda norms: np.mean(norms**2) / 2),
         (penalties.gradient_penalty, lambda norms: np.mean((norms - 1) ** 2)),
@@ -143,14 +143,15 @@ def points(penalty, real, fake, key):
         (penalties.max_gradient_penalty, lambda norms: np.max(norms) ** 2),
     ],
 )
-def test_value_and_double_backward(penalty, of_norms):
-    """The critic v.tanh(x W), whose gradient is W (v (1 - tanh^2)), in float64 at the same points; differences of 1e-5."""
+def test_value_and_double_backward(penalty, expected_value):
+    """The critic v.tanh(x W), whose gradient is W (v (1 - tanh^2)), against float64 at the same points, with finite differences
+    of 1e-5 for the gradient with respect to the parameters."""
     params = np.array([[0.5, -1.0, 0.8], [0.7, 0.4, -0.6], [1.5, -0.7, 1.1]])  # W [2, 3], then v
-    x = np.float64(points(penalty, REAL, FAKE, KEY))
+    x = np.float64(evaluation_points(penalty, REAL, FAKE, KEY))
 
     def reference(params):
         w, v = params[:2], params[2]
-        return of_norms(np.linalg.norm((v * (1 - np.tanh(x @ w) ** 2)) @ w.T, axis=1))
+        return expected_value(np.linalg.norm((v * (1 - np.tanh(x @ w) ** 2)) @ w.T, axis=1))
 
     steps = 1e-5 * np.eye(9).reshape(9, 3, 3)
     expected = [(reference(params + step) - reference(params - step)) / 2e-5 for step in steps]
@@ -164,40 +165,42 @@ def test_value_and_double_backward(penalty, of_norms):
     np.testing.assert_allclose(gradient.ravel(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_interpolation_is_one_share_a_sample():
-    real, fake = ({"a": jnp.full((64, 3, 2), number), "b": jnp.full((64, 5), 10 * number)} for number in (5.0, 1.0))
-    between = points(penalties.gradient_penalty, real, fake, KEY)
-    share_a, share_b = (between["a"].reshape(64, -1) - 1) / 4, (between["b"] - 10) / 40
+def test_interpolation_draws_one_fraction_per_sample():
+    real, fake = ({"a": jnp.full((64, 3, 2), value), "b": jnp.full((64, 5), 10 * value)} for value in (5.0, 1.0))
+    x = evaluation_points(penalties.gradient_penalty, real, fake, KEY)
+    fraction_a, fraction_b = (x["a"].reshape(64, -1) - 1) / 4, (x["b"] - 10) / 40
     # float32 rounds the points at 5 and 50, relative to segments of 4 and 40: a few 1e-7.
-    np.testing.assert_allclose(share_a, np.broadcast_to(share_a[:, :1], share_a.shape), atol=1e-6)
-    np.testing.assert_allclose(share_b, np.broadcast_to(share_a[:, :1], share_b.shape), atol=1e-6)
-    # Uniform on [0, 1]: 64 shares are all different, and reach within 0.2 of both ends but for a chance of 1e-6.
-    share = np.sort(share_a[:, 0])
-    assert len(np.unique(share)) == 64
-    assert -1e-6 < share[0] < 0.2
-    assert 0.8 < share[-1] < 1 + 1e-6
+    np.testing.assert_allclose(fraction_a, np.broadcast_to(fraction_a[:, :1], fraction_a.shape), atol=1e-6)
+    np.testing.assert_allclose(fraction_b, np.broadcast_to(fraction_a[:, :1], fraction_b.shape), atol=1e-6)
+    # Uniform on [0, 1]: 64 fractions all differ, and come within 0.2 of both ends except with probability 1e-6.
+    fractions = np.sort(fraction_a[:, 0])
+    assert len(np.unique(fractions)) == 64
+    assert -1e-6 < fractions[0] < 0.2
+    assert 0.8 < fractions[-1] < 1 + 1e-6
 
 
 def test_key_decides_the_interpolation():
-    here, again, there = (points(penalties.gradient_penalty, REAL, FAKE, jax.random.key(seed)) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(here, again)
-    assert np.abs(here - there).max() > 0.1
+    first, repeated, other = (
+        evaluation_points(penalties.gradient_penalty, REAL, FAKE, jax.random.key(seed)) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, repeated)
+    assert np.abs(first - other).max() > 0.1
 
 
-def test_dragan_moves_real_samples_up_by_half_a_standard_deviation_at_most():
-    """By u v std / 2: v of each number, so that a sample's mean is half its maximum; u of each sample."""
+def test_dragan_adds_at_most_half_a_standard_deviation_to_real_samples():
+    """It adds u v std / 2: v is drawn per value, so a sample's mean perturbation is half its maximum; u is drawn per sample."""
     real = 10 + 3 * jax.random.normal(KEY, (64, 400))
-    moved = (points(penalties.dragan, real, real, KEY) - real) / np.std(real)
-    furthest = np.sort(moved.max(axis=1))
+    perturbation = (evaluation_points(penalties.dragan, real, real, KEY) - real) / np.std(real)
+    maxima = np.sort(perturbation.max(axis=1))
     # Rounding at 10 is 1e-6. The mean of 400 uniform numbers is 0.5 +- 0.0144, their maximum 0.9975 +- 0.0025.
-    assert moved.min() > -1e-6
-    np.testing.assert_allclose(moved.mean(axis=1) / moved.max(axis=1), 0.5, atol=0.08)
-    assert 0 < furthest[0] < 0.1
-    assert 0.4 < furthest[-1] < 0.5 + 1e-6
+    assert perturbation.min() > -1e-6
+    np.testing.assert_allclose(perturbation.mean(axis=1) / perturbation.max(axis=1), 0.5, atol=0.08)
+    assert 0 < maxima[0] < 0.1
+    assert 0.4 < maxima[-1] < 0.5 + 1e-6
 
 
 @pytest.mark.parametrize(("penalty", "ignored"), [(penalties.r1, "fake"), (penalties.r2, "real"), (penalties.dragan, "fake")])
-def test_only_its_own_samples_count(penalty, ignored):
+def test_other_samples_are_ignored(penalty, ignored):
     samples = {"real": REAL, "fake": FAKE}
     value = penalty(wavy, **samples, key=KEY)
     np.testing.assert_array_equal(penalty(wavy, **{**samples, ignored: jnp.nan * REAL}, key=KEY), value)
@@ -206,7 +209,7 @@ def test_only_its_own_samples_count(penalty, ignored):
 
 @each_penalty
 def test_bfloat16_samples_are_summed_in_float32(penalty):
-    """The gradient is 1,001 ones; bfloat16 has 1,000 and 1,004, and nothing between."""
+    """The gradient is 1,001 ones; bfloat16 can represent 1,000 and 1,004 but nothing in between."""
     x = jnp.ones((2, 1001), jnp.bfloat16)
     value = penalty(lambda x: x.sum(-1), x, x, KEY)
     assert value.dtype == jnp.float32
@@ -223,18 +226,18 @@ def test_bfloat16_samples_are_summed_in_float32(penalty):
 
 @pytest.mark.parametrize("penalty", [penalties.gradient_penalty, penalties.max_gradient_penalty])
 @pytest.mark.parametrize("fake_shape", [(1, 2), (4, 2), (8, 3)])
-def test_what_cannot_be_paired_is_refused(penalty, fake_shape):
-    with pytest.raises(ValueError, match=penalty.__name__) as error:  # [1, 2] would broadcast in silence
+def test_unpaired_shapes_are_rejected(penalty, fake_shape):
+    with pytest.raises(ValueError, match=penalty.__name__) as error:  # [1, 2] would broadcast silently
         penalty(half_square, REAL, jnp.zeros(fake_shape), KEY)
     assert str(REAL.shape) in str(error.value)
     assert str(fake_shape) in str(error.value)
 
 
 @pytest.mark.parametrize("penalty", [*PENALTIES, penalties.lecam], ids=lambda penalty: penalty.__name__)
-def test_several_logits_are_refused(penalty):
+def test_several_logits_are_rejected(penalty):
     with pytest.raises(ValueError) as error:
         penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1)), REAL, FAKE, KEY)
-    line = f"{penalty.__name__} needs one logit a sample, D gives (8, 3): set d_outputs to 1 or use spectral norm"
+    line = f"{penalty.__name__} needs one logit per sample, D returns (8, 3): set d_outputs to 1 or use spectral norm"
     assert str(error.value) == line
 
 
@@ -247,7 +250,7 @@ def test_several_logits_are_refused(penalty):
         (penalties.lecam, {"decay": 1.0}),
     ],
 )
-def test_impossible_options_are_refused(penalty, options):
+def test_invalid_options_are_rejected(penalty, options):
     with pytest.raises(ValueError) as error:
         penalty(Critic(half_square), REAL, FAKE, KEY, **options)
     (option, value), line = *options.items(), str(error.value)
@@ -258,18 +261,18 @@ def test_impossible_options_are_refused(penalty, options):
 def test_lecam_by_hand():
     real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
     memory = penalties.lecam.memory
-    # The means go a tenth of the way: real 0 -> 0.2, fake 0 -> -0.1.
+    # The running means move a tenth of the way: real 0 -> 0.2, fake 0 -> -0.1.
     value, memory = penalties.lecam(Critic(lambda x: x, memory=memory), real, fake, KEY, decay=0.9)
     np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.2, -0.1], rtol=1e-6)
     np.testing.assert_allclose(value, (1.1**2 + 3.1**2) / 2 + (2.2**2 + 0.2**2) / 2, rtol=1e-6)
-    # Once more: 0.18 + 0.2, -0.09 - 0.1. One-sided, the fake logit above 0.38 counts no more.
-    critic, above = Critic(lambda x: x, memory=memory), jnp.array([-3.0, 1.0])
-    value, memory = penalties.lecam(critic, real, above, KEY, decay=0.9, one_sided=True)
+    # Second step: 0.18 + 0.2, -0.09 - 0.1. One-sided, the fake logit above 0.38 is not penalised.
+    critic, second_fake = Critic(lambda x: x, memory=memory), jnp.array([-3.0, 1.0])
+    value, memory = penalties.lecam(critic, real, second_fake, KEY, decay=0.9, one_sided=True)
     np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.38, -0.19], rtol=1e-6)
     np.testing.assert_allclose(value, (1.19**2 + 3.19**2) / 2 + 3.38**2 / 2, rtol=1e-6)
 
 
-def test_lecam_counts_its_memory_as_constant():
+def test_lecam_treats_its_memory_as_constant():
     """d/dc of E (c x + 0.1)^2 + E (0.2 - c y)^2 at c = 1, with the logits above."""
     real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
 
@@ -279,8 +282,8 @@ def test_lecam_counts_its_memory_as_constant():
     np.testing.assert_allclose(jax.grad(value)(1.0), (1.1 * 1 + 3.1 * 3) + (2.2 * 2), rtol=1e-6)
 
 
-def test_orthogonal_is_of_filters_whatever_their_length():
-    """[[1, 2], [3, 4]] has W^T W = [[10, 14], [14, 20]]: 2 * 14^2. A convolution's window is part of a filter."""
+def test_orthogonal_ignores_the_norms_of_filters():
+    """[[1, 2], [3, 4]] has W^T W = [[10, 14], [14, 20]]: 2 * 14^2. The window of a convolution is part of its filter."""
     square = jnp.array([[1.0, 2.0], [3.0, 4.0]])
     orthogonal = jnp.array([[3.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
     params = {"a": {"kernel": square, "bias": jnp.ones(2)}, "b": [square.reshape(2, 1, 1, 2)], "c": orthogonal}
@@ -293,5 +296,5 @@ def test_orthogonal_is_of_filters_whatever_their_length():
 
 @pytest.mark.parametrize("critic", [half_square, Critic(half_square), Critic(half_square, params={"bias": jnp.ones(2)})])
 def test_orthogonal_needs_kernels(critic):
-    with pytest.raises(ValueError, match="orthogonal needs a network that tells its parameters"):
+    with pytest.raises(ValueError, match="orthogonal needs a network that shows its parameters, with kernels"):
         penalties.orthogonal(critic, REAL, FAKE, KEY)

@@ -11,11 +11,13 @@ INIT = nn.initializers.orthogonal()
 
 
 class SelfAttention(nn.Module):
-    """x [B, H, W, C] -> x + gain o(softmax(theta(x) phi(x)^T) g(x)), the gain 0 at first. The four maps are 1 x 1 convolutions
-    without bias, spectrally normalised if `spectral`; theta and phi have C / 8 channels, g has C / 2; phi and g are pooled to
-    half the sides.
+    """x [B, H, W, C] -> x + gain * o(softmax(theta(x) phi(x)^T) g(x)), with a learned scalar gain that starts at 0.
 
-    Source: Zhang et al. 2019 (SAGAN), arXiv:1805.08318, section 3; pooling and C / 2 are of the authors' code, as in BigGAN.
+    theta, phi, g and o are 1x1 convolutions without bias, with spectral norm if `spectral`. theta and phi have C / 8 channels,
+    g has C / 2; phi and g are max-pooled over 2x2 positions.
+
+    Source: Zhang et al. 2019 (SAGAN), arXiv:1805.08318, section 3. The pooling and the C / 2 channels follow the authors' code,
+    as in BigGAN.
     """
 
     spectral: bool = True
@@ -27,14 +29,14 @@ class SelfAttention(nn.Module):
         def conv(features: int, name: str) -> Conv:
             return Conv(features, 1, spectral=self.spectral, use_bias=False, kernel_init=INIT, name=name)
 
-        def pooled(y: Array) -> Array:
+        def max_pool(y: Array) -> Array:
             y = y[:, : height // 2 * 2, : width // 2 * 2]
             return y.reshape(batch, height // 2, 2, width // 2, 2, -1).max(axis=(2, 4)).reshape(batch, -1, y.shape[-1])
 
         theta = conv(max(1, channels // 8), "theta")(x).reshape(batch, height * width, -1)
-        phi = pooled(conv(max(1, channels // 8), "phi")(x))
-        g = pooled(conv(max(1, channels // 2), "g")(x))
+        phi = max_pool(conv(max(1, channels // 8), "phi")(x))
+        g = max_pool(conv(max(1, channels // 2), "g")(x))
         weights = jax.nn.softmax(jnp.einsum("bic,bjc->bij", theta, phi).astype(jnp.float32), axis=-1).astype(x.dtype)
-        seen = jnp.einsum("bij,bjc->bic", weights, g).reshape(batch, height, width, -1)
+        attended = jnp.einsum("bij,bjc->bic", weights, g).reshape(batch, height, width, -1)
         gain = self.param("gain", nn.initializers.zeros, ())
-        return x + gain.astype(x.dtype) * conv(channels, "o")(seen)
+        return x + gain.astype(x.dtype) * conv(channels, "o")(attended)

@@ -1,18 +1,19 @@
-"""Convolutions whose derivatives of every order are fast on CPUs too: one closed family of three bilinear maps.
+"""Convolutions whose derivatives of every order are fast, on CPUs too: a family of three bilinear maps, closed under
+differentiation.
 
 With x a signal [B, *size, C_in], k a kernel [*window, C_in / groups, C_out] and y a response [B, *out, C_out], the number
 
     <y, convolve(x, k)> = <x, transpose(y, k)> = <k, weight_gradient(x, y)>
 
-is linear in each of the three, so each map's two derivatives are the other two maps. Automatic differentiation of the
-stock operations leaves this family: the weight gradient of a transposed convolution, and the second derivative of a
-strided one (which every gradient penalty needs), become reversed windows over dilated inputs, which XLA's CPU compiler
-keeps from its fast kernels: up to 50 times slower. Here no derivative of any order leaves the family, and each of the
-three maps is lowered to a form that is fast, inside `scan` and `cond` too (on accelerators: to the form that automatic
-differentiation gives it).
+is linear in each of the three, so the two derivatives of each map are the other two maps. Automatic differentiation of the
+stock `lax` operations leaves this family: the weight gradient of a transposed convolution, and the second derivative of a
+strided one (which every gradient penalty needs), become reversed windows over dilated inputs, for which XLA's CPU compiler
+does not use its fast kernels: up to 50 times slower. Here no derivative of any order leaves the family, and each of the
+three maps is lowered to a fast form, inside `scan` and `cond` too (on accelerators, to the form that automatic
+differentiation produces).
 
-The price: reverse mode only. `jax.grad` of `jax.grad` is fine; `jax.jvp`, `jax.jacfwd` and `jax.hessian` raise.
-Channels last; one, two or three spatial dimensions; both operands of one dtype (bfloat16 is summed in float32).
+The price: reverse mode only. `jax.grad` of `jax.grad` works; `jax.jvp`, `jax.jacfwd` and `jax.hessian` raise.
+Channels last; one, two or three spatial dimensions; both operands have the same dtype (bfloat16 is summed in float32).
 """
 
 import dataclasses
@@ -26,8 +27,8 @@ from gan_jax.types import Array
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 
-# On CPU the members of a `vmap` (seeds) run as separate convolutions, up to this many. One grouped convolution, which is
-# what `lax` makes of them, is 3 to 9 times slower there, but its program does not grow with their number.
+# On CPU the members of a `vmap` (seeds) run as separate convolutions, up to this many. The single grouped convolution to which
+# `lax` lowers them is 3 to 9 times slower there, but the size of its program does not grow with the number of members.
 MAX_UNROLLED = 16
 
 
@@ -36,7 +37,7 @@ def convolve(x: Array, kernel: Array, strides: int | Sequence[int] = 1, padding:
 
     x [B, *size, C_in], kernel [*window, C_in / groups, C_out] -> [B, *out, C_out]. `padding` is "SAME"
     (out = ceil(size / strides)), "VALID" (none), an int, or for each spatial dimension an int or a pair (before, after).
-    Raises ValueError where the shapes do not fit.
+    Raises ValueError if the shapes do not fit.
     """
     _check_operands("x", x, kernel, groups)
     geometry = _geometry(x, kernel, strides, padding, groups)
@@ -55,15 +56,15 @@ def convolve_transpose(
 ) -> Array:
     """The transpose of `convolve`, the layer that upsamples: x[strides i + t - padding] += y[i] k[t].
 
-    y [B, *out, C_in], kernel [*window, C_in / groups, C_out] -> [B, *size, C_out]. As in any layer the kernel's last axis
-    is what comes out and the one before it what goes in, so that initialisers and spectral norm read all kernels alike.
-    (As a linear map it is the transpose of `convolve` with these two axes swapped; no window is reversed, so PyTorch's
-    ConvTranspose2d has the same numbers as [C_in, C_out, *window], and flax's ConvTranspose has them with the window
+    y [B, *out, C_in], kernel [*window, C_in / groups, C_out] -> [B, *size, C_out]. As in any layer, the last axis of the
+    kernel is the output channels and the one before it the input channels, so that initialisers and spectral norm treat all
+    kernels alike. (As a linear map it is the transpose of `convolve` with these two axes swapped. The window is not reversed:
+    PyTorch's ConvTranspose2d stores the same numbers as [C_in, C_out, *window], flax's ConvTranspose with the window
     reversed.)
 
     `padding` is that of the convolution: 4x4, strides 2, padding 1 (or "SAME") doubles the size. `size` defaults to
-    strides * out for "SAME" and to strides * (out - 1) + window - padding otherwise; any other that `convolve` would
-    bring back to `out` can be asked for. Raises ValueError where the shapes do not fit.
+    strides * out for "SAME" and to strides * (out - 1) + window - padding otherwise; it may be any size that `convolve`
+    maps back to `out`. Raises ValueError if the shapes do not fit.
     """
     _check_operands("y", y, kernel, groups)
     out, window = y.shape[1:-1], kernel.shape[:-2]
@@ -80,8 +81,8 @@ def convolve_transpose(
     geometry = _geometry(x, swapped, strides, padding, groups)
     if min(size) < 1 or geometry.out != out:
         raise ValueError(
-            f"y {y.shape} is no response to size {size}: the kernel {kernel.shape} with strides {strides} and padding "
-            f"{geometry.padding} brings that to {geometry.out}"
+            f"y {y.shape} is not the output for size {size}: the kernel {kernel.shape} with strides {strides} and padding "
+            f"{geometry.padding} maps that to {geometry.out}"
         )
     return _transpose(y, swapped, geometry)
 
@@ -94,9 +95,9 @@ def weight_gradient(
     padding: Padding = "SAME",
     groups: int = 1,
 ) -> Array:
-    """The derivative of <y, convolve(x, kernel)> by the kernel: k[t] = sum_i x[strides i + t - padding] y[i].
+    """The derivative of <y, convolve(x, kernel)> with respect to the kernel: k[t] = sum_i x[strides i + t - padding] y[i].
 
-    x [B, *size, C_in], y [B, *out, C_out] -> [*window, C_in / groups, C_out]. Raises ValueError where the shapes do not fit.
+    x [B, *size, C_in], y [B, *out, C_out] -> [*window, C_in / groups, C_out]. Raises ValueError if the shapes do not fit.
     """
     window = _per_dimension("window", window, x.ndim - 2)
     kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // max(groups, 1), y.shape[-1]), y.dtype)
@@ -104,8 +105,8 @@ def weight_gradient(
     geometry = _geometry(x, kernel, strides, padding, groups)
     if y.shape[:-1] != (x.shape[0], *geometry.out):
         raise ValueError(
-            f"y {y.shape} is no response to x {x.shape}: a window {window} with strides {geometry.strides} and padding "
-            f"{geometry.padding} brings that to {geometry.out}"
+            f"y {y.shape} is not the output for x {x.shape}: a window {window} with strides {geometry.strides} and padding "
+            f"{geometry.padding} maps that to {geometry.out}"
         )
     return _weight_gradient(x, y, geometry)
 
@@ -113,7 +114,7 @@ def weight_gradient(
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class _Geometry:
-    """What the three maps share and no derivative changes: numbers that are known when the program is compiled."""
+    """The static shape parameters of a convolution, shared by the three maps and by their derivatives."""
 
     size: tuple[int, ...]
     window: tuple[int, ...]
@@ -127,7 +128,7 @@ class _Geometry:
         return tuple((n + sum(pad) - w) // s + 1 for n, w, s, pad in dimensions)
 
     def dimensions(self) -> list[tuple[int, int, int, int, int]]:
-        """(size, window, stride, padding before, out) of each spatial dimension; what is padded after follows."""
+        """(size, window, stride, padding before, out) for each spatial dimension; these determine the padding after."""
         return list(zip(self.size, self.window, self.strides, (pad[0] for pad in self.padding), self.out, strict=True))
 
 
@@ -135,7 +136,7 @@ class _Geometry:
 
 
 def _lax(x: Array, k: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]], **options) -> Array:
-    """Signals [B, *size, C], kernels [*window, C_in, C_out]."""
+    """`lax.conv_general_dilated` of a signal [B, *size, C] with a kernel [*window, C_in, C_out]."""
     signal = (0, x.ndim - 1, *range(1, x.ndim - 1))
     layout = lax.ConvDimensionNumbers(signal, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), signal)
     return lax.conv_general_dilated(x, k, strides, padding, dimension_numbers=layout, **options)
@@ -146,7 +147,7 @@ def _stock_convolve(x: Array, k: Array, geometry: _Geometry) -> Array:
 
 
 def _stock_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
-    """The reversed kernel over y dilated with zeros."""
+    """Convolve y, dilated with zeros, with the reversed kernel."""
     padding = [(w - 1 - before, size - s * (o - 1) - 1 + before) for size, w, s, before, o in geometry.dimensions()]
     k = _swap_channels(jnp.flip(k, range(k.ndim - 2)), geometry.groups)
     options = {"lhs_dilation": geometry.strides, "feature_group_count": geometry.groups}
@@ -154,13 +155,13 @@ def _stock_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
 
 
 def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
-    """One small kernel for each phase of x, its position modulo strides, and the phases interleaved ("sub-pixel"): the same
-    sums without the zeros. 2.5 to 6 times faster from 64x64 on and in 1-D, 135 times in 3-D, equal at 28x28. One group only.
+    """Sub-pixel form: one small kernel for each phase of x (position modulo strides), and the phases interleaved. The same sums
+    without the zeros: 2.5 to 6 times faster from 64x64 on and in 1-D, 135 times in 3-D, equal at 28x28. One group only.
 
     Source: Shi et al. 2016, arXiv:1609.07009, section 2.
     """
     n, dimensions = y.ndim - 2, geometry.dimensions()
-    taps = [-(-w // s) for _, w, s, _, _ in dimensions]  # of one phase
+    taps = [-(-w // s) for _, w, s, _, _ in dimensions]  # per phase
 
     # [*window, C_x, C_y] -> [*taps, C_y, (*phases, C_x)], taps reversed.
     k = jnp.pad(k, [(0, t * s - w) for t, (_, w, s, _, _) in zip(taps, dimensions, strict=True)] + [(0, 0), (0, 0)])
@@ -168,7 +169,7 @@ def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
     k = k.transpose(*range(0, 2 * n, 2), 2 * n + 1, *range(1, 2 * n, 2), 2 * n)
     k = jnp.flip(k, range(n)).reshape(*taps, k.shape[n], -1)
 
-    # With x padded, position j lies in row j // s at phase j % s. Only the rows that x has a part in are computed.
+    # In padded x, position j lies in row j // s at phase j % s. Only rows that overlap x are computed.
     rows = [-(-(before % s + size) // s) for size, _, s, before, _ in dimensions]
     below = [t - 1 - before // s for t, (_, _, s, before, _) in zip(taps, dimensions, strict=True)]
     above = [r + t - 1 - o - b for r, t, o, b in zip(rows, taps, geometry.out, below, strict=True)]
@@ -180,7 +181,7 @@ def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
 
 
 def _stock_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
-    """The channels of x as the batch, the batch as channels, and y, dilated by the strides, as the kernel."""
+    """A convolution with the channels of x as the batch, the batch as channels, and y, dilated by the strides, as the kernel."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
     batch, *spatial, channels = range(x.ndim)
     swapped = (channels, batch, *spatial)
@@ -190,38 +191,40 @@ def _stock_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
 
 
 def _plain_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
-    """The same with its axes moved by hand, to the one layout that the fast kernels know. XLA's CPU compiler would move them
-    too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group only."""
+    """The same with explicitly transposed axes, in the one layout that the fast kernels support. XLA's CPU compiler transposes
+    them too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group
+    only."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
     x, y = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
     return jnp.moveaxis(_lax(x, y, (1,) * len(padding), padding, rhs_dilation=geometry.strides), 0, -2)
 
 
 def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
-    """One of the maps, f(a, b, geometry), as it is compiled: `stock` on accelerators; on CPU `on_cpu`, for each group and each
-    member of a `vmap` by itself: XLA's CPU compiler has no fast kernel for groups (their weight gradient: 130 times slower)."""
+    """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators; on CPU `on_cpu`, separately for each
+    group and each member of a `vmap`, because XLA's CPU compiler has no fast kernel for groups (130 times slower for their weight
+    gradient)."""
 
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
-        def groups_apart(a: Array, b: Array) -> Array:
+        def separate_groups(a: Array, b: Array) -> Array:
             pairs = zip(jnp.split(a, geometry.groups, -1), jnp.split(b, geometry.groups, -1), strict=True)
-            one = dataclasses.replace(geometry, groups=1)
-            return jnp.concatenate([on_cpu(a, b, one) for a, b in pairs], -1)
+            single_group = dataclasses.replace(geometry, groups=1)
+            return jnp.concatenate([on_cpu(a, b, single_group) for a, b in pairs], -1)
 
-        return lax.platform_dependent(a, b, cpu=groups_apart, default=lambda a, b: stock(a, b, geometry))
+        return lax.platform_dependent(a, b, cpu=separate_groups, default=lambda a, b: stock(a, b, geometry))
 
     batchable = jax.custom_batching.custom_vmap(lowered)
 
     @batchable.def_vmap
-    def members_apart(axis_size: int, batched: list, a: Array, b: Array, geometry: _Geometry) -> tuple[Array, bool]:
+    def lowered_under_vmap(axis_size: int, batched: list, a: Array, b: Array, geometry: _Geometry) -> tuple[Array, bool]:
         axes = [0 if is_batched else None for is_batched in batched[:2]]
-        together = jax.vmap(lambda a, b: lowered(a, b, geometry), axes)
-        if None in axes or axis_size > MAX_UNROLLED:  # a vmap of one operand only is more batch or more channels
-            return together(a, b), True
+        vectorised = jax.vmap(lambda a, b: lowered(a, b, geometry), axes)
+        if None in axes or axis_size > MAX_UNROLLED:  # if one operand is shared, the members only add batch rows or channels
+            return vectorised(a, b), True
 
-        def apart(a: Array, b: Array) -> Array:
+        def unrolled(a: Array, b: Array) -> Array:
             return jnp.stack([batchable(a[i], b[i], geometry) for i in range(axis_size)])
 
-        return lax.platform_dependent(a, b, cpu=apart, default=together), True
+        return lax.platform_dependent(a, b, cpu=unrolled, default=vectorised), True
 
     return jax.custom_vjp(batchable, nondiff_argnums=(2,))
 
@@ -230,7 +233,7 @@ _convolve = _bilinear(_stock_convolve, _stock_convolve)
 _transpose = _bilinear(_stock_transpose, _phase_transpose)
 _weight_gradient = _bilinear(_stock_weight_gradient, _plain_weight_gradient)
 
-# The family: each map's derivatives are the two others, and that is the whole of it.
+# The derivatives of each map are the two others.
 _convolve.defvjp(
     lambda x, k, geometry: (_convolve(x, k, geometry), (x, k)),
     lambda geometry, xk, y: (_transpose(y, xk[1], geometry), _weight_gradient(xk[0], y, geometry)),
@@ -252,7 +255,7 @@ def _swap_channels(kernel: Array, groups: int) -> Array:
     return kernel.reshape(*window, b // groups, groups * a)
 
 
-# At the door.
+# Validation of arguments.
 
 
 def _check_operands(name: str, x: Array, kernel: Array, groups: int) -> None:

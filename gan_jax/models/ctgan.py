@@ -1,8 +1,8 @@
-"""CTGAN: rows of tables with numbers and categories. Any samples of the form of `data/columns.py`:
+"""CTGAN: rows of tables with numbers and categories, as in `gan_jax/data/tables/schema.py`:
 
     {"values": [B, A], "choices": {column: [B, k]}, "condition": {column: [B, k]}}
 
-numbers between -1 and 1, choices one-hot, and what was asked for, where there are conditions.
+with values in [-1, 1], choices one-hot, and the requested categories if the data has conditions.
 
 Source: Xu et al. 2019, arXiv:1907.00503, section 4.4.
 """
@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import label_vector, discriminator_head
+from gan_jax.models.conditioning import discriminator_head, label_vector
 from gan_jax.models.layers import Dense, check_choice, check_norm, normalise
 from gan_jax.types import Array, Sample, Shape
 
@@ -22,15 +22,16 @@ RELAXATIONS = ("soft", "gumbel", "straight_through")
 
 
 class Generator(nn.Module):
-    """z [B, Z] and what is asked for -> `depth` residual layers -> tanh for values, a relaxed choice for each column.
+    """z [B, Z] and the condition -> `depth` residual layers -> tanh for values, a relaxed choice for each column.
 
-    A layer puts `width` new features beside all there were: h <- [h, relu(norm(W h))]. `relaxation`: "soft" is softmax(logits);
-    "gumbel" softmax((logits + gumbel) / temperature), a choice at random; "straight_through" the same, made one-hot, with the
-    gradient of the soft one. Gumbel noise is made of the first numbers of z, one for each level and mode, so z must be longer
-    than that: ValueError says by how much.
+    A layer concatenates its input with `width` new features: h <- [h, relu(norm(W h))]. `relaxation`: "soft" is softmax(logits);
+    "gumbel" is softmax((logits + gumbel) / temperature), a relaxed random choice; "straight_through" is the same, made one-hot,
+    with the gradient of the relaxed choice. Gumbel noise is computed from the first numbers of z, one for each level and mode.
+    Raises ValueError if z is not longer than that.
 
-    A label is two condition vectors [B, 2 K] side by side, of training and of evaluation (`data/table.py`); `train` chooses.
-    The row has the category that was asked for by construction, where the paper pays a cross-entropy for another.
+    A label [B, 2 K] is two concatenated condition vectors, one for training and one for evaluation
+    (`gan_jax/data/tables/rows.py`); `train` selects. A generated row has the requested category by construction, where the paper
+    penalises other categories by a cross-entropy.
     """
 
     sample_shape: Shape
@@ -47,29 +48,30 @@ class Generator(nn.Module):
         check_choice("relaxation", self.relaxation, RELAXATIONS)
         if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
-        values, choices, conditions = _layout(self.sample_shape)
-        count = 0 if self.relaxation == "soft" else sum(choices.values())
-        if z.shape[-1] <= count:
+        num_values, choice_sizes, condition_sizes = _layout(self.sample_shape)
+        noise_size = 0 if self.relaxation == "soft" else sum(choice_sizes.values())
+        if z.shape[-1] <= noise_size:
             raise ValueError(
-                f"{self.relaxation} noise takes {count} numbers of z: set z_dim to {count + 128}, not {z.shape[-1]}"
+                f"{self.relaxation} noise uses {noise_size} numbers of z: set z_dim to {noise_size + 128}, not {z.shape[-1]}"
             )
-        noise, z = z[:, :count], z[:, count:]
-        asked = _asked(label, conditions, self.num_classes, train)
-        x = jnp.concatenate([z, *(asked[name].astype(z.dtype) for name in asked)], axis=-1)
+        noise, z = z[:, :noise_size], z[:, noise_size:]
+        condition = _condition(label, condition_sizes, self.num_classes, train)
+        x = jnp.concatenate([z, *(condition[name].astype(z.dtype) for name in condition)], axis=-1)
         for _ in range(self.depth):
             new = Dense(self.width, use_bias=self.norm == "none", kernel_init=nn.initializers.he_normal())(x)
             x = jnp.concatenate([x, nn.relu(normalise(self.norm, new, train))], axis=-1)
-        x = Dense(values + sum(choices.values()))(x).astype(jnp.float32)
-        # log_ndtr is the logarithm of a uniform number in (0, 1), exact in both tails.
+        x = Dense(num_values + sum(choice_sizes.values()))(x).astype(jnp.float32)
+        # log_ndtr is the logarithm of a uniform number in (0, 1), accurate in both tails.
         gumbel = -jnp.log(-jax.scipy.special.log_ndtr(noise.astype(jnp.float32)))
-        made, at = {}, 0
-        for name, size in choices.items():
-            made[name] = self._choice(x[:, values + at : values + at + size], gumbel[:, at : at + size])
-            at += size
-        for name, wanted in asked.items():
-            made[name] = wanted + (1 - wanted.sum(axis=-1, keepdims=True)) * made[name]
-        sample = {"values": jnp.tanh(x[:, :values]), "choices": made}
-        return sample | {"condition": asked} if conditions else sample
+        choices, start = {}, 0
+        for name, size in choice_sizes.items():
+            logits = x[:, num_values + start : num_values + start + size]
+            choices[name] = self._choice(logits, gumbel[:, start : start + size])
+            start += size
+        for name, requested in condition.items():
+            choices[name] = requested + (1 - requested.sum(axis=-1, keepdims=True)) * choices[name]
+        sample = {"values": jnp.tanh(x[:, :num_values]), "choices": choices}
+        return sample | {"condition": condition} if condition_sizes else sample
 
     def _choice(self, logits: Array, gumbel: Array) -> Array:
         if self.relaxation == "soft":
@@ -82,10 +84,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Rows, or packs of rows, all their numbers side by side -> `depth` layers of `width` leaky ReLUs -> logits and features,
-    by `discriminator_head`. What a row was asked for is part of it, so D knows it in a pack too, and makes no use of the label.
+    """Rows, or packs of rows, with all numbers concatenated -> `depth` layers of `width` leaky ReLUs -> logits and features, by
+    `discriminator_head`. The condition is part of the row, so that D receives it in a pack too; the label is ignored.
 
-    No dropout, which the paper's has: D is a function of its sample.
+    D has no dropout, unlike the paper's: it is a deterministic function of its sample.
     """
 
     sample_shape: Shape
@@ -105,30 +107,31 @@ class Discriminator(nn.Module):
         for _ in range(self.depth):
             x = Dense(self.width, spectral=spectral, kernel_init=nn.initializers.he_normal())(x)
             x = nn.leaky_relu(normalise(self.norm, x, train), 0.2)
-        return discriminator_head(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
+        options = {"outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return discriminator_head(x, label, self.num_classes, **options)
 
 
 def _layout(shape: Any) -> tuple[int, dict[str, int], dict[str, int]]:
-    """How many values there are, and the size of each choice and condition, by name in the order of the alphabet.
+    """Return the number of values, and the sizes of the choices and of the conditions by column name, in alphabetical order.
 
-    Raises ValueError for samples that are not of a table."""
+    Raises ValueError if `shape` is not that of rows of a table."""
     if not isinstance(shape, Mapping) or not {"values", "choices"} <= set(shape):
-        raise ValueError(f"ctgan makes rows of tables, {{'values', 'choices', 'condition'}}: not samples of {shape}")
+        raise ValueError(f"ctgan needs rows of tables, {{'values', 'choices', 'condition'}}, got samples of shape {shape}")
     sizes = ({name: shape[part][name][0] for name in sorted(shape.get(part, {}))} for part in ("choices", "condition"))
     return shape["values"][0], *sizes
 
 
-def _asked(label: Array | None, conditions: dict[str, int], num_classes: int, train: bool) -> dict[str, Array]:
-    """What is asked for, {column: [B, k]}: the half of the label that `train` chooses, cut up."""
-    if not conditions:
+def _condition(label: Array | None, sizes: dict[str, int], num_classes: int, train: bool) -> dict[str, Array]:
+    """Return the requested categories {column: [B, k]}: the half of the label that `train` selects, split by column."""
+    if not sizes:
         return {}
-    size = sum(conditions.values())
-    if label is None or num_classes != 2 * size:
-        raise ValueError(f"ctgan needs labels of two conditions of {size} numbers each, the data has {num_classes or 'none'}")
+    total = sum(sizes.values())
+    if label is None or num_classes != 2 * total:
+        raise ValueError(f"ctgan needs labels of two conditions of {total} numbers each, the data has {num_classes or 'none'}")
     vector = label_vector(label, num_classes)
-    vector = vector[:, :size] if train else vector[:, size:]
-    asked, at = {}, 0
-    for name, k in conditions.items():
-        asked[name] = vector[:, at : at + k]
-        at += k
-    return asked
+    vector = vector[:, :total] if train else vector[:, total:]
+    condition, start = {}, 0
+    for name, size in sizes.items():
+        condition[name] = vector[:, start : start + size]
+        start += size
+    return condition

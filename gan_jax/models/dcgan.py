@@ -1,8 +1,8 @@
-"""DCGAN: strided convolutions all the way, for images of any size 2^k * m (28 and 32 among them).
+"""DCGAN: strided convolutions throughout, for images of any size 2^k * m (28 and 32 among them).
 
-Source: Radford et al. 2016, arXiv:1511.06434, section 3. With batch norm in G; in D the norm is a choice, "batch" being theirs.
-So is the `window`, theirs being 4. On MNIST a D with spectral norm learns far faster with 6: norms of matrices bound those of
-convolutions the less, the more windows overlap.
+Source: Radford et al. 2016, arXiv:1511.06434, section 3. The defaults, batch norm and a `window` of 4, are the paper's. On MNIST a
+D with spectral norm learns far faster with a window of 6: the more the windows overlap, the less tightly the norm of the kernel
+matrix bounds that of the convolution.
 """
 
 import math
@@ -10,19 +10,19 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
+from gan_jax.models.conditioning import check_condition, discriminator_head, label_vector, with_label
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
 INIT = nn.initializers.normal(0.02)
-LABEL_CHANNELS = 16  # channels of the label beside an image
+LABEL_CHANNELS = 16  # channels of the embedded label that are appended to an image
 
 
 class Generator(nn.Module):
     """z [B, Z] -> a small grid of features -> k doublings by transposed convolutions -> images [B, H, W, C] in [-1, 1].
 
     `width` is the number of channels before the last doubling; each earlier grid has twice as many.
-    `condition`: "concat" puts the label, embedded as Z numbers, beside z; "norm" has it set each norm's gain and bias.
+    `condition`: "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
     """
 
     sample_shape: tuple[int, ...]
@@ -39,11 +39,11 @@ class Generator(nn.Module):
         style = label_vector(label, self.num_classes) if self.condition == "norm" else None
         if self.condition == "concat":
             z = with_label(z, label, self.num_classes, z.shape[-1])
-        padding = overlap(self.window)
+        padding = exact_padding(self.window)
         height, width, channels = self.sample_shape
         stages = halvings(self.sample_shape)
-        small = (height >> stages, width >> stages, self.width << (stages - 1))
-        x = Dense(math.prod(small), use_bias=self.norm == "none", kernel_init=INIT)(z).reshape(-1, *small)
+        grid = (height >> stages, width >> stages, self.width << (stages - 1))
+        x = Dense(math.prod(grid), use_bias=self.norm == "none", kernel_init=INIT)(z).reshape(-1, *grid)
         x = nn.relu(normalise(self.norm, x, train, style=style))
         for stage in reversed(range(1, stages)):
             features = self.width << (stage - 1)
@@ -53,10 +53,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by `discriminator_head`.
+    """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by
+    `discriminator_head`.
 
-    `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last.
-    `condition`: "concat" puts the label beside the image, as constant planes; "projection" is `discriminator_head`'s.
+    `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last grid.
+    `condition`: "concat" appends the label to the image as constant channels; for "projection" see `discriminator_head`.
     """
 
     sample_shape: tuple[int, ...]
@@ -74,35 +75,37 @@ class Discriminator(nn.Module):
         check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
         if self.condition == "concat":
             x = with_label(x, label, self.num_classes, LABEL_CHANNELS)
-        spectral, padding = self.norm == "spectral", overlap(self.window)
+        spectral, padding = self.norm == "spectral", exact_padding(self.window)
         for stage in range(halvings(self.sample_shape)):
-            # No norm before the first activation: D must see the samples' own scale.
+            # No norm before the first activation, so that D receives the scale of the samples.
             norm = self.norm if stage else "none"
-            use_bias = norm not in ("batch", "instance")  # which take each channel's mean away
+            use_bias = norm not in ("batch", "instance")  # these norms subtract each channel's mean
             x = Conv(self.width << stage, self.window, 2, padding, spectral=spectral, use_bias=use_bias, kernel_init=INIT)(x)
             x = nn.leaky_relu(normalise(norm, x, train), 0.2)
-        end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return discriminator_head(x, label, self.num_classes, kernel_init=INIT, **end)
+        options = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return discriminator_head(x, label, self.num_classes, kernel_init=INIT, **options)
 
 
 def halvings(sample_shape: tuple[int, ...]) -> int:
-    """How often an image can be halved before a side would be odd or shorter than 4: 28 -> 14 -> 7, 32 -> 16 -> 8 -> 4.
+    """Return how often an image can be halved exactly while height and width stay at least 4: 2 for 28 -> 14 -> 7, 3 for
+    32 -> 16 -> 8 -> 4.
 
-    Raises ValueError for what is no image, or cannot be halved at all."""
+    Raises ValueError if `sample_shape` is not that of an image, or if the image cannot be halved at all."""
     if len(sample_shape) != 3:
-        raise ValueError(f"dcgan needs images (H, W, C), got samples of shape {sample_shape}")
-    sides, count = sample_shape[:2], 0
-    while all(side % 2 == 0 and side >= 8 for side in sides):
-        sides, count = tuple(side // 2 for side in sides), count + 1
+        raise ValueError(f"an image network needs images (H, W, C), got samples of shape {sample_shape}")
+    sizes, count = sample_shape[:2], 0
+    while all(size % 2 == 0 and size >= 8 for size in sizes):
+        sizes, count = tuple(size // 2 for size in sizes), count + 1
     if count == 0:
-        raise ValueError(f"dcgan needs sides that are even and at least 8, got {sample_shape[0]} x {sample_shape[1]}")
+        height, width = sample_shape[:2]
+        raise ValueError(f"an image network needs an even height and width of at least 8, got {height} x {width}")
     return count
 
 
-def overlap(window: int) -> int:
-    """The padding with which a window of stride 2 halves (or doubles) an even side exactly.
+def exact_padding(window: int) -> int:
+    """Return the padding with which a window of stride 2 exactly halves (or doubles) an even size.
 
-    Raises ValueError for a window with which none does."""
+    Raises ValueError if there is none."""
     if window < 2 or window % 2:
         raise ValueError(f"dcgan needs a window that is even and at least 2, got {window}")
     return window // 2 - 1

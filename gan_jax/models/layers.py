@@ -1,4 +1,4 @@
-"""What the networks share: linear and convolution layers with optional spectral norm, and the choice of norms."""
+"""Layers shared by the network families: dense and convolutional layers with optional spectral norm, and normalisation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,41 +15,42 @@ NORMS = ("none", "batch", "layer", "instance", "spectral")
 
 
 def check_norm(norm: str, allowed: Sequence[str] = NORMS) -> None:
-    """Raises ValueError for a norm that a network does not have."""
+    """Raise ValueError if `norm` is not one of `allowed`."""
     check_choice("norm", norm, allowed)
 
 
-def check_choice(what: str, choice: str, allowed: Sequence[str]) -> None:
-    """Raises ValueError, in one line that lists what is allowed."""
+def check_choice(name: str, choice: str, allowed: Sequence[str]) -> None:
+    """Raise ValueError, with a one-line list of the allowed values, if `choice` is not one of them."""
     if choice not in allowed:
-        raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {choice!r}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {choice!r}")
 
 
 def normalise(norm: str, x: Array, train: bool, name: str | None = None, style: Array | None = None) -> Array:
-    """Batch, layer or instance norm of the activations x [B, ..., C]; "none" and "spectral" leave them as they are. Instance
-    norm takes its statistics over the positions of one channel of one sample.
+    """Apply batch, layer or instance norm to the activations x [B, ..., C]; "none" and "spectral" leave them unchanged. Instance
+    norm computes its statistics over the positions of one channel of one sample.
 
-    Gain and bias are parameters of their own, or come from `style`, label vectors [B, K]: `Affine`. Raises ValueError for a
-    style where there is no norm, and for an instance norm of vectors [B, C], which have no positions.
+    Gain and bias are learned parameters, or computed by `Affine` from `style`, label vectors [B, K]. Raises ValueError for a style
+    without a norm, and for instance norm of vectors [B, C], which have no positions.
     """
     if style is not None and norm in ("none", "spectral"):
         raise ValueError(f"condition 'norm' needs a norm whose gain and bias the label can set, got norm {norm!r}")
     if norm == "instance" and x.ndim < 3:
         raise ValueError(f"norm 'instance' needs images [B, H, W, C], got activations of shape {x.shape}")
-    own = {"use_scale": style is None, "use_bias": style is None, "name": name}
+    options = {"use_scale": style is None, "use_bias": style is None, "name": name}
     if norm == "batch":
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **own)(x)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **options)(x)
     elif norm == "layer":
-        x = nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), feature_axes=-1, **own)(x)
+        x = nn.LayerNorm(reduction_axes=tuple(range(1, x.ndim)), feature_axes=-1, **options)(x)
     elif norm == "instance":
-        x = nn.InstanceNorm(epsilon=1e-5, **own)(x)
+        x = nn.InstanceNorm(epsilon=1e-5, **options)(x)
     return x if style is None else Affine()(x, style)
 
 
 class Affine(nn.Module):
-    """x [B, ..., C] -> (1 + gain) x + bias, both [B, C] and linear in the label vectors `style` [B, K]; the identity at first.
+    """x [B, ..., C] -> (1 + gain) x + bias, both [B, C] and linear in the label vectors `style` [B, K]; initially the identity.
 
-    After batch norm, with classes: a gain and a bias for each class. After instance norm: what a style sets.
+    After batch norm, with classes, this is conditional batch norm: a gain and a bias for each class. After instance norm it is
+    AdaIN.
 
     Source: de Vries et al. 2017, arXiv:1707.00683, section 3; Huang and Belongie 2017 (AdaIN), arXiv:1703.06868, eq. 8, with a
     linear map of the label in place of a style image's statistics.
@@ -63,7 +64,7 @@ class Affine(nn.Module):
 
 
 class Dense(nn.Module):
-    """x [B, C] @ kernel [C, features] + bias, with the kernel divided by its spectral norm where asked."""
+    """x [B, C] @ kernel [C, features] + bias, with the kernel divided by its spectral norm if `spectral`."""
 
     features: int
     spectral: bool = False
@@ -82,9 +83,9 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """Convolution of x [B, *spatial, C] through the closed family of `conv.py`; `transpose` for its adjoint, which
-    multiplies the size by `strides` where `convolve` divides it. One number for window, strides or padding is that of each
-    spatial dimension."""
+    """Convolution of x [B, *spatial, C] by the functions of `conv.py`; with `transpose`, a transposed convolution, which multiplies
+    the size by `strides` instead of dividing it. A single number for window, strides or padding applies to each spatial
+    dimension."""
 
     features: int
     window: int | tuple[int, ...] = 3
@@ -110,14 +111,14 @@ class Conv(nn.Module):
 
 
 def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
-    """kernel [..., C] over its largest singular value as a matrix [everything else, C], estimated by one power iteration
-    from the vector that the collection "spectral" keeps. The vector moves on whenever that collection is mutable.
+    """Divide kernel [..., C] by its largest singular value as a matrix [product of the other axes, C], estimated by one power
+    iteration from the vector stored in the collection "spectral". The vector is updated if that collection is mutable.
 
     Source: Miyato et al. 2018, arXiv:1802.05957, algorithm 1.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
     left = module.variable("spectral", "left", lambda: _unit(jax.random.normal(module.make_rng("params"), matrix.shape[1:])))
-    # The vectors count as constants: the gradient of sigma is theirs alone (appendix A).
+    # The singular vectors are treated as constants; sigma is differentiated through the kernel alone (appendix A).
     constant = jax.lax.stop_gradient(matrix)
     right = _unit(constant @ left.value)
     updated = _unit(right @ constant)
@@ -131,16 +132,16 @@ def _unit(vector: Array) -> Array:
 
 
 def non_orthogonality(params: Any) -> Array:
-    """|W^T W * (1 - I)|_F^2, summed over the kernels of a network's parameters. A kernel [..., C] is a matrix W [everything
-    else, C]; each parameter with two axes or more counts as one. Raises ValueError for parameters without kernels.
+    """Return |W^T W * (1 - I)|_F^2, summed over the kernels in a network's parameters. A kernel [..., C] is a matrix W [product of
+    the other axes, C]; each parameter with at least two axes counts as a kernel. Raises ValueError if there is none.
 
     Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3."""
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim >= 2]
     if not kernels:
-        raise ValueError("orthogonal needs a network that shows its parameters, with kernels [..., C] among them: it has none")
+        raise ValueError("orthogonal needs the parameters of the network, including kernels [..., C]: found none")
 
-    def overlap(kernel: Array) -> Array:
+    def off_diagonal(kernel: Array) -> Array:
         matrix = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
         return jnp.square((matrix.T @ matrix) * (1 - jnp.eye(matrix.shape[1]))).sum()
 
-    return sum(overlap(kernel) for kernel in kernels)
+    return sum(off_diagonal(kernel) for kernel in kernels)

@@ -1,19 +1,20 @@
-"""Multi-layer perceptrons, for points and for images small enough to be a vector."""
+"""Multi-layer perceptrons, for points and for images small enough to be treated as vectors."""
 
 import math
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
+from gan_jax.models.conditioning import check_condition, discriminator_head, label_vector, with_label
 from gan_jax.models.layers import Dense, check_norm, normalise
 from gan_jax.types import Array
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> `depth` hidden layers of `width` ReLUs -> samples [B, *sample_shape]. Images end in a tanh, points do not.
+    """z [B, Z] -> `depth` hidden layers of `width` ReLUs -> samples [B, *sample_shape]. Images pass through a final tanh, points do
+    not.
 
-    `condition`: "concat" puts the label, embedded as Z numbers, beside z; "norm" has it set each norm's gain and bias.
+    `condition`: "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
     """
 
     sample_shape: tuple[int, ...]
@@ -39,8 +40,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits and features, by `discriminator_head`.
 
-    The features are the last hidden layer. `condition`: "concat" puts the label, embedded as `width` numbers, beside the
-    sample; "projection" is `discriminator_head`'s.
+    The features are the last hidden layer. `condition`: "concat" appends the label, embedded as `width` numbers, to the sample;
+    for "projection" see `discriminator_head`.
     """
 
     sample_shape: tuple[int, ...]
@@ -63,5 +64,5 @@ class Discriminator(nn.Module):
         for _ in range(self.depth):
             x = Dense(self.width, spectral=spectral, kernel_init=nn.initializers.he_normal())(x)
             x = nn.leaky_relu(normalise(self.norm, x, train), 0.2)
-        end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return discriminator_head(x, label, self.num_classes, **end)
+        options = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return discriminator_head(x, label, self.num_classes, **options)

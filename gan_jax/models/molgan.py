@@ -1,4 +1,4 @@
-"""MolGAN: a graph at one stroke, and a discriminator that passes messages along bonds.
+"""MolGAN: a generator that outputs a whole graph at once, and a discriminator that passes messages along bonds.
 
 Source: De Cao and Kipf 2018, arXiv:1805.11973, section 3 and appendix A.
 """
@@ -15,12 +15,12 @@ RELAXATIONS = ("soft", "gumbel", "straight_through")
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> `depth` dense layers with tanh, each twice as wide as the one before, beginning with `width` -> probabilities
+    """z [B, Z] -> `depth` dense layers with tanh, the first of `width` and each twice as wide as the one before -> probabilities
     of atoms and bonds: a Graph.
 
-    `relaxation`: "soft" gives the probabilities themselves; "gumbel" those of a choice disturbed by Gumbel noise, and
-    "straight_through" that choice, with the gradient of the former. The noise is made of the last numbers of z, N for each kind
-    of atom and N (N - 1) / 2 for each kind of bond. Raises ValueError for a z that leaves none but the noise.
+    `relaxation`: "soft" returns softmax(logits); "gumbel" returns softmax(logits + Gumbel noise); "straight_through" returns the
+    argmax of the latter, one-hot, with its gradient. The noise is computed from the last numbers of z: N for each kind of atom and
+    N (N - 1) / 2 for each kind of bond. Raises ValueError if z is not longer than that.
     """
 
     sample_shape: Shape
@@ -36,28 +36,30 @@ class Generator(nn.Module):
         check_norm(self.norm, ("none",))
         check_choice("condition", self.condition, ("none",))
         check_choice("relaxation", self.relaxation, RELAXATIONS)
-        (places, kinds), (_, _, bonds) = _sizes(self.sample_shape)
-        pairs = places * (places - 1) // 2
-        sizes = (places * kinds, pairs * bonds)
+        (nodes, atom_kinds), (_, _, bond_kinds) = _sizes(self.sample_shape)
+        pairs = nodes * (nodes - 1) // 2
+        sizes = (nodes * atom_kinds, pairs * bond_kinds)
         noise = [None, None]
         if self.relaxation != "soft":
             if z.shape[-1] <= sum(sizes):
-                raise ValueError(f"{self.relaxation} noise takes {sum(sizes)} numbers of z: set z_dim above, not {z.shape[-1]}")
+                raise ValueError(
+                    f"{self.relaxation} noise uses {sum(sizes)} numbers of z: set z_dim above that, not {z.shape[-1]}"
+                )
             z, *noise = jnp.split(z, [z.shape[-1] - sum(sizes), z.shape[-1] - sizes[1]], axis=-1)
         x = z
         for layer in range(self.depth):
             x = jnp.tanh(Dense(self.width * 2**layer)(x))
-        atoms = self._chosen(Dense(sizes[0], name="atoms")(x).reshape(-1, places, kinds), noise[0])
-        joined = self._chosen(Dense(sizes[1], name="bonds")(x).reshape(-1, pairs, bonds), noise[1])
-        # Each pair once, mirrored; no atom has a bond with itself.
-        upper = jnp.triu_indices(places, 1)
-        square = jnp.zeros((len(x), places, places, bonds), x.dtype).at[:, upper[0], upper[1]].set(joined)
-        square = square + square.swapaxes(1, 2)
-        alone = jnp.eye(places, dtype=x.dtype)[:, :, None] * jax.nn.one_hot(0, bonds, dtype=x.dtype)
-        return Graph(atoms, square + alone)
+        atoms = self._probabilities(Dense(sizes[0], name="atoms")(x).reshape(-1, nodes, atom_kinds), noise[0])
+        bonds = self._probabilities(Dense(sizes[1], name="bonds")(x).reshape(-1, pairs, bond_kinds), noise[1])
+        # Each pair is generated once and mirrored; no atom has a bond with itself.
+        upper = jnp.triu_indices(nodes, 1)
+        matrix = jnp.zeros((len(x), nodes, nodes, bond_kinds), x.dtype).at[:, upper[0], upper[1]].set(bonds)
+        matrix = matrix + matrix.swapaxes(1, 2)
+        diagonal = jnp.eye(nodes, dtype=x.dtype)[:, :, None] * jax.nn.one_hot(0, bond_kinds, dtype=x.dtype)
+        return Graph(atoms, matrix + diagonal)
 
-    def _chosen(self, logits: Array, noise: Array | None) -> Array:
-        """Probabilities, or a choice, over the last axis."""
+    def _probabilities(self, logits: Array, noise: Array | None) -> Array:
+        """Return probabilities, or a choice, over the last axis."""
         if noise is None:
             return jax.nn.softmax(logits)
         uniform = jnp.clip(jax.scipy.stats.norm.cdf(noise), 1e-6, 1 - 1e-6).reshape(logits.shape)
@@ -69,9 +71,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Graphs -> `depth` rounds in which each place hears, through a map of its own for each kind of bond, from those it is
-    joined to -> a gated sum over places -> a dense layer -> logits and features, by `discriminator_head`. `width` is that of a place; the
-    whole is twice as wide. A place keeps what atom it is in every round, as in the paper."""
+    """Graphs -> `depth` rounds of message passing, with one linear map per kind of bond -> a gated sum over nodes -> a dense layer
+    -> logits and features, by `discriminator_head`. A node has `width` features, the graph twice as many. Every round also
+    receives the atoms of the nodes, as in the paper."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -87,23 +89,23 @@ class Discriminator(nn.Module):
         check_norm(self.norm, ("none",))
         check_choice("condition", self.condition, ("none",))
         _sizes(self.sample_shape)
-        nodes, bonds = x
-        batch, places, _ = nodes.shape
-        kinds = bonds.shape[-1] - 1
-        hidden = nodes
+        atoms, bonds = x
+        batch, nodes, _ = atoms.shape
+        bond_kinds = bonds.shape[-1] - 1  # without "no bond"
+        hidden = atoms
         for _ in range(self.depth):
-            known = jnp.concatenate([hidden, nodes], axis=-1) if hidden is not nodes else nodes
-            told = Dense(kinds * self.width)(known).reshape(batch, places, kinds, self.width)
-            heard = jnp.einsum("bijy,bjyc->bic", bonds[..., 1:], told)
-            hidden = jnp.tanh(heard + Dense(self.width)(known))
-        known = jnp.concatenate([hidden, nodes], axis=-1)
+            inputs = jnp.concatenate([hidden, atoms], axis=-1) if hidden is not atoms else atoms
+            messages = Dense(bond_kinds * self.width)(inputs).reshape(batch, nodes, bond_kinds, self.width)
+            received = jnp.einsum("bijy,bjyc->bic", bonds[..., 1:], messages)
+            hidden = jnp.tanh(received + Dense(self.width)(inputs))
+        inputs = jnp.concatenate([hidden, atoms], axis=-1)
         size = 2 * self.width
-        whole = jnp.tanh((jax.nn.sigmoid(Dense(size)(known)) * jnp.tanh(Dense(size)(known))).sum(axis=1))
-        whole = jnp.tanh(Dense(size)(whole))
-        return discriminator_head(whole, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch)
+        pooled = jnp.tanh((jax.nn.sigmoid(Dense(size)(inputs)) * jnp.tanh(Dense(size)(inputs))).sum(axis=1))
+        pooled = jnp.tanh(Dense(size)(pooled))
+        return discriminator_head(pooled, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch)
 
 
 def _sizes(sample_shape: Shape) -> tuple[tuple[int, int], tuple[int, int, int]]:
     if not isinstance(sample_shape, Graph):
-        raise ValueError(f"molgan needs graphs, as of data molecules; got samples of shape {sample_shape}")
+        raise ValueError(f"molgan needs graphs, such as --data molecules, got samples of shape {sample_shape}")
     return sample_shape

@@ -1,7 +1,7 @@
-"""Projected GAN: discriminators on the features of a network that was trained on other images, and never moves; G is FastGAN's.
+"""Projected GAN: discriminators on the features of a frozen network that was trained on other images; G is FastGAN's.
 
-Source: Sauer et al. 2021, arXiv:2111.01007, section 3: four scales, mixed across channels and across scales by random layers
-that never move either. The loss is the mean over all scales' logits where the authors add up one for each scale.
+Source: Sauer et al. 2021, arXiv:2111.01007, section 3: four scales, mixed across channels and across scales by frozen random
+layers. Our logit is the mean over all scales, where the authors sum one loss per scale.
 """
 
 import itertools
@@ -22,11 +22,12 @@ Generator = fastgan.Generator
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> feature maps, from fine to coarse -> mixed -> for each a stack of convolutions down to 4 positions
-    a side at most -> logits [B], the mean over positions and maps, and their features.
+    """images [B, H, W, C] -> feature maps, from fine to coarse -> random projections of them -> for each a stack of convolutions
+    down to a height of at most 4 -> logits [B], the mean over positions and maps, and the pooled features of all maps.
 
-    `features` is path/file.py:function or package.module:function, of yours: images in [-1, 1] -> maps [B, h, w, c], each half
-    as high and wide as the one before. It holds the network and its weights, whose licence is their own."""
+    `features` is path/file.py:function or package.module:function, supplied by the user: images in [-1, 1] -> maps [B, h, w, c],
+    each half as high and wide as the one before. The function holds the network and its weights, which have a licence of their
+    own."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -40,37 +41,38 @@ class Discriminator(nn.Module):
         check_norm(self.norm, ("spectral",))
         check_condition(self.condition, ("none",), label, self.num_classes)
         if self.features is None:
-            raise ValueError('it needs a feature network of yours: projected(features="path/file.py:function")')
+            raise ValueError('projected needs a feature network: projected(features="path/file.py:function")')
         maps = project_features(self.features(x), self.width)
-        logits, ends = [], []
+        logits, pooled = [], []
         for y in maps:
             for _ in range(max(1, (y.shape[1] - 1).bit_length() - 2)):
                 y = nn.leaky_relu(Conv(2 * self.width, 4, 2, 1, spectral=True)(y), 0.2)
-            ends.append(y.mean(axis=(1, 2)))
+            pooled.append(y.mean(axis=(1, 2)))
             logits.append(Dense(1, spectral=True)(y)[..., 0].mean(axis=(1, 2)))
-        return sum(logits) / len(logits), jnp.concatenate(ends, axis=-1)
+        return sum(logits) / len(logits), jnp.concatenate(pooled, axis=-1)
 
 
 def project_features(maps: Sequence[Array], width: int) -> list[Array]:
-    """Maps [B, h, w, c] from fine to coarse -> as many of `width` channels, each with what the coarser ones have: random 1 x 1
-    convolutions, and from coarse to fine doublings and random 3 x 3 ones, the same in every run.
+    """Mix maps [B, h, w, c], ordered from fine to coarse, across channels and scales: a random 1x1 convolution of each map to
+    `width` channels, then from coarse to fine the sum with the doubled coarser map and a random 3x3 convolution. The random
+    kernels are the same in every run.
 
-    Raises ValueError for maps that do not halve."""
+    Raises ValueError if a map is not half as high and wide as the one before."""
     for fine, coarse in itertools.pairwise(maps):
-        if any(side != 2 * half for side, half in zip(fine.shape[1:3], coarse.shape[1:3], strict=True)):
+        if any(size != 2 * half for size, half in zip(fine.shape[1:3], coarse.shape[1:3], strict=True)):
             shapes = ", ".join(str(y.shape[1:]) for y in maps)
-            raise ValueError(f"feature maps must be each half as high and wide as the one before, got {shapes}")
-    found: list[Array] = []
+            raise ValueError(f"each feature map must be half as high and wide as the one before, got {shapes}")
+    projected: list[Array] = []
     for number, y in reversed(list(enumerate(maps))):
-        y = _random(y, width, 1, 2 * number)
-        if found:
-            y = _random(y + double(found[0]), width, 3, 2 * number + 1)
-        found.insert(0, y)
-    return found
+        y = _random_convolution(y, width, 1, 2 * number)
+        if projected:
+            y = _random_convolution(y + double(projected[0]), width, 3, 2 * number + 1)
+        projected.insert(0, y)
+    return projected
 
 
-def _random(x: Array, channels: int, window: int, number: int) -> Array:
-    """Through a convolution of numbers that are always the same, He et al.'s in size."""
+def _random_convolution(x: Array, channels: int, window: int, number: int) -> Array:
+    """Convolve x with the kernel number `number`: fixed random values at the scale of He initialisation."""
     shape = (window, window, x.shape[-1], channels)
     kernel = nn.initializers.he_normal()(jax.random.fold_in(jax.random.key(0), number), shape)
     return convolve(x, kernel.astype(x.dtype))

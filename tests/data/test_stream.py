@@ -292,6 +292,6 @@ def test_a_run_is_that_on_data_in_memory_also_when_resumed(config, tmp_path, mon
 
 
 def test_several_seeds_are_refused(config, tmp_path):
-    with pytest.raises(InputError, match=r"is streamed, for one seed at a time: set --stream never"):
+    with pytest.raises(InputError, match=r"is streamed, which works with one seed only: set --stream never"):
         train(config, tmp_path / "seeds", seeds=[0, 1])
     assert not (tmp_path / "seeds").exists()

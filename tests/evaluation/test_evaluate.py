@@ -1,4 +1,4 @@
-"""Evaluation of runs and of samples, by command and by function; and what evaluations during training choose by."""
+"""Evaluation of runs and of samples, by command and by function, and stopping rules during training."""
 
 import json
 import subprocess
@@ -28,13 +28,13 @@ QUICK = Protocol(metrics=("kernel", "classes"))
 
 @pytest.fixture(scope="module")
 def run_dir(tiny, tmp_path_factory):
-    """A run on a wide ring, in which samples of any kind hit modes, with checkpoints of three steps."""
+    """A run on a ring with modes so wide that any samples hit some, with three checkpoints."""
     path = tmp_path_factory.mktemp("evaluate") / "run"
     train(replace(tiny, data="ring(sigma=0.3)"), path)
     return path
 
 
-def test_what_is_measured_is_said(run_dir):
+def test_results_record_the_protocol(run_dir):
     result = evaluate_run(run_dir, Protocol(errors=True), 300, seed=3)
     facts = result["facts"]
     assert (facts["count"], facts["seed"], facts["step"], facts["generator"]) == (300, 3, 24, "average generator")
@@ -45,18 +45,18 @@ def test_what_is_measured_is_said(run_dir):
     }  # fmt: skip
     lines = {line.split()[0]: line.split()[1:] for line in table(result).splitlines()[2:]}
     assert lines["spread"] == [f"{metrics['spread']:.4f}", f"{metrics['spread_error']:.4f}"]
-    assert evaluate_run(run_dir, Protocol(errors=True), 300, seed=3) == result  # to the bit
+    assert evaluate_run(run_dir, Protocol(errors=True), 300, seed=3) == result  # bit for bit
     assert evaluate_run(run_dir, Protocol(), 300, seed=4)["metrics"]["spread"] != metrics["spread"]
 
 
-def test_any_checkpoint_and_either_generator(run_dir):
-    found = {
+def test_checkpoint_and_generator_can_be_chosen(run_dir):
+    spread = {
         (step, generator): evaluate_run(run_dir, Protocol(), 300, step=step, generator=generator)["metrics"]["spread"]
         for step in (12, 24)
         for generator in ("average", "raw")
     }
-    assert len(set(found.values())) == 4
-    assert found[24, "average"] == evaluate_run(run_dir, Protocol(), 300)["metrics"]["spread"]
+    assert len(set(spread.values())) == 4
+    assert spread[24, "average"] == evaluate_run(run_dir, Protocol(), 300)["metrics"]["spread"]
     with pytest.raises(InputError, match=r"no checkpoint of step 13 in .*; there are: 12, 18, 24"):
         evaluate_run(run_dir, Protocol(), 300, step=13)
 
@@ -68,23 +68,24 @@ class Normed(nn.Module):
         return nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.relu(x))
 
 
-def test_standing_statistics_are_those_of_many_batches():
-    """Means of the batches' means and variances, whatever the momentum and whatever ran before."""
+def test_standing_statistics_average_over_batches():
+    """Means of the batches' means and variances, independent of the momentum and of the earlier statistics."""
     game = SimpleNamespace(generator=Normed(), z_dim=2, sample_shape=(3,), label=None)
-    z = latents(game, jax.random.key(0), 2 * BATCH)
+    key = jax.random.key(0)
+    z = latents(game, jax.random.split(key)[0], 2 * BATCH)
     variables = Normed().init(jax.random.key(1), z, None, train=True)
     variables["batch_stats"] = jax.tree.map(lambda x: x + 5, variables["batch_stats"])
-    found = standing_statistics(game, None, variables, 2)["batch_stats"]["norm"]
+    statistics = standing_statistics(game, None, variables, 2, key)["batch_stats"]["norm"]
     dense = variables["params"]["dense"]
     x = (z @ np.asarray(dense["kernel"]) + dense["bias"]).reshape(2, BATCH, 3)
-    np.testing.assert_allclose(found["mean"], x.mean(axis=(0, 1)), atol=1e-5)
-    np.testing.assert_allclose(found["var"], x.var(axis=1).mean(axis=0), rtol=1e-4)
-    for given, batches, message in ((variables, 0, "at least 1, got 0"), ({"params": {}}, 1, "has no batch norm")):
+    np.testing.assert_allclose(statistics["mean"], x.mean(axis=(0, 1)), atol=1e-5)
+    np.testing.assert_allclose(statistics["var"], x.var(axis=1).mean(axis=0), rtol=1e-4)
+    for bad_variables, batches, message in ((variables, 0, "at least 1, got 0"), ({"params": {}}, 1, "has no batch norm")):
         with pytest.raises(InputError, match=message):
-            standing_statistics(game, None, given, batches)
+            standing_statistics(game, None, bad_variables, batches, key)
 
 
-def test_points_have_no_extractor(run_dir):
+def test_points_accept_no_extractor_and_no_metrics(run_dir):
     for protocol in (Protocol("classifier"), QUICK):
         with pytest.raises(InputError, match=r"ring\(sigma=0\.3\) is judged by its modes: no --extractor and no --metrics"):
             evaluate_run(run_dir, protocol)
@@ -92,7 +93,7 @@ def test_points_have_no_extractor(run_dir):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """digits -> half of them as .npz with labels, the other half without."""
+    """Half of the digits as an .npz with labels, the other half as one without."""
     path, data = tmp_path_factory.mktemp("samples"), load("digits", 0, 1)
     images = (np.concatenate([data.train.samples, data.test.samples]) * (255 / 16)).astype(np.uint8)[..., 0]
     np.savez(path / "real.npz", images=images[:900], labels=np.concatenate([data.train.labels, data.test.labels])[:900])
@@ -100,7 +101,7 @@ def files(tmp_path_factory):
     return path
 
 
-def test_one_set_of_samples_against_another(files):
+def test_samples_against_samples(files):
     result = evaluate_samples(str(files / "fake.npz"), str(files / "real.npz"), QUICK)
     assert result["facts"]["count"] == 897
     assert result["facts"]["extractor"].startswith("classifier of ")
@@ -114,26 +115,29 @@ def command(*arguments):
 
 def test_the_command(files, tmp_path):
     out = tmp_path / "result.json"
-    ended = command(files / "fake.npz", files / "real.npz", "--metrics", "kernel", "--extractor", "random", "--out", out)
-    assert ended.returncode == 0, ended.stderr
+    process = command(files / "fake.npz", files / "real.npz", "--metrics", "kernel", "--extractor", "random", "--out", out)
+    assert process.returncode == 0, process.stderr
     result = json.loads(out.read_text())
     assert {"kd", "kd_error", "kd_floor"} == set(result["metrics"])
-    assert ended.stdout.splitlines()[-1] == f"written to {out}"
-    ended = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random")
-    assert (ended.returncode, ended.stderr.splitlines()[-1][:47]) == (2, "error: unknown metric 'kernels': did you mean '")
-    ended = command(files / "fake.npz", files / "real.npz", "--out", tmp_path / "no" / "result.json")
-    assert (ended.returncode, ended.stderr[:68]) == (2, "error: argument --out: must be a file in a folder that is there, got")
+    assert process.stdout.splitlines()[-1] == f"written to {out}"
+    process = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random")
+    assert (process.returncode, process.stderr.splitlines()[-1][:47]) == (2, "error: unknown metric 'kernels': did you mean '")
+    process = command(files / "fake.npz", files / "real.npz", "--out", tmp_path / "no" / "result.json")
+    assert (process.returncode, process.stderr[:68]) == (
+        2,
+        "error: argument --out: must be a file in a folder that is there, got",
+    )
     for text in ("-1", "x", str(2**32)):
         with pytest.raises(ArgumentTypeError, match="must be a whole number from 0 to"):
             seed(text)
-    ended = command(files / "fake.npz", "--generator", "mean")
-    assert (ended.returncode, ended.stderr.splitlines()[-1][:32]) == (2, "error: unknown generator 'mean':")
+    process = command(files / "fake.npz", "--generator", "mean")
+    assert (process.returncode, process.stderr.splitlines()[-1][:32]) == (2, "error: unknown generator 'mean':")
     with pytest.raises(InputError, match="intra_class needs classes of the real images, and a generator that is told them"):
         evaluate_samples(str(files / "fake.npz"), str(files / "real.npz"), Protocol("random", ("intra_class",)))
 
 
-def test_a_run_stops_by_its_rule_and_stays_stopped(tiny, tmp_path):
-    """The lines up to there are those of the run without a rule; samples and checkpoint are of the end."""
+def test_a_stopping_rule_ends_a_run_for_good(tiny, tmp_path):
+    """Running the same command again does not continue; the last checkpoint and the samples are those of the end."""
     config = replace(tiny, steps=96, stop="reverse_kl > 100 or spread < 1000")
     for _ in range(2):
         train(config, tmp_path / "run")
@@ -146,13 +150,13 @@ def test_a_run_stops_by_its_rule_and_stays_stopped(tiny, tmp_path):
     assert "finished: eval/spread is " in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_a_rule_on_the_duality_gap_measures_it(tiny, tmp_path):
+def test_a_stopping_rule_on_the_duality_gap_measures_it(tiny, tmp_path):
     train(replace(tiny, steps=12, duality_gap=5, stop="duality_gap < 1000"), tmp_path / "run")
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert line["eval/duality_gap"] == pytest.approx(line["eval/d_exploitability"] + line["eval/g_exploitability"], abs=1e-6)
 
 
-def test_what_chooses_does_not_look_at_the_held_out_images(tiny, files, tmp_path):
+def test_stopping_rules_use_the_validation_split(tiny, files, tmp_path):
     config = replace(tiny, data=str(files / "real.npz"), batch=8, steps=2, eval_every=1, eval_samples=50, metrics="kernel")
     with pytest.raises(InputError, match=r"would choose by the held-out images: set --validation 0\.1$"):
         train(replace(config, stop="kd < 5"), tmp_path / "run")
@@ -162,11 +166,11 @@ def test_what_chooses_does_not_look_at_the_held_out_images(tiny, files, tmp_path
     assert "the validation split, cut from the training samples" in environment["evaluation"]
     assert environment["protocol"]["held_out"] == 162 and environment["data"]["train"] == 648
     assert "the validation split, cut from the training samples" in (tmp_path / "run" / "report.html").read_text()
-    # Measured afterwards it is against the held-out images.
+    # Evaluation afterwards is against the held-out images.
     assert evaluate_run(tmp_path / "run", QUICK, 50)["facts"]["held_out"] == 90
 
 
-def test_what_is_set_aside_is_of_the_train_split_alone(files):
+def test_the_validation_split_is_cut_from_the_train_split(files):
     name = str(files / "real.npz")
     whole, cut = load(name, 0, 8), load(name, 0, 8, validation=0.25)
     np.testing.assert_array_equal(np.concatenate([cut.validation.samples, cut.train.samples]), whole.train.samples)
@@ -178,6 +182,6 @@ def test_what_is_set_aside_is_of_the_train_split_alone(files):
         load(name, 0, 8, validation=0.0001)
 
 
-def test_rules_are_for_one_seed(tiny, tmp_path):
-    with pytest.raises(InputError, match="stop is for one seed"):
+def test_stopping_rules_need_a_single_seed(tiny, tmp_path):
+    with pytest.raises(InputError, match="stop works with one seed only"):
         train(replace(tiny, stop="modes > 7"), tmp_path / "run", seeds=[0, 1])

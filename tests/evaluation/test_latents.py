@@ -1,4 +1,4 @@
-"""Ways through latents, by closed forms."""
+"""Paths through latents, truncation and projection, against closed forms."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,43 +10,43 @@ from gan_jax.evaluation.latents import loop, project, slerp, truncate
 RANDOM = np.random.RandomState(0)
 
 
-def test_an_arc_keeps_its_length_and_turns_evenly():
+def test_slerp_keeps_the_length_and_has_constant_angular_speed():
     start, end = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
-    for share in (0.0, 0.25, 0.5, 1.0):
-        angle = share * np.pi / 2
+    for fraction in (0.0, 0.25, 0.5, 1.0):
+        angle = fraction * np.pi / 2
         expected = [2 * np.cos(angle), 2 * np.sin(angle), 0.0]
-        np.testing.assert_allclose(slerp(start, end, jnp.float32(share)), expected, atol=1e-6)
+        np.testing.assert_allclose(slerp(start, end, jnp.float32(fraction)), expected, atol=1e-6)
 
 
-def test_latents_of_one_direction_have_a_way_between_them_too():
+def test_slerp_between_parallel_latents():
     z = jnp.array([1.0, 1.0])
     np.testing.assert_allclose(slerp(z, z, jnp.float32(0.3)), z, rtol=1e-3)
 
 
-def test_a_loop_comes_by_every_stop_and_home():
+def test_loop_passes_through_every_latent_and_closes():
     z = RANDOM.randn(3, 2, 8).astype(np.float32)
     path = loop(z, 12)
     assert path.shape == (12, 2, 8)
     np.testing.assert_allclose(path[::4], z, atol=1e-5)
     unit = path / np.linalg.norm(path, axis=-1, keepdims=True)
-    turns = (unit * np.roll(unit, -1, axis=0)).sum(axis=-1).reshape(3, 4, 2)  # cosines, from each stop to the next
-    assert (turns > 0.7).all()  # no jump, at the end neither
+    cosines = (unit * np.roll(unit, -1, axis=0)).sum(axis=-1).reshape(3, 4, 2)  # of consecutive frames
+    assert (cosines > 0.7).all()  # no jump, including from the last frame to the first
 
 
-def test_truncated_latents_are_of_the_truncated_normal():
+def test_truncated_latents_follow_the_truncated_normal():
     z = RANDOM.randn(4_000)
     for bound in (0.04, 0.5, 2.0):
-        cut = truncate(z, bound)
-        assert np.abs(cut).max() <= bound
-        assert kstest(cut, truncnorm(-bound, bound).cdf).pvalue > 0.01
+        truncated = truncate(z, bound)
+        assert np.abs(truncated).max() <= bound
+        assert kstest(truncated, truncnorm(-bound, bound).cdf).pvalue > 0.01
     np.testing.assert_allclose(truncate(z, 8.0), z, atol=1e-5)
     np.testing.assert_array_equal(np.argsort(truncate(z, 1.0)), np.argsort(z))
     with pytest.raises(ValueError, match="above 0, got 0"):
         truncate(z, 0.0)
 
 
-def test_projection_finds_the_nearest_that_is_allowed():
-    """The foot of the perpendicular, and with a radius the nearest point of the ball."""
+def test_projection_finds_the_nearest_latent_within_the_radius():
+    """Without a radius it is the target; with one it is the target's projection onto the ball."""
     target = jnp.array([[3.0, 4.0], [0.3, 0.4]])
     start = np.zeros((2, 2), np.float32)
     path, distance = project(lambda z: jnp.square(z - target).sum(axis=1), start, [0, 5, 400])

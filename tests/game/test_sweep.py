@@ -102,7 +102,7 @@ def test_values_that_no_config_has_are_refused_before_anything_is_written(config
         train(config, tmp_path / "run", sweep={"b1": [0.0, 2.0]})
     with pytest.raises(InputError, match="--sweep gamma has no effect without a penalty: set --penalty"):
         train(replace(config, penalty=None), tmp_path / "run", sweep={"gamma": [0.1, 1.0]})
-    with pytest.raises(InputError, match="duality_gap is for one game"):
+    with pytest.raises(InputError, match="duality_gap works with one game only"):
         train(replace(config, duality_gap=5), tmp_path / "run", sweep=SWEEP)
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="holds a run of the sweep"):

@@ -1,4 +1,4 @@
-"""What the metrics of features have in common: their precision, their blocks, several devices, and what they refuse."""
+"""Properties shared by the metrics of features: precision, independence of blocks and devices, input errors."""
 
 import json
 import os
@@ -20,12 +20,12 @@ PAIRWISE = [frechet_distance, frechet_distance_infinity, squared_mmd, partial(ke
 
 
 def every_metric(dtype=np.float64) -> list[float]:
-    """All numbers of all metrics, of features alike on both sides only in kind."""
+    """All values of all metrics, for real and fake features of similar distributions."""
     rng = np.random.RandomState(0)
     real = rng.normal(size=(151, 6)) @ rng.normal(size=(6, 6)) + 3
     fake = rng.normal(size=(132, 6)) + 2.5
     numbers = [jax.tree.leaves(metric(real.astype(dtype), fake.astype(dtype))) for metric in PAIRWISE]
-    return [inception_score(real.astype(dtype)), *(float(number) for some in numbers for number in some)]
+    return [inception_score(real.astype(dtype)), *(float(number) for values in numbers for number in values)]
 
 
 @pytest.fixture(scope="module")
@@ -33,23 +33,23 @@ def numbers() -> list[float]:
     return every_metric()
 
 
-def test_blocks_do_not_show(monkeypatch, numbers):
+def test_results_do_not_depend_on_the_block_size(monkeypatch, numbers):
     monkeypatch.setattr("gan_jax.metrics.arrays.BLOCK", 64)
     assert every_metric() == pytest.approx(numbers, rel=1e-11)
 
 
-def test_float32_features_give_the_same_numbers(numbers):
+def test_float32_features_give_the_same_results(numbers):
     assert every_metric(np.float32) == pytest.approx(numbers, rel=1e-6)
 
 
-def test_halves_and_integers_are_welcome():
+def test_half_precision_and_integers_are_accepted():
     x = np.arange(40).reshape(20, 2) % 7
     expected = frechet_distance(x.astype(np.float64), x[::2] + 1.0)
     assert frechet_distance(x.astype(np.float16), x[::2] + 1) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(x.tolist(), jax.numpy.asarray(x[::2] + 1)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_higher_precision_of_two_is_kept():
+def test_the_higher_of_two_precisions_is_used():
     real, fake = np.random.RandomState(1).normal(size=(2, 50, 4))
     real = real.astype(np.float32)
     expected = squared_mmd(real.astype(np.float64), fake)
@@ -57,32 +57,32 @@ def test_the_higher_precision_of_two_is_kept():
     assert squared_mmd(fake, real) == pytest.approx(expected, rel=1e-12)
 
 
-def test_several_devices_find_the_same(numbers):
-    """Three of them: no power of two."""
+def test_several_devices_give_the_same_results(numbers):
+    """Three devices: not a power of two."""
     script = "import json, jax, test_arrays; print(json.dumps([jax.device_count(), *test_arrays.every_metric()]))"
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=3"
     environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": os.path.dirname(__file__)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    devices, *found = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    devices, *results = json.loads(process.stdout.splitlines()[-1])
     assert devices == 3
-    assert found == pytest.approx(numbers, rel=1e-11)
+    assert results == pytest.approx(numbers, rel=1e-11)
 
 
 @pytest.mark.parametrize("metric", PAIRWISE)
-def test_bad_features_are_named(metric):
+def test_errors_state_the_shape_of_bad_features(metric):
     good = np.random.RandomState(11).normal(size=(20, 3))
     for bad in (good[:, :2], good[:, 0], good[:1], good[None]):
         with pytest.raises(ValueError, match=re.escape(str(bad.shape))):
             metric(good, bad)
         with pytest.raises(ValueError, match=re.escape(str(bad.shape))):
             metric(bad, good)
-    holed = np.where(np.arange(20)[:, None] == 3, np.nan, good)
+    with_nan = np.where(np.arange(20)[:, None] == 3, np.nan, good)
     with pytest.raises(ValueError, match=r"fake features \(20, 3\) must be finite: 1 rows"):
-        metric(good, holed)
+        metric(good, with_nan)
 
 
-def test_bad_logits_and_moments_are_named():
+def test_errors_state_the_shapes_of_bad_logits_and_moments():
     for call in (
         partial(inception_score, np.zeros(5)),
         partial(inception_score, np.full((5, 2), np.inf)),

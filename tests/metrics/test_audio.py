@@ -1,4 +1,4 @@
-"""Distances between sounds: zero for equal ones, closed forms for sounds that are louder, and for ripples of the spectrum."""
+"""Distances between waveforms: zero for equal signals, closed forms for changes of volume and ripples of the spectrum."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ RATE = 8_000
 NOISE = np.float32(0.1 * np.random.RandomState(0).randn(2, 2_048))
 
 
-def test_equal_sounds_are_at_no_distance():
+def test_equal_signals_have_distance_zero():
     for value in (
         audio.mel_l1(NOISE, NOISE, RATE),
         audio.multi_resolution_stft(NOISE, NOISE),
@@ -20,8 +20,8 @@ def test_equal_sounds_are_at_no_distance():
         np.testing.assert_array_equal(value, [0, 0])
 
 
-def test_louder_by_a_factor():
-    """Every magnitude is e^a times as large: a nepers; and loudness is no matter of the envelope."""
+def test_closed_forms_for_a_change_of_volume():
+    """Every magnitude is scaled by e^a, i.e. by a nepers; the cepstral distortion ignores loudness."""
     louder = NOISE * np.array([[np.exp(0.5)], [np.exp(-0.25)]], np.float32)
     np.testing.assert_allclose(audio.mel_l1(NOISE, louder, RATE), [0.5, 0.25], rtol=1e-3)
     np.testing.assert_allclose(audio.mel_cepstral_distortion(NOISE, louder, RATE), [0, 0], atol=1e-3)
@@ -35,8 +35,8 @@ def test_louder_by_a_factor():
     assert np.isfinite(audio.multi_resolution_stft(silence, NOISE)).all()
 
 
-def test_magnitudes_are_numpys():
-    """White noise against other noise, at the resolution whose window is no multiple of the hop."""
+def test_magnitudes_agree_with_numpy():
+    """White noise against other noise, at the resolution whose window is not a multiple of the hop."""
     other = np.float32(0.1 * np.random.RandomState(1).randn(2, 2_048))
 
     def magnitude(x):
@@ -45,24 +45,26 @@ def test_magnitudes_are_numpys():
         return np.abs([np.fft.rfft(padded[i * 50 : i * 50 + 240] * window, 512) for i in range(41)]) / window.sum()
 
     a, b = magnitude(NOISE[0]), magnitude(other[0])
-    found = [f(NOISE, other, 512, 50, 240)[0] for f in (audio.spectral_convergence, audio.log_magnitude)]
+    result = [f(NOISE, other, 512, 50, 240)[0] for f in (audio.spectral_convergence, audio.log_magnitude)]
     logs = np.abs(np.log(np.maximum(a, 1e-4)) - np.log(np.maximum(b, 1e-4))).mean()
-    np.testing.assert_allclose(found, [np.linalg.norm(a - b) / np.linalg.norm(a), logs], rtol=1e-4)
+    np.testing.assert_allclose(result, [np.linalg.norm(a - b) / np.linalg.norm(a), logs], rtol=1e-4)
 
 
-def test_a_ripple_of_the_envelope(monkeypatch):
-    """Log-mel spectra that differ by a cosine of amplitude A dB are A / sqrt 2 dB apart, root mean square, if it is among the
-    coefficients, and not at all apart if it is a finer one."""
+def test_cepstral_distortion_of_a_ripple(monkeypatch):
+    """If two log-mel spectra differ by a cosine of amplitude A dB, their root mean square distance is A / sqrt 2 dB if the
+    cosine is among the coefficients, and 0 if it is a finer one."""
     monkeypatch.setattr(spectrogram, "log_mel", lambda x, *_: x.reshape(len(x), -1, 64) * 2 / np.log(1e-4) * -np.log(10) / 20)
     n = np.arange(64) + 0.5
     for k, expected in ((5, 3 / np.sqrt(2)), (13, 3 / np.sqrt(2)), (14, 0.0)):
-        ripple = np.tile(3 * np.cos(np.pi * k * n / 64), 4)[None]  # of four frames
-        found = audio.mel_cepstral_distortion(jnp.float32(ripple), jnp.zeros((1, 256)), RATE)
-        np.testing.assert_allclose(found, [expected], atol=1e-5)
+        ripple = np.tile(3 * np.cos(np.pi * k * n / 64), 4)[None]  # four frames
+        distortion = audio.mel_cepstral_distortion(jnp.float32(ripple), jnp.zeros((1, 256)), RATE)
+        np.testing.assert_allclose(distortion, [expected], atol=1e-5)
 
 
-def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"sounds must be two sets \[N, T\] of one shape, got \(2, 2048\) and \(1, 2048\)"):
+def test_bad_arguments_are_errors():
+    with pytest.raises(
+        ValueError, match=r"signals must be two arrays \[N, T\] of the same shape, got \(2, 2048\) and \(1, 2048\)"
+    ):
         audio.mel_l1(NOISE, NOISE[:1], RATE)
-    with pytest.raises(ValueError, match="of 64 bands has 1 to 63 coefficients, got 64"):
+    with pytest.raises(ValueError, match="with 64 bands needs 1 to 63 coefficients, got 64"):
         audio.mel_cepstral_distortion(NOISE, NOISE, RATE, coefficients=64)

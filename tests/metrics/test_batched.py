@@ -1,4 +1,4 @@
-"""Blocks of rows: any number of them, whatever the size of a block, and the same on eight devices as on one."""
+"""Batched evaluation of any number of rows, with equal results on one and on eight devices."""
 
 import json
 import os
@@ -23,37 +23,37 @@ def test_any_number_of_rows(count):
         sizes.append(len(y))
         return x["a"].sum(axis=1) * scale, y[:, None]
 
-    total, same = in_batches(function, 4)(2.0, x, np.arange(count))
+    total, identity = in_batches(function, 4)(2.0, x, np.arange(count))
     np.testing.assert_array_equal(total, 2 * x["a"].sum(axis=1))
-    np.testing.assert_array_equal(same, np.arange(count)[:, None])
+    np.testing.assert_array_equal(identity, np.arange(count)[:, None])
     assert sizes == [4] * -(-count // 4) and type(total) is np.ndarray
 
 
-def test_a_block_is_prepared_on_the_host():
-    seen = []
+def test_a_batch_is_prepared_on_the_host():
+    batches = []
 
-    def prepare(block):
-        seen.append(block)
-        return block.astype(np.uint8)
+    def prepare(batch):
+        batches.append(batch)
+        return batch.astype(np.uint8)
 
-    found = in_batches(jax.jit(lambda _, x: (x, x.dtype == np.uint8)[0]), 4, prepare)(None, np.arange(6.0))
-    assert found.dtype == np.uint8 and found.tolist() == list(range(6)) and [len(block) for block in seen] == [4, 2]
+    result = in_batches(jax.jit(lambda _, x: (x, x.dtype == np.uint8)[0]), 4, prepare)(None, np.arange(6.0))
+    assert result.dtype == np.uint8 and result.tolist() == list(range(6)) and [len(batch) for batch in batches] == [4, 2]
 
 
 CODE = """
 import json, jax, numpy as np
-from gan_jax.metrics.batched import in_blocks
-from gan_jax.data import load
-from gan_jax.metrics.features import random
-places = []
+from gan_jax.data.images.extractors import random
+from gan_jax.data.load import load
+from gan_jax.metrics.batched import in_batches
+calls = []
 def function(weights, x):
-    places.append((len(x), len(x.sharding.device_set), weights.sharding.is_fully_replicated))
+    calls.append((len(x), len(x.sharding.device_set), weights.sharding.is_fully_replicated))
     return x @ weights
 x, weights = np.random.RandomState(0).randn(21, 5), np.random.RandomState(1).randn(5, 3)
-np.testing.assert_allclose(in_blocks(function, 10)(weights, x), x @ weights, rtol=1e-5, atol=1e-5)
-assert places == [(16, 8, True), (16, 8, True)], places
+np.testing.assert_allclose(in_batches(function, 10)(weights, x), x @ weights, rtol=1e-5, atol=1e-5)
+assert calls == [(16, 8, True), (16, 8, True)], calls
 data = load("digits", 0, 8)
-print(json.dumps(extractors.random(data).features(data.to_float(data.test.samples))[0].mean(axis=0).tolist()))
+print(json.dumps(random(data).features(data.to_float(data.test.samples))[0].mean(axis=0).tolist()))
 """
 
 

@@ -1,4 +1,4 @@
-"""The jackknife against the statistics whose standard errors have a formula."""
+"""The jackknife against statistics whose standard errors have a closed form."""
 
 import math
 
@@ -8,13 +8,13 @@ import pytest
 from gan_jax.metrics.jackknife import standard_error, with_errors
 
 
-def test_of_the_mean_it_is_exact_when_groups_are_single_samples():
+def test_error_of_the_mean_is_exact_for_groups_of_one_sample():
     x = np.random.RandomState(0).normal(size=37)
     expected = x.std(ddof=1) / math.sqrt(37)
     assert standard_error(np.mean, (x,), groups=37) == pytest.approx(expected, rel=1e-12)
 
 
-def test_of_the_mean_in_equal_groups_it_is_the_scatter_of_the_groups():
+def test_error_of_the_mean_for_equal_groups_is_that_of_the_group_means():
     """Deleting group i of g moves the mean by (mean - m_i) / (g - 1): the error is std(m_i) / sqrt(g)."""
     x = np.random.RandomState(1).normal(size=60)
     groups = np.random.default_rng(3).permutation(60) % 6
@@ -23,7 +23,7 @@ def test_of_the_mean_in_equal_groups_it_is_the_scatter_of_the_groups():
     assert standard_error(np.mean, (x,), groups=6, seed=4) != standard_error(np.mean, (x,), groups=6, seed=3)
 
 
-def test_rows_of_all_arrays_go_together_and_a_dict_comes_back():
+def test_rows_of_all_arrays_are_deleted_together_and_a_dict_is_returned():
     rng = np.random.RandomState(2)
     x = rng.normal(size=(40, 2))
     y = x @ [1.0, -1.0]
@@ -32,29 +32,29 @@ def test_rows_of_all_arrays_go_together_and_a_dict_comes_back():
         assert len(a) == len(b) < 40
         return {"residual": float(np.abs(a @ [1.0, -1.0] - b).max()), "mean": float(b.mean()), "constant": 1.0}
 
-    found = standard_error(statistic, (x, y), groups=40)
-    assert found.keys() == {"residual", "mean", "constant"}
-    assert found["residual"] == found["constant"] == 0
-    assert found["mean"] == pytest.approx(y.std(ddof=1) / math.sqrt(40), rel=1e-12)
+    errors = standard_error(statistic, (x, y), groups=40)
+    assert errors.keys() == {"residual", "mean", "constant"}
+    assert errors["residual"] == errors["constant"] == 0
+    assert errors["mean"] == pytest.approx(y.std(ddof=1) / math.sqrt(40), rel=1e-12)
 
 
-def test_every_row_is_left_out_exactly_once_when_groups_do_not_divide_them():
-    sizes, seen = [], np.zeros(23, int)
+def test_every_row_is_deleted_exactly_once_if_groups_are_of_unequal_size():
+    sizes, times_deleted = [], np.zeros(23, int)
 
     def statistic(rows):
-        left_out = np.setdiff1d(np.arange(23), rows)
-        sizes.append(len(left_out))
-        seen[left_out] += 1
-        assert (np.diff(rows) > 0).all()  # the others keep their order
+        deleted = np.setdiff1d(np.arange(23), rows)
+        sizes.append(len(deleted))
+        times_deleted[deleted] += 1
+        assert (np.diff(rows) > 0).all()  # the order is preserved
         return 0.0
 
     assert standard_error(statistic, (np.arange(23),), groups=5) == 0
     assert sorted(sizes) == [4, 4, 5, 5, 5]
-    assert (seen == 1).all()
+    assert (times_deleted == 1).all()
 
 
-def test_ten_groups_know_the_error_of_a_ratio():
-    """E.g. the ratio of two means, over 200 sets of samples: the mean squared error estimate is the variance of the ratio."""
+def test_error_of_a_ratio_with_ten_groups():
+    """For the ratio of two means, over 200 sets of samples, the mean of the squared errors is the variance of the ratio."""
     rng = np.random.RandomState(4)
     ratios, errors = [], []
     for seed in range(200):
@@ -62,7 +62,7 @@ def test_ten_groups_know_the_error_of_a_ratio():
         ratios.append(x.mean() / y.mean())
         errors.append(standard_error(lambda a, b: a.mean() / b.mean(), (x, y), seed=seed))
     ratio = np.mean(np.square(errors)) / np.var(ratios, ddof=1)
-    # Both sides are chi-squared: of 200 x 9 and of 199 degrees of freedom.
+    # Both are chi-squared, with 200 x 9 and 199 degrees of freedom.
     assert ratio == pytest.approx(1, abs=3 * math.sqrt(2 / 1800 + 2 / 199))
 
 
@@ -70,12 +70,12 @@ def test_ten_groups_know_the_error_of_a_ratio():
     ("samples", "groups"),
     [((np.zeros(5), np.zeros(4)), 2), ((np.zeros(5),), 1), ((np.zeros(5),), 6), ((np.float64(0),), 2), ((), 2)],
 )
-def test_arrays_of_several_lengths_and_impossible_groups_are_errors(samples, groups):
+def test_arrays_of_different_lengths_and_impossible_groups_are_errors(samples, groups):
     with pytest.raises(ValueError, match="groups"):
         standard_error(np.mean, samples, groups)
 
 
-def test_few_samples_tell_no_errors():
+def test_no_errors_are_reported_for_few_samples():
     def mean(x):
         return {"mean": float(x.mean())}
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours against brute force, and the tests of memorisation on generators known to copy, or not to."""
+"""Nearest neighbours against brute force; memorisation statistics of generators that copy, and of some that do not."""
 
 import math
 
@@ -9,33 +9,33 @@ from gan_jax.metrics import arrays
 from gan_jax.metrics.memorisation import authenticity, c_t, nearest_distances
 
 
-def brute(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
+def pairwise(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(queries[:, None].astype(np.float64) - bank[None]).sum(axis=2))
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Blocks so small that a few hundred rows cross their borders."""
+    """Blocks small enough that a few hundred rows span several."""
     monkeypatch.setattr(arrays, "BLOCK", 150)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_nearest_distances_are_those_of_brute_force(small_blocks, dtype):
+def test_nearest_distances_agree_with_brute_force(small_blocks, dtype):
     rng = np.random.RandomState(0)
     queries, bank = rng.normal(size=(100, 7)).astype(dtype), rng.normal(size=(400, 7)).astype(dtype)
-    expected = brute(queries, bank)
+    expected = pairwise(queries, bank)
     distance, nearest = nearest_distances(queries, bank)
     np.testing.assert_array_equal(nearest, expected.argmin(axis=1))
     np.testing.assert_allclose(distance, expected.min(axis=1), rtol=1e-12)
-    one, row = nearest_distances(queries[7:8], bank)
-    assert (one[0], row[0]) == (distance[7], nearest[7])
+    single, row = nearest_distances(queries[7:8], bank)
+    assert (single[0], row[0]) == (distance[7], nearest[7])
 
 
-def test_a_row_is_not_its_own_neighbour_when_it_is_skipped(small_blocks):
+def test_skipped_rows_are_not_their_own_neighbours(small_blocks):
     bank = np.random.RandomState(1).normal(size=(400, 3))
-    bank[350] = bank[20]  # a duplicate is another row
+    bank[350] = bank[20]  # a duplicate counts as another row
     rows = np.array([399, 20, 0, 150, 149])
-    expected = brute(bank[rows], bank)
+    expected = pairwise(bank[rows], bank)
     expected[np.arange(5), rows] = np.inf
     distance, nearest = nearest_distances(bank[rows], bank, skip=rows)
     np.testing.assert_array_equal(nearest, expected.argmin(axis=1))
@@ -44,7 +44,7 @@ def test_a_row_is_not_its_own_neighbour_when_it_is_skipped(small_blocks):
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-4, 0), (1, 1e4), (1e4, 0)])
-def test_copies_lie_at_exactly_zero_wherever_the_data_lie(scale, shift):
+def test_copies_are_at_distance_exactly_zero_for_any_scale_and_shift(scale, shift):
     rng = np.random.RandomState(2)
     bank = (scale * rng.normal(size=(300, 50)) + shift).astype(np.float32)
     order = rng.permutation(300)[:200]
@@ -66,43 +66,44 @@ def test_copies_lie_at_exactly_zero_wherever_the_data_lie(scale, shift):
         (np.zeros((3, 3)), np.zeros((4, 3)), [0, 1, 4]),
     ],
 )
-def test_what_cannot_be_searched_is_an_error(queries, bank, skip):
+def test_bad_queries_banks_and_skips_are_errors(queries, bank, skip):
     with pytest.raises(ValueError, match=r"\(\d, \d\)"):
         nearest_distances(queries, bank, skip)
 
 
-def test_authenticity_counts_fakes_beyond_their_neighbours_own_neighbour():
-    real = np.array([[0.0], [1.0], [10.0], [14.0]])  # to the nearest other: 1, 1, 4, 4
-    fake = np.array([[-0.9], [-1.1], [10.0], [6.5], [18.5]])  # to the nearest: 0.9, 1.1, 0, 3.5, 4.5
+def test_authenticity_compares_with_the_nearest_neighbour_of_the_nearest_real_sample():
+    real = np.array([[0.0], [1.0], [10.0], [14.0]])  # distances to the nearest other: 1, 1, 4, 4
+    fake = np.array([[-0.9], [-1.1], [10.0], [6.5], [18.5]])  # distances to the nearest real: 0.9, 1.1, 0, 3.5, 4.5
     assert authenticity(real, fake) == pytest.approx(2 / 5)
     assert authenticity(real, real) == 0
-    twins = np.concatenate([real, real])
-    assert authenticity(twins, fake) == pytest.approx(4 / 5)  # each real has another at 0; only the copy is none
-    assert authenticity(real, np.array([[9.9], [10.1]])) == 0  # one real is nearest to all
+    duplicates = np.concatenate([real, real])
+    assert authenticity(duplicates, fake) == pytest.approx(4 / 5)  # each real has another at 0: only the copy is inauthentic
+    assert authenticity(real, np.array([[9.9], [10.1]])) == 0  # one real sample is nearest to both
 
 
-def test_authenticity_of_the_true_law_is_a_third_on_a_line():
-    """Gaps between n uniform points are exponential. A fake falls into one in proportion to its length, so it is the sum of
-    two, 2 r its part u: r < gap / 2; it is authentic if r exceeds the next gap: 1 - E exp(-r) = 1 - int (1 + u/2)^-2 du."""
+def test_authenticity_of_the_true_distribution_is_one_third_in_one_dimension():
+    """Gaps between n uniform points are exponential. A fake falls into a gap with probability proportional to its length, so this
+    gap is a sum of two exponentials, and r is u/2 of it, u uniform. The fake is authentic if r exceeds the adjacent gap:
+    1 - E exp(-r) = 1 - int (1 + u/2)^-2 du."""
     rng = np.random.RandomState(3)
     real, fake = rng.uniform(size=(2000, 1)), rng.uniform(size=(4000, 1))
     assert authenticity(real, fake) == pytest.approx(1 / 3, abs=3 * math.sqrt(1 / 3 * 2 / 3 / 2000))
 
 
-def test_c_t_of_one_cell_is_the_z_score_of_mann_and_whitney():
+def test_c_t_of_one_cell_is_the_mann_whitney_z_score():
     from scipy.stats import mannwhitneyu
 
     rng = np.random.RandomState(4)
     train, test, fake = rng.normal(size=(300, 2)), rng.normal(size=(90, 2)), 0.8 * rng.normal(size=(70, 2))
-    held, found = brute(test, train).min(axis=1), brute(fake, train).min(axis=1)
-    u = mannwhitneyu(found, held).statistic
+    test_distance, fake_distance = pairwise(test, train).min(axis=1), pairwise(fake, train).min(axis=1)
+    u = mannwhitneyu(fake_distance, test_distance).statistic
     expected = (u - 90 * 70 / 2) / math.sqrt(90 * 70 * 161 / 12)
     assert c_t(train, test, fake, cells=1) == pytest.approx(expected, abs=1e-9)
 
 
-def test_c_t_weights_cells_by_their_held_out_samples_and_drops_those_with_few_fakes():
-    """Three far clusters. In the first all fakes are copies, z = -(k m / 2) / sqrt(...); in the second all are further than
-    any held-out sample; the third has too few fakes to count."""
+def test_c_t_weights_cells_by_held_out_samples_and_drops_cells_with_few_fakes():
+    """Three distant clusters. In the first all fakes are copies, z = -(k m / 2) / sqrt(...); in the second all are further away
+    than any held-out sample; the third has too few fakes to count."""
     rng = np.random.RandomState(5)
     centres = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]])
 
@@ -120,14 +121,14 @@ def test_c_t_weights_cells_by_their_held_out_samples_and_drops_those_with_few_fa
     expected = (10 * z(-1, 10, 20) + 30 * z(1, 30, 25) + 20 * z(-1, 20, 19)) / 60
     assert c_t(train, test, fake, cells=3, minimum=19) == pytest.approx(expected, abs=1e-9)
     assert c_t(train, test, train, cells=3) < -5
-    assert c_t(train, test, test, cells=3, minimum=10) == 0  # ties count half
-    with pytest.raises(ValueError, match="no cell of 3"):
+    assert c_t(train, test, test, cells=3, minimum=10) == 0  # ties count as one half
+    with pytest.raises(ValueError, match="none of 3 cells"):
         c_t(train, test, fake, cells=3, minimum=26)
     with pytest.raises(ValueError, match="cells"):
         c_t(train, test, fake, cells=151)
 
 
-def test_c_t_is_near_zero_for_the_true_law_and_falls_with_the_share_of_copies():
+def test_c_t_is_near_zero_for_the_true_distribution_and_decreases_with_the_fraction_of_copies():
     rng = np.random.RandomState(6)
     train, test, fake = rng.normal(size=(1000, 4)), rng.normal(size=(600, 4)), rng.normal(size=(600, 4))
     scores = []

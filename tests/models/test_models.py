@@ -217,7 +217,7 @@ def test_dcgan_doubles_and_halves_with_every_even_window(window):
     assert x.shape == (2, 12, 20, 1)
     assert variables["params"]["Conv_0"]["kernel"].shape == (window, window, 1, 4)
     with pytest.raises(ValueError, match="even"):
-        dcgan.overlap(window + 1)
+        dcgan.exact_padding(window + 1)
 
 
 def test_dcgan_channels_are_the_papers():

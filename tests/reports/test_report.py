@@ -1,4 +1,4 @@
-"""The report: one page that holds everything, says what happened, and lets nothing in or out."""
+"""The report: a self-contained page that escapes what it shows and states whether the run finished."""
 
 import base64
 import io
@@ -70,7 +70,7 @@ class Page(HTMLParser):
         return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
 
 
-def test_page_holds_all_it_shows(run_dir):
+def test_page_is_self_contained(run_dir):
     source = page_of(run_dir)
     page = Page(source)
     for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
@@ -80,12 +80,12 @@ def test_page_holds_all_it_shows(run_dir):
     ids = page.values("id")
     references = {value[1:] for value in page.values("xlink:href")}
     assert references and references <= set(ids)
-    assert not {"figure_1", "axes_1"} & set(ids)  # matplotlib's, which each figure would repeat
-    assert "#0101" not in source  # every stand-in colour became a CSS variable
+    assert not {"figure_1", "axes_1"} & set(ids)  # matplotlib's ids, which would occur once per figure
+    assert "#0101" not in source  # every placeholder colour became a CSS variable
     assert "var(--g)" in source
 
 
-def test_pictures_are_whole_and_in_their_places(run_dir):
+def test_pictures_are_complete_and_in_order(run_dir):
     from PIL import Image
 
     sources = Page(page_of(run_dir)).values("src")
@@ -94,27 +94,27 @@ def test_pictures_are_whole_and_in_their_places(run_dir):
         assert source.startswith("data:image/png;base64,")
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         levels.append(image.getpixel((0, 0)))
-    assert levels == [3, 0, 1, 2, 3]  # the last grid, beside it the real samples, the interpolation, the grids over time
+    assert levels == [3, 0, 1, 2, 3]  # the last grid, real samples, interpolation, grids over training
 
 
-def test_numbers_and_names(run_dir):
+def test_page_shows_config_environment_and_metrics(run_dir):
     page = Page(page_of(run_dir))
     for name, value in CONFIG.items():
         assert name in page.text
         assert ("none" if value is None else str(value)) in page.text
     for text in ("Fréchet distance", "0.123", "0.0843", "8", "data.checksum", "abc123", "d/new"):
         assert text in page.text
-    assert "fd_floor" not in page.text  # beside fd, not a row of its own
+    assert "fd_floor" not in page.text  # a column of fd, not a row of its own
     assert f"python experiments/train.py {run_dir / 'config.json'}" in page.text
     assert "status" not in page.values("class")
 
 
-def test_names_cannot_become_markup(run_dir):
+def test_names_are_escaped(run_dir):
     rows = [{"step": 1, ATTACK: 1.0, f"eval/{ATTACK}": 2.0, "d/loss": 1.0}]
     write(run_dir, CONFIG | {"name": ATTACK, "data": ATTACK, ATTACK: ATTACK}, {"status": ATTACK, "evaluation": ATTACK}, rows)
     (run_dir / "samples" / f"{ATTACK.replace('/', '')}.txt").write_text(ATTACK)
     source = page_of(run_dir)
-    assert Page(source).tags.count(("script", {})) == 1  # ours
+    assert Page(source).tags.count(("script", {})) == 1  # our own
     assert "<script>alert" not in source
     assert ATTACK in Page(source).text
 
@@ -126,7 +126,7 @@ def test_names_cannot_become_markup(run_dir):
         ({}, "at step 10 of 20"),
     ],
 )
-def test_run_that_did_not_finish_says_so(run_dir, environment, expected):
+def test_page_states_that_a_run_did_not_finish(run_dir, environment, expected):
     write(run_dir, CONFIG, environment, [{"step": 10, "d/loss": 1.0}])
     page = Page(page_of(run_dir))
     assert "status" in page.values("class")
@@ -143,7 +143,7 @@ def test_only_config_and_metrics_are_required(run_dir):
     assert not page.values("src")
 
 
-def test_not_finite_one_point_and_partial_line(run_dir):
+def test_values_that_are_not_finite_single_points_and_an_incomplete_line(run_dir):
     nan = float("nan")
     line = {"step": 0, "d/loss": 2.0, "g/loss": nan, "d/grad_norm": nan, "eval/fd": float("inf"), "eval/is": nan}
     (run_dir / "metrics.jsonl").write_text(json.dumps(line) + '\n{"step": 5, "d/lo')
@@ -153,7 +153,7 @@ def test_not_finite_one_point_and_partial_line(run_dir):
     assert "inf" in page.text
 
 
-def test_links_do_not_bring_in_other_files(run_dir, tmp_path_factory):
+def test_links_to_other_files_are_not_followed(run_dir, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "secret.txt").write_text("a secret")
     (run_dir / "notes.txt").write_text("a secret")
@@ -169,7 +169,7 @@ def test_links_do_not_bring_in_other_files(run_dir, tmp_path_factory):
     assert "a secret" not in page_of(run_dir)
 
 
-def test_suffix_decides_the_medium(run_dir):
+def test_the_file_suffix_determines_the_medium(run_dir):
     for path in (run_dir / "samples").iterdir():
         path.unlink()
     for step in (10, 20):
@@ -179,11 +179,11 @@ def test_suffix_decides_the_medium(run_dir):
     (run_dir / "samples" / "step-00000020.npz").write_bytes(b"not shown")
     page = Page(page_of(run_dir))
     tags = [tag for tag, _ in page.tags]
-    assert (tags.count("audio"), tags.count("img")) == (6, 0)  # the last step's stand in the series too
+    assert (tags.count("audio"), tags.count("img")) == (6, 0)  # those of the last step also occur in the series
     assert page.text.count("CC(=O)O>") == 3
 
 
-def test_many_grids_are_thinned_evenly(run_dir):
+def test_a_long_series_of_grids_is_thinned_evenly(run_dir):
     for step in range(100):
         (run_dir / "samples" / f"step-{step:08d}.png").write_bytes(png())
     page = Page(page_of(run_dir))
@@ -207,7 +207,7 @@ def test_many_grids_are_thinned_evenly(run_dir):
         ("samples/real.png", b""),
     ],
 )
-def test_absent_or_corrupt_file_is_named(run_dir, name, content):
+def test_a_missing_or_corrupt_file_is_named(run_dir, name, content):
     (run_dir / name).unlink()
     if content is not None:
         (run_dir / name).write_bytes(content)
@@ -216,11 +216,11 @@ def test_absent_or_corrupt_file_is_named(run_dir, name, content):
     assert not (run_dir / "report.html").exists()
 
 
-def test_same_run_same_page(run_dir):
+def test_the_page_is_reproducible(run_dir):
     assert page_of(run_dir) == page_of(run_dir)
 
 
-def test_long_curve_keeps_its_extremes_and_shows_them_as_a_band():
+def test_a_long_curve_shows_its_extremes_as_a_band():
     spike = {step: 1.0 + (step == 7_777) for step in range(10_000)}
     short = svg("short", [Curve("D", "d", "-", dict(list(spike.items())[:MAX_POINTS]))])
     long = svg("long", [Curve("D", "d", "-", spike)])
@@ -229,19 +229,19 @@ def test_long_curve_keeps_its_extremes_and_shows_them_as_a_band():
     assert len(long) < 100_000
 
 
-def test_not_finite_is_a_gap_and_does_not_stretch_the_axis():
+def test_values_that_are_not_finite_do_not_stretch_the_axis():
     text = svg("gap", [Curve("D", "d", "-", {0: 5.0, 1: 5.1, 2: float("nan"), 3: 5.2})])
     assert ">5.100</text>" in text
 
 
-def test_wide_range_is_logarithmic():
+def test_the_axis_is_logarithmic_for_a_wide_range_of_positive_values():
     decay = {step: 10.0 ** (3 - step) for step in range(6)}
     assert ">0.01</text>" in svg("log", [Curve("D", "d", "-", decay)])
-    level = svg("linear", [Curve("D", "d", "-", {step: -value for step, value in decay.items()})])
-    assert ">0.01</text>" not in level
+    linear = svg("linear", [Curve("D", "d", "-", {step: -value for step, value in decay.items()})])
+    assert ">0.01</text>" not in linear
 
 
-def test_import_is_light():
+def test_importing_the_report_loads_no_heavy_packages():
     code = "import sys, gan_jax.reports.report; print([m for m in ('matplotlib', 'PIL', 'sklearn') if m in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -32,7 +32,7 @@ def config(tiny):
 def no_report():
     """Pages about single runs have tests of their own; here they would cost a second each."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gan_jax.training.train.write_report", lambda run_dir: run_dir)
+        patch.setattr("gan_jax.training.experiment.write_report", lambda run_dir: run_dir)
         yield
 
 

@@ -322,7 +322,7 @@ def test_data_too_small_to_measure_is_refused_and_nothing_written(tiny, tmp_path
 def test_labels_that_one_player_alone_is_told(tiny):
     data = load("digits", 0, tiny.batch)
     for changes, words in (
-        ({"d_condition": "projection"}, "label that the generator is not told: set --g_condition"),
+        ({"d_condition": "projection"}, "the generator receives no labels: set --g_condition"),
         ({"auxiliary": "ac_gan"}, "auxiliary ac_gan asks for samples of a label that the generator is not told"),
         ({"g_condition": "concat"}, "nothing looks at them: set --d_condition, or --auxiliary"),
     ):

@@ -129,7 +129,7 @@ def test_label_may_be_a_vector(kind, digits):
 
 CANNOT = [
     ({"loss": "hinge", "d_outputs": 3}, r"logits must be \[B\]"),
-    ({"loss": "mmd", "d_outputs": 3, "penalty": "r1"}, "one logit a sample"),
+    ({"loss": "mmd", "d_outputs": 3, "penalty": "r1"}, "one logit per sample"),
     ({"loss": "multi_hinge"}, "d_outputs"),
     ({"pack": 2, "d_condition": "projection"}, "pack 2"),
     ({"pack": 2, "auxiliary": "ac_gan"}, "pack 2"),
@@ -138,7 +138,7 @@ CANNOT = [
     ({"d_condition": "projection", "code_classes": 3}, "needs labels"),
     ({"augment_target": 0.6}, "augment_target"),
     ({"augment": "0.5 * flip"}, "no weight"),
-    ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\].*: --augment none leaves it out"),
+    ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\].*: disable it with --augment none"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
     ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
     ({"deceive": "apa", "model": "biggan"}, r"write apa\(shift=0\)"),  # its D is told labels by its own default

@@ -265,7 +265,7 @@ def test_the_generator(relaxation):
     np.testing.assert_array_equal(graph.bonds, graph.bonds.swapaxes(1, 2))
     np.testing.assert_array_equal(graph.bonds[:, np.arange(4), np.arange(4), 0], 1.0)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradients["params"]))
-    with pytest.raises(ValueError, match="noise takes 36 numbers of z: set z_dim above, not 36"):
+    with pytest.raises(ValueError, match="noise uses 36 numbers of z: set z_dim above that, not 36"):
         Generator(SHAPE, relaxation="gumbel").init(jax.random.key(0), z[:, :36], None, train=True)
 
 
@@ -304,5 +304,5 @@ def test_a_run_shows_structures(tmp_path):
 
 
 def test_a_model_for_graphs_wants_graphs():
-    with pytest.raises(ValueError, match="molgan needs graphs, as of data molecules"):
+    with pytest.raises(ValueError, match="molgan needs graphs, such as --data molecules"):
         Generator((8, 8, 1)).init(jax.random.key(0), jnp.ones((2, 3)), None, train=True)
