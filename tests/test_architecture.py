@@ -1,4 +1,4 @@
-"""The structure that pyproject.toml declares: imports run one way, and in no circle, lazy and type-only ones included."""
+"""The import contracts in pyproject.toml: imports run one way, without cycles, including lazy and type-only imports."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_contracts_on_imports_are_kept(monkeypatch, capsys):
+def test_import_contracts_are_kept(monkeypatch, capsys):
     cli = pytest.importorskip("importlinter.cli")
     monkeypatch.chdir(ROOT)
     assert cli.lint_imports(no_cache=True) == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
-def test_lazy_and_type_only_imports_are_seen(tmp_path, monkeypatch):
-    """The contracts would be hollow if a lazy import escaped them."""
+def test_lazy_and_type_only_imports_are_detected(tmp_path, monkeypatch):
+    """The contracts would prove nothing if they missed lazy imports."""
     grimp = pytest.importorskip("grimp")
     package = tmp_path / "sample_package"
     package.mkdir()

@@ -1,5 +1,5 @@
-"""Every auxiliary loss against NumPy in float64, written from the papers' formulas one sample at a time; their optima, what
-they do not depend on, and which way they push."""
+"""Every auxiliary loss against float64 NumPy loops written from the papers' formulas; its optimum, its invariances, and the
+direction in which it moves each player."""
 
 from functools import partial
 from typing import Any
@@ -19,11 +19,13 @@ REAL, FAKE = RNG.normal(size=(2, B, F)).astype(np.float32)
 CLASSES = np.array([2, 0, 1, 2, 2, 0], np.int32)
 MULTI_HOT = RNG.integers(0, 2, (B, K)).astype(np.int32)
 NUMBERS = RNG.uniform(-1, 1, (B, K)).astype(np.float32)
-CODE = np.concatenate([np.eye(2)[[0, 1, 1, 0, 1, 0]], NUMBERS[:, :1]], axis=1).astype(np.float32)  # two classes, one number
+CODE = np.concatenate([np.eye(2)[[0, 1, 1, 0, 1, 0]], NUMBERS[:, :1]], axis=1).astype(
+    np.float32
+)  # two classes, one real number
 
 
 class Head(nn.Module):
-    """The module that an auxiliary loss runs in."""
+    """The module in which an auxiliary loss runs."""
 
     loss: Any
 
@@ -33,14 +35,14 @@ class Head(nn.Module):
 
 
 def play(loss, label, real=REAL, fake=FAKE, params=None):
-    """(d_loss, g_loss) with random parameters, and these in float64."""
+    """Return (d_loss, g_loss) and the parameters in float64, which are random unless passed."""
     head = Head(loss)
     if params is None:
         shapes = jax.eval_shape(partial(head.init, jax.random.key(0)), real, fake, label)["params"]
         rng = np.random.default_rng(1)
         params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
-    single = jax.tree.map(jnp.float32, params)
-    return head.apply({"params": single}, real, fake, label), params
+    params32 = jax.tree.map(jnp.float32, params)
+    return head.apply({"params": params32}, real, fake, label), params
 
 
 # The papers' formulas, in float64.
@@ -50,8 +52,8 @@ def linear(layer, x):
     return np.float64(x) @ layer["kernel"] + layer["bias"]
 
 
-def surprise(output, label):
-    """-log Q(label | x), the mean over samples."""
+def negative_log_likelihood(output, label):
+    """-log Q(label | x), averaged over samples."""
     total = 0.0
     for o, y in zip(output, label, strict=True):
         if np.ndim(y) == 0:
@@ -72,12 +74,12 @@ def two_c(params, x, t):
     h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
     total = 0.0
     for i, y in enumerate(CLASSES):
-        above = below = np.exp(h[i] @ e[y] / t)
+        numerator = denominator = np.exp(h[i] @ e[y] / t)
         for j in range(B):
             if j != i:
-                below += np.exp(h[i] @ h[j] / t)
-                above += np.exp(h[i] @ h[j] / t) if CLASSES[j] == y else 0
-        total -= np.log(above / below)
+                denominator += np.exp(h[i] @ h[j] / t)
+                numerator += np.exp(h[i] @ h[j] / t) if CLASSES[j] == y else 0
+        total -= np.log(numerator / denominator)
     return total / B
 
 
@@ -85,9 +87,9 @@ def data_to_data(params, x, t, m_p, m_n):
     h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
     total = 0.0
     for i, y in enumerate(CLASSES):
-        own = np.exp(min(h[i] @ e[y] - m_p, 0) / t)
-        others = sum(np.exp(max(h[i] @ h[j] - m_n, 0) / t) for j in range(B) if CLASSES[j] != y)
-        total -= np.log(own / (own + others))
+        positive = np.exp(min(h[i] @ e[y] - m_p, 0) / t)
+        negatives = sum(np.exp(max(h[i] @ h[j] - m_n, 0) / t) for j in range(B) if CLASSES[j] != y)
+        total -= np.log(positive / (positive + negatives))
     return total / B
 
 
@@ -95,12 +97,12 @@ def data_to_data(params, x, t, m_p, m_n):
 @pytest.mark.parametrize("on_fake", [True, False])
 def test_ac_gan_and_tac_gan(label, on_fake):
     (d_loss, g_loss), params = play(partial(ac_gan, on_fake=on_fake), label)
-    real, fake = (surprise(linear(params["classes"], x), label) for x in (REAL, FAKE))
+    real, fake = (negative_log_likelihood(linear(params["classes"], x), label) for x in (REAL, FAKE))
     np.testing.assert_allclose((d_loss, g_loss), (real + fake if on_fake else real, fake), rtol=1e-5)
 
     (d_loss, g_loss), params = play(partial(tac_gan, on_fake=on_fake), label)
-    real, fake = (surprise(linear(params["classes"], x), label) for x in (REAL, FAKE))
-    twin = surprise(linear(params["twin"], FAKE), label)
+    real, fake = (negative_log_likelihood(linear(params["classes"], x), label) for x in (REAL, FAKE))
+    twin = negative_log_likelihood(linear(params["twin"], FAKE), label)
     np.testing.assert_allclose((d_loss, g_loss), (real + twin + (fake if on_fake else 0), fake - twin), rtol=1e-5)
 
 
@@ -108,8 +110,10 @@ def test_adc_gan():
     (d_loss, g_loss), params = play(adc_gan, CLASSES)
     assert params["classes"]["kernel"].shape == (F, 2 * K)
     real, fake = (linear(params["classes"], x) for x in (REAL, FAKE))
-    as_real, as_fake = surprise(fake, CLASSES), surprise(fake, CLASSES + K)
-    np.testing.assert_allclose((d_loss, g_loss), (surprise(real, CLASSES) + as_fake, as_real - as_fake), rtol=1e-5)
+    as_real, as_fake = negative_log_likelihood(fake, CLASSES), negative_log_likelihood(fake, CLASSES + K)
+    np.testing.assert_allclose(
+        (d_loss, g_loss), (negative_log_likelihood(real, CLASSES) + as_fake, as_real - as_fake), rtol=1e-5
+    )
 
 
 def test_contra_gan():
@@ -130,44 +134,45 @@ def test_d2d_ce(margins):
 def test_info_gan(label, classes):
     (d_loss, g_loss), params = play(partial(info_gan, classes=classes), label)
     code = linear(params["code"], FAKE)
-    expected = surprise(code[:, classes:], label[:, classes:] if classes else label)
+    expected = negative_log_likelihood(code[:, classes:], label[:, classes:] if classes else label)
     if classes:
-        expected += surprise(code[:, :classes], label[:, :classes].argmax(axis=1))
+        expected += negative_log_likelihood(code[:, :classes], label[:, :classes].argmax(axis=1))
     np.testing.assert_allclose((d_loss, g_loss), (expected, expected), rtol=1e-5)
 
 
-# Features that tell their class, and layers that read it.
+# Features that encode the class, and a layer that decodes it.
 
 ONE_HOT = 50 * np.eye(F, dtype=np.float32)[CLASSES]
-READING = {"kernel": np.eye(F, K), "bias": np.zeros(K)}
-COUNTS = np.bincount(CLASSES)[CLASSES]  # samples of each sample's class
+DECODER = {"kernel": np.eye(F, K), "bias": np.zeros(K)}
+COUNTS = np.bincount(CLASSES)[CLASSES]  # for each sample, the number of samples of its class
 
 
-def test_perfect_classifiers_have_nothing_to_learn():
-    losses, _ = play(ac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": READING})
+def test_losses_of_perfect_classifiers_are_zero():
+    losses, _ = play(ac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": DECODER})
     np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
-    losses, _ = play(tac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": READING, "twin": READING})
+    losses, _ = play(tac_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": DECODER, "twin": DECODER})
     np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
-    losses, _ = play(info_gan, CLASSES, ONE_HOT, ONE_HOT, {"code": READING})
+    losses, _ = play(info_gan, CLASSES, ONE_HOT, ONE_HOT, {"code": DECODER})
     np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
     signs = {"kernel": 2 * np.eye(F, K) - 1, "bias": np.zeros(K)}
     losses, _ = play(ac_gan, np.eye(K, dtype=np.int32)[CLASSES], ONE_HOT, ONE_HOT, {"classes": signs})
     np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
-    losses, _ = play(info_gan, ONE_HOT[:, :K], ONE_HOT, ONE_HOT, {"code": READING})
+    losses, _ = play(info_gan, ONE_HOT[:, :K], ONE_HOT, ONE_HOT, {"code": DECODER})
     np.testing.assert_allclose(losses, (0, 0), atol=1e-6)
 
 
-def test_a_perfect_adc_classifier_pushes_g_by_its_margin():
-    """Real samples lie on the first axes, fake ones on their negatives: G's loss is the difference of two logits, 50."""
+def test_g_loss_of_a_perfect_adc_classifier_is_its_margin():
+    """Real samples lie on the first axes, fake ones on their negatives: G's loss is the difference of two logits, +-50."""
     layer = {"kernel": np.concatenate([np.eye(F, K), -np.eye(F, K)], axis=1), "bias": np.zeros(2 * K)}
     losses, _ = play(adc_gan, CLASSES, ONE_HOT, -ONE_HOT, {"classes": layer})
     np.testing.assert_allclose(losses, (0, 100), atol=1e-5)
     losses, _ = play(adc_gan, CLASSES, ONE_HOT, ONE_HOT, {"classes": layer})
-    np.testing.assert_allclose(losses, (100, -100), atol=1e-5)  # and where D takes them for real, G has won
+    np.testing.assert_allclose(losses, (100, -100), atol=1e-5)  # G has won if D classifies its samples as real
 
 
-def test_contrastive_losses_where_classes_are_orthogonal():
-    """Each embedding is its class's proxy: 2C is log(1 + (B - n) / (n e)) for n samples of the class, D2D-CE log(1 + B - n)."""
+def test_contrastive_losses_for_orthogonal_classes():
+    """Each embedding is the proxy of its class. For a class of n samples 2C is log(1 + (B - n) / (n e)), and D2D-CE is
+    log(1 + B - n)."""
     params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
     losses, _ = play(partial(contra_gan, dim=F), CLASSES, ONE_HOT, ONE_HOT, params)
     np.testing.assert_allclose(losses, [np.log(1 + (B - COUNTS) / (COUNTS * np.e)).mean()] * 2, rtol=1e-5)
@@ -176,36 +181,36 @@ def test_contrastive_losses_where_classes_are_orthogonal():
 
 
 @pytest.mark.parametrize("loss", [contra_gan, d2d_ce])
-def test_contrastive_losses_know_directions_only(loss):
-    """The length of features, and of proxies, does not matter."""
+def test_contrastive_losses_depend_on_directions_only(loss):
+    """The lengths of features and proxies do not matter."""
     loss = partial(loss, dim=4)
     losses, params = play(loss, CLASSES)
     lengths = np.linspace(0.1, 10, B, dtype=np.float32)[:, None]
-    longer = params | {"proxies": {"kernel": params["proxies"]["kernel"] * np.array([[2.0], [0.5], [9.0]])}}
-    scaled, _ = play(loss, CLASSES, REAL * lengths, FAKE * lengths, longer)
+    scaled_params = params | {"proxies": {"kernel": params["proxies"]["kernel"] * np.array([[2.0], [0.5], [9.0]])}}
+    scaled, _ = play(loss, CLASSES, REAL * lengths, FAKE * lengths, scaled_params)
     np.testing.assert_allclose(scaled, losses, rtol=1e-5)
 
 
-def test_margins_of_d2d_ce_end_the_pull_and_the_push():
-    """Within both margins no feature has a gradient; a little outside of either it has."""
+def test_d2d_ce_has_no_gradient_within_its_margins():
+    """Features within both margins have no gradient; features slightly outside either margin do."""
     params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
 
     @jax.jit
-    def size(features, m_p, m_n):
+    def gradient_size(features, m_p, m_n):
         head = Head(partial(d2d_ce, dim=F, m_p=m_p, m_n=m_n))
         gradient = jax.grad(lambda x: head.apply({"params": jax.tree.map(jnp.float32, params)}, x, x, CLASSES)[0])
         return jnp.abs(gradient(features)).max()
 
     features = ONE_HOT + 0.1 * RNG.normal(size=ONE_HOT.shape).astype(np.float32)
-    assert size(features, 0.9, 0.1) == 0
-    assert size(features, 1.1, 0.1) > 0
-    assert size(features, 0.9, -0.1) > 0
+    assert gradient_size(features, 0.9, 0.1) == 0
+    assert gradient_size(features, 1.1, 0.1) > 0
+    assert gradient_size(features, 0.9, -0.1) > 0
 
 
 @pytest.mark.parametrize(
     ("loss", "d_signs", "g_signs"),
     [
-        # what descent does to the biases of the label's own output (in adc_gan: as real, and as fake): 1 raises them
+        # whether gradient descent raises (1) or lowers (-1) the bias of the label's output (in adc_gan: as real, and as fake)
         (ac_gan, {"classes": [1]}, {"classes": [1]}),
         (partial(ac_gan, on_fake=False), {"classes": [1]}, {"classes": [1]}),
         (tac_gan, {"classes": [1], "twin": [1]}, {"classes": [1], "twin": [-1]}),
@@ -213,14 +218,14 @@ def test_margins_of_d2d_ce_end_the_pull_and_the_push():
         (info_gan, {"code": [1]}, {"code": [1]}),
     ],
 )
-def test_which_way_the_players_push(loss, d_signs, g_signs):
-    """All samples are alike, of class 1, and D knows nothing yet: it raises what is true of real and of fake ones."""
-    label, same = np.ones(B, np.int32), np.ones((B, F), np.float32)
+def test_signs_of_the_gradients(loss, d_signs, g_signs):
+    """All samples are equal and of class 1, and D's parameters are zero."""
+    label, features = np.ones(B, np.int32), np.ones((B, F), np.float32)
     head = Head(loss)
-    shapes = jax.eval_shape(partial(head.init, jax.random.key(0)), same, same, label)["params"]
+    shapes = jax.eval_shape(partial(head.init, jax.random.key(0)), features, features, label)["params"]
     params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
-    push = jax.jit(jax.jacobian(lambda params: head.apply({"params": params}, same, same, label)))(params)
-    for gradient, signs in zip(push, (d_signs, g_signs), strict=True):
+    gradients = jax.jit(jax.jacobian(lambda params: head.apply({"params": params}, features, features, label)))(params)
+    for gradient, signs in zip(gradients, (d_signs, g_signs), strict=True):
         for layer, rows in signs.items():
             np.testing.assert_array_equal(np.sign(-gradient[layer]["bias"].reshape(-1, K)[:, 1]), rows)
 
@@ -239,7 +244,7 @@ def test_contrastive_losses_pull_samples_to_their_proxies(loss, player):
 
 
 def test_zero_features_have_finite_gradients():
-    """A dead layer of D: unit vectors have no direction there."""
+    """The features of a dead layer of D, which have no direction."""
     zero = jnp.zeros((B, F))
     for loss in (contra_gan, d2d_ce):
         head = Head(partial(loss, dim=4))
@@ -251,8 +256,8 @@ def test_zero_features_have_finite_gradients():
 @pytest.mark.parametrize(
     ("loss", "real", "label", "message"),
     [
-        (ac_gan, REAL, None, "ac_gan needs labels, the data has none"),
-        (tac_gan, REAL, None, "tac_gan needs labels, the data has none"),
+        (ac_gan, REAL, None, "ac_gan needs labels, but the data has none"),
+        (tac_gan, REAL, None, "tac_gan needs labels, but the data has none"),
         (info_gan, REAL[:2], CLASSES, r"info_gan needs features \[B, F\] .* got \(2, 5\) and \(6, 5\)"),
         (ac_gan, REAL[:, None], CLASSES, r"ac_gan needs features \[B, F\] .* got \(6, 1, 5\) and \(6, 5\)"),
         (ac_gan, REAL, MULTI_HOT[:, :2], r"ac_gan needs a label .* int \[6\] or \[6, 3\], got int32 \(6, 2\)"),
@@ -264,13 +269,13 @@ def test_zero_features_have_finite_gradients():
         (partial(info_gan, classes=4), REAL, NUMBERS, r"info_gan needs classes from 0 to 3, .* got 4 and float32 \(6, 3\)"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(loss, real, label, message):
+def test_mismatched_inputs_are_rejected_in_one_line(loss, real, label, message):
     with pytest.raises(ValueError, match=message) as error:
         Head(loss).init(jax.random.key(0), real, FAKE, label)
     assert "\n" not in str(error.value)
 
 
-def test_no_auxiliary_loss_goes_untested():
-    """This file knows every one of the module."""
+def test_every_auxiliary_loss_is_tested():
+    """This file covers every public function of the module."""
     public = {n for n, f in vars(auxiliary).items() if getattr(f, "__module__", "") == auxiliary.__name__ and n[0] != "_"}
     assert public == {"ac_gan", "tac_gan", "adc_gan", "contra_gan", "d2d_ce", "info_gan"}

@@ -1,4 +1,4 @@
-"""Configs: defaults, overrides, files; and the one line that each kind of bad input gets."""
+"""Configs: defaults, overrides, files, and one line for each kind of bad input."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan_jax.cli.flags import parse
-from gan_jax.config import Config, config_json, differences, continues, load_config, load_recipe
+from gan_jax.config import Config, config_json, continues, differences, load_config, load_recipe
 from gan_jax.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -93,12 +93,12 @@ def test_bad_flags_name_the_field_the_value_and_what_is_allowed(line, words):
         ({"g_lr_final": 0.0}, {"schedule_steps": 5}, False),
     ],
 )
-def test_a_run_goes_on_for_more_steps_unless_that_stretches_a_schedule(old, new, same):
+def test_a_run_continues_for_more_steps_unless_that_stretches_a_schedule(old, new, same):
     begun = Config(**{"steps": 10, **old})
     assert continues(begun, replace(begun, **new)) is same
 
 
-def test_none_leaves_out_what_null_does():
+def test_none_means_null():
     assert parse_line("--penalty none --augment none") == parse_line("--penalty null --augment null")
 
 

@@ -1,4 +1,4 @@
-"""The consistency penalties, both players', against the variances that they are of linear networks; expectations over noise
+"""The consistency penalties of both players on linear networks, for which they equal variances. Expectations over noise are met
 within 5 standard errors.
 """
 
@@ -21,8 +21,9 @@ def linear(x):
     return x @ jnp.array([3.0, 4.0])
 
 
-def test_consistency_of_points_is_under_noise_as_wide_as_the_batch():
-    """w.n of noise n of sigma s has the variance |w|^2 s^2; D's outputs add up, and the leaves of a tree."""
+def test_consistency_adds_noise_to_points():
+    """w.n for noise n of standard deviation s has variance |w|^2 s^2. The penalty sums over D's outputs, and noise is added to
+    every leaf of a tree."""
     expected = 25 * (0.05 * np.std(WIDE)) ** 2
     value = penalties.consistency(linear, WIDE, jnp.nan * WIDE, KEY)
     np.testing.assert_allclose(value, expected, rtol=NOISE_ERROR)
@@ -33,7 +34,7 @@ def test_consistency_of_points_is_under_noise_as_wide_as_the_batch():
     np.testing.assert_allclose(value, 101 * expected, rtol=NOISE_ERROR)
 
 
-IMAGES = jnp.full((5_000, 8, 8, 1), -1.0).at[:, 3, 2].set(0.0)  # a point of light in column 2
+IMAGES = jnp.full((5_000, 8, 8, 1), -1.0).at[:, 3, 2].set(0.0)  # a bright pixel in column 2
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,8 @@ IMAGES = jnp.full((5_000, 8, 8, 1), -1.0).at[:, 3, 2].set(0.0)  # a point of lig
         ({}, 2 / 3 + 9 / 2, 0.078),  # column 2 becomes 5 for half the samples
     ],
 )
-def test_consistency_of_images_is_under_shifts_and_flips(options, expected, error):
-    """Of a critic that tells the column of a point of light. The error is the standard error's."""
+def test_consistency_shifts_and_flips_images(options, expected, error):
+    """The critic returns the column of the bright pixel. `error` is the standard error."""
 
     def column(x):
         return ((x + 1).sum(axis=(1, 3)) * jnp.arange(8.0)).sum(axis=1)
@@ -54,12 +55,12 @@ def test_consistency_of_images_is_under_shifts_and_flips(options, expected, erro
     np.testing.assert_allclose(value, expected, atol=5 * error)
 
 
-def test_consistency_of_an_invariant_critic_is_none():
+def test_consistency_of_an_invariant_critic_is_zero():
     np.testing.assert_allclose(penalties.consistency(lambda x: (x + 1).sum(axis=(1, 2, 3)), IMAGES, IMAGES, KEY), 0, atol=1e-9)
 
 
-def test_improved_consistency_is_its_parts():
-    """Of the linear D, and G(z) = A z with |A^T w|^2 = 73: each part is a variance of its own noise."""
+def test_improved_consistency_is_the_sum_of_its_parts():
+    """For a linear D, and G(z) = A z with |A^T w|^2 = 73: each part is the variance due to its noise."""
     matrix = jnp.array([[1.0, 0.0], [0.0, 2.0]])
     synthesis = Synthesis(lambda z: z @ matrix, WIDE[::-1])
     critic, fake = Critic(linear, synthesis=synthesis), 2 * WIDE
@@ -79,17 +80,17 @@ def test_improved_consistency_is_its_parts():
 
 
 @pytest.mark.parametrize("penalty", [penalties.latent_consistency, penalties.improved_consistency])
-def test_latents_are_needed(penalty):
+def test_latent_consistency_needs_latents_of_single_samples(penalty):
     for critic in (linear, Critic(linear), Critic(linear, synthesis=Synthesis(linear))):
-        with pytest.raises(ValueError, match="latent_consistency needs a critic that knows the generator"):
+        with pytest.raises(ValueError, match="latent_consistency needs the generator: "):
             penalty(critic, REAL, REAL, KEY)
     packed = Critic(lambda x: x.sum(axis=1), synthesis=Synthesis(lambda z: z, REAL))
-    with pytest.raises(ValueError, match=r"\(8, 2\), D judges \(4, 4\): set pack to 1"):
+    with pytest.raises(ValueError, match=r"\(8, 2\), but D receives \(4, 4\): set pack to 1"):
         penalty(packed, REAL.reshape(4, 4), REAL.reshape(4, 4), KEY)
 
 
-def test_the_generators_half_is_minus_the_mean_square_of_what_near_latents_change():
-    """G(z) = A z with |A|_F^2 = 5: -5 sigma^2 / 2 a number, -7.5 sigma^2 / 3 beside a third number of another leaf."""
+def test_generator_latent_consistency_is_minus_the_mean_squared_change():
+    """G(z) = A z with |A|_F^2 = 5: -5 sigma^2 / 2 per value, and -7.5 sigma^2 / 3 with a third value in another leaf."""
     matrix = jnp.array([[1.0, 0.0], [0.0, 2.0]])
     value = g_penalties.latent_consistency(Synthesis(lambda z: z @ matrix, WIDE), linear, WIDE, KEY)
     np.testing.assert_allclose(value, -2.5 * 0.03**2, rtol=NOISE_ERROR)

@@ -1,5 +1,5 @@
-"""The losses against hand-computed values and float64 formulas, at the edges of float32, and what they refuse. What their
-values mean (divergences, optimal discriminators, bounds) is in test_theory.py.
+"""The losses against hand-computed values and float64 formulas, at the limits of float32, and with invalid inputs. The meaning
+of their values (divergences, optimal discriminators, bounds) is tested in test_theory.py.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ F_GAN = [
     losses.total_variation,
 ]
 SMOOTHED = [losses.minimax, losses.non_saturating, losses.least_squares]
-# Those that take logits [B].
+# Losses that require logits [B].
 LOSSES = [*SMOOTHED, losses.wasserstein, losses.hinge, *F_GAN, losses.relativistic_average, losses.relativistic]
 each_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 each_f_gan = pytest.mark.parametrize("loss", F_GAN, ids=lambda loss: loss.__name__)
@@ -33,9 +33,9 @@ def logits(*values) -> tuple[jax.Array, ...]:
     return tuple(jnp.asarray(value, jnp.float32) for value in values)
 
 
-# By hand from softplus(-1.5) = .2014133, softplus(-1) = .3132617, softplus(0) = .6931472, softplus(.75) = 1.1368710,
-# softplus(1) = 1.3132617, softplus(1.75) = 1.9102242 and softplus(-a) = softplus(a) - a. E.g. hinge, d: relu(1 - real) =
-# 0, 1, 2, its mean 1; relu(1 + fake) = 2, 0, 1.75, its mean 1.25.
+# Computed by hand from softplus(-1.5) = .2014133, softplus(-1) = .3132617, softplus(0) = .6931472, softplus(.75) = 1.1368710,
+# softplus(1) = 1.3132617, softplus(1.75) = 1.9102242 and softplus(-a) = softplus(a) - a. E.g. hinge, d_loss: relu(1 - real) =
+# 0, 1, 2 with mean 1; relu(1 + fake) = 2, 0, 1.75 with mean 1.25.
 GOLDEN = {
     losses.minimax: (1.594960, -0.883849),
     losses.non_saturating: (1.594960, 0.800515),
@@ -51,7 +51,7 @@ def test_golden_values(loss):
     np.testing.assert_allclose(loss(*logits(REAL, FAKE)), GOLDEN[loss], atol=1e-6)
 
 
-# g_f and f* as Nowozin et al. 2016 print them in tables 2 and 6; ours are composed and simplified.
+# g_f and f* as printed in tables 2 and 6 of Nowozin et al. 2016; losses.py simplifies their composition.
 ACTIVATION_AND_CONJUGATE = {
     losses.kl: (lambda v: v, lambda t: np.exp(t - 1)),
     losses.reverse_kl: (lambda v: -np.exp(-v), lambda t: -1 - np.log(-t)),
@@ -63,7 +63,7 @@ ACTIVATION_AND_CONJUGATE = {
 
 
 @each_f_gan
-def test_f_gan_is_the_published_activation_and_conjugate(loss):
+def test_f_gan_matches_the_published_activation_and_conjugate(loss):
     activation, conjugate = ACTIVATION_AND_CONJUGATE[loss]
     value = activation(REAL).mean() - conjugate(activation(FAKE)).mean()
     np.testing.assert_allclose(loss(*logits(REAL, FAKE)), (-value, -conjugate(activation(FAKE)).mean()), rtol=1e-6)
@@ -73,7 +73,7 @@ def test_f_gan_is_the_published_activation_and_conjugate(loss):
 
 def test_jensen_shannon_is_minimax_raised_by_log_4():
     d_loss, g_loss = losses.minimax(*logits(REAL, FAKE))
-    # Of G's loss the half that the fake samples carry.
+    # G's loss contains only the term of the fake samples, which holds half of log 4.
     np.testing.assert_allclose(losses.jensen_shannon(*logits(REAL, FAKE)), (d_loss - np.log(4), g_loss + np.log(2)), rtol=1e-6)
 
 
@@ -81,13 +81,13 @@ def softplus(x: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, x)
 
 
-def test_relativistic_average_against_the_mean_of_the_other_kind():
+def test_relativistic_average_formula():
     real_gap, fake_gap = REAL - FAKE.mean(), FAKE - REAL.mean()
     expected = (softplus(-real_gap).mean() + softplus(fake_gap).mean(), softplus(real_gap).mean() + softplus(-fake_gap).mean())
     np.testing.assert_allclose(losses.relativistic_average(*logits(REAL, FAKE)), expected, rtol=1e-6)
 
 
-def test_relativistic_average_of_one_pair_is_relativistic_twice():
+def test_relativistic_average_of_one_pair_is_twice_relativistic():
     pair = logits([2.0], [0.5])
     np.testing.assert_allclose(losses.relativistic_average(*pair), 2 * np.array(losses.relativistic(*pair)), rtol=1e-6)
 
@@ -102,7 +102,7 @@ def test_smoothing_lowers_the_target_of_real_samples_only(loss):
     np.testing.assert_allclose(loss(*logits(REAL, FAKE), smoothing=0.2), (d_loss, GOLDEN[loss][1]), rtol=1e-6)
 
 
-def test_no_smoothing_is_the_loss_bit_for_bit():
+def test_zero_smoothing_leaves_the_loss_bitwise_unchanged():
     real, fake = jax.random.normal(jax.random.key(0), (2, 64)) * 5
     d_loss = jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
     for loss in (losses.minimax, losses.non_saturating):
@@ -114,7 +114,7 @@ def test_no_smoothing_is_the_loss_bit_for_bit():
 
 @each_smoothed
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
-def test_smoothing_out_of_range_is_refused(loss, smoothing):
+def test_smoothing_out_of_range_is_rejected(loss, smoothing):
     with pytest.raises(ValueError, match=rf"^{loss.__name__}: .*0 <= smoothing < 1; got {smoothing}$"):
         loss(*logits(REAL, FAKE), smoothing=smoothing)
 
@@ -123,10 +123,10 @@ def test_smoothing_out_of_range_is_refused(loss, smoothing):
 
 
 def squared_mmd(kernel, real: np.ndarray, fake: np.ndarray) -> float:
-    """The unbiased estimate, pair by pair."""
+    """The unbiased estimate, as a loop over pairs."""
 
-    def mean(x, y, skip):
-        pairs = [(i, j) for i in range(len(x)) for j in range(len(y)) if not (skip and i == j)]
+    def mean(x, y, skip_diagonal):
+        pairs = [(i, j) for i in range(len(x)) for j in range(len(y)) if not (skip_diagonal and i == j)]
         return np.mean([kernel(np.sum((x[i] - y[j]) ** 2)) for i, j in pairs])
 
     return mean(real, real, True) + mean(fake, fake, True) - 2 * mean(real, fake, False)
@@ -140,7 +140,7 @@ KERNELS = {
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(("real_shape", "fake_shape"), [((4,), (4,)), ((5,), (3,)), ((4, 3), (5, 3))])
-def test_mmd_pair_by_pair(kernel, real_shape, fake_shape):
+def test_mmd_against_a_loop_over_pairs(kernel, real_shape, fake_shape):
     generator = np.random.default_rng(0)
     real, fake = generator.normal(size=real_shape) * 3, generator.normal(size=fake_shape) + 1
     expected = squared_mmd(KERNELS[kernel], real, fake)
@@ -148,14 +148,14 @@ def test_mmd_pair_by_pair(kernel, real_shape, fake_shape):
     np.testing.assert_allclose(values, (-expected, expected), atol=2e-6)  # a sum of 5 kernels, rounded
 
 
-def test_mmd_of_one_output_and_its_default_kernel():
+def test_mmd_accepts_a_single_output_and_has_a_default_kernel():
     real, fake = logits(REAL, FAKE)
     np.testing.assert_array_equal(losses.mmd(real[:, None], fake[:, None]), losses.mmd(real, fake))
     np.testing.assert_array_equal(losses.mmd(real, fake), losses.mmd(real, fake, kernel="rational_quadratic"))
 
 
 def test_mmd_keeps_small_distances_far_from_the_origin():
-    """Where |x|^2 + |y|^2 - 2 x.y would have nothing left: 1000^2 is known to 1/16 in float32."""
+    """|x|^2 + |y|^2 - 2 x.y would lose the distance to rounding: float32 resolves 1000^2 to 1/16."""
     real, fake = np.array([1000.0, 1000.125]), np.array([1000.0, 1000.0])
     expected = squared_mmd(KERNELS["gaussian"], real, fake)
     np.testing.assert_allclose(losses.mmd(*logits(real, fake), kernel="gaussian")[1], expected, atol=1e-6)
@@ -165,41 +165,41 @@ def test_mmd_keeps_small_distances_far_from_the_origin():
     ("real_shape", "fake_shape"),
     [((3,), (3, 1)), ((3, 2), (3, 4)), ((), ()), ((1,), (3,)), ((3,), (1,)), ((3, 2, 2), (3, 2, 2))],
 )
-def test_mmd_refuses_other_shapes(real_shape, fake_shape):
+def test_mmd_rejects_other_shapes(real_shape, fake_shape):
     with pytest.raises(ValueError, match=r"^mmd needs") as error:
         losses.mmd(jnp.zeros(real_shape), jnp.zeros(fake_shape))
     assert f"real {real_shape} and fake {fake_shape}" in str(error.value)
 
 
-def test_mmd_refuses_another_kernel():
+def test_mmd_rejects_an_unknown_kernel():
     with pytest.raises(ValueError, match=r"^mmd has no kernel 'rbf': choose rational_quadratic or gaussian$"):
         losses.mmd(*logits(REAL, FAKE), kernel="rbf")
 
 
-# Multi-hinge: K = 2 classes and "fake".
+# Multi-hinge with K = 2 classes and "fake".
 CLASS_REAL = np.array([[2.0, 0.0, -1.0], [0.5, 0.25, 1.0], [0.0, 0.5, 0.0]])
 CLASS_FAKE = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 2.0], [0.25, 0.0, 0.5]])
 LABEL = jnp.array([0, 1, 1])
 
 
 def test_multi_hinge_by_hand():
-    """Real, own class against the best other: 0 (2 over 0), 1 + 1 - .25, 1 + 0 - .5. Fake, the last: 1 + 1 + 1, 0 (2 over 0),
-    1 + .25 - .5. For G, the class asked for: 1 + 1 - 0, 1 + 2 - 0, 1 + .5 - 0."""
+    """Real samples, their class against the largest other logit: 0 (2 against 0), 1 + 1 - .25, 1 + 0 - .5. Fake samples, the
+    last class: 1 + 1 + 1, 0 (2 against 0), 1 + .25 - .5. G, the label's class: 1 + 1 - 0, 1 + 2 - 0, 1 + .5 - 0."""
     expected = ((0 + 1.75 + 0.5) / 3 + (3 + 0 + 0.75) / 3, (2 + 3 + 1.5) / 3)
     np.testing.assert_allclose(losses.multi_hinge(*logits(CLASS_REAL, CLASS_FAKE), LABEL), expected, rtol=1e-6)
 
 
 def test_multi_hinge_of_one_class_is_hinge():
-    """Two logits, of which only the difference counts."""
+    """There are two logits, and only their difference matters."""
     real, fake = logits(REAL, FAKE)
-    two = [jnp.stack([3 + x, jnp.full(3, 3.0)], axis=1) for x in (real, fake)]
-    d_loss, g_loss = losses.multi_hinge(*two, jnp.zeros(3, int))
+    logit_pairs = [jnp.stack([3 + x, jnp.full(3, 3.0)], axis=1) for x in (real, fake)]
+    d_loss, g_loss = losses.multi_hinge(*logit_pairs, jnp.zeros(3, int))
     np.testing.assert_allclose(d_loss, losses.hinge(real, fake)[0], rtol=1e-6)
     np.testing.assert_allclose(g_loss, np.maximum(0, 1 - FAKE).mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("label", [-1, 2, 3])  # 2 is "fake", which no sample may be told to be
-def test_multi_hinge_of_a_label_out_of_range_is_not_a_number(label):
+@pytest.mark.parametrize("label", [-1, 2, 3])  # 2 is "fake", which is not a valid label
+def test_multi_hinge_of_a_label_out_of_range_is_nan(label):
     for value in losses.multi_hinge(*logits(CLASS_REAL, CLASS_FAKE), LABEL.at[1].set(label)):
         assert np.isnan(value)
 
@@ -207,23 +207,23 @@ def test_multi_hinge_of_a_label_out_of_range_is_not_a_number(label):
 @pytest.mark.parametrize(
     ("real_shape", "fake_shape", "label", "message"),
     [
-        ((3,), (3,), LABEL, r"needs K \+ 1 logits a sample: set d_outputs .*real \(3,\) and fake \(3,\)"),
-        ((3, 1), (3, 1), LABEL, r"needs K \+ 1 logits a sample: set d_outputs .*real \(3, 1\) and fake \(3, 1\)"),
+        ((3,), (3,), LABEL, r"needs K \+ 1 logits per sample: set d_outputs .*real \(3,\) and fake \(3,\)"),
+        ((3, 1), (3, 1), LABEL, r"needs K \+ 1 logits per sample: set d_outputs .*real \(3, 1\) and fake \(3, 1\)"),
         ((3, 3), (2, 3), LABEL, r"the same label: logits real \(3, 3\) and fake \(2, 3\) differ"),
         ((3, 3), (3, 4), LABEL, r"the same label: logits real \(3, 3\) and fake \(3, 4\) differ"),
-        ((3, 3), (3, 3), None, "needs the class of each sample, and this data has no labels"),
-        ((3, 3), (3, 3), LABEL[:2], r"integers \[B\]: got int32 \(2,\) beside logits real \(3, 3\)"),
-        ((3, 3), (3, 3), jnp.zeros((3, 2), int), r"integers \[B\]: got int32 \(3, 2\) beside"),
-        ((3, 3), (3, 3), jnp.zeros(3), r"integers \[B\]: got float32 \(3,\) beside"),
+        ((3, 3), (3, 3), None, "needs the class of each sample, but this data has no labels"),
+        ((3, 3), (3, 3), LABEL[:2], r"integers \[B\]: got int32 \(2,\) with logits real \(3, 3\)"),
+        ((3, 3), (3, 3), jnp.zeros((3, 2), int), r"integers \[B\]: got int32 \(3, 2\) with"),
+        ((3, 3), (3, 3), jnp.zeros(3), r"integers \[B\]: got float32 \(3,\) with"),
     ],
 )
-def test_multi_hinge_refuses(real_shape, fake_shape, label, message):
+def test_multi_hinge_rejects_other_shapes_and_labels(real_shape, fake_shape, label, message):
     with pytest.raises(ValueError, match=f"^multi_hinge .*{message}") as error:
         losses.multi_hinge(jnp.zeros(real_shape), jnp.zeros(fake_shape), label)
     assert "\n" not in str(error.value)
 
 
-# The edges of float32
+# The limits of float32
 
 
 @each_loss
@@ -238,10 +238,10 @@ def test_large_logits_stay_finite(loss):
     assert all(np.isfinite(leaf).all() for leaf in leaves)
 
 
-# (d_loss, g_loss) where D is sure and wrong, real at -1e4 and fake at 1e4: exactly linear or quadratic in the error, where
-# a sigmoid followed by a logarithm would have clipped, and where an exponential would have overflowed its tangent at 40.
+# (d_loss, g_loss) if D is confident and wrong, real logits -1e4 and fake logits 1e4: exactly linear or quadratic in the error,
+# where a sigmoid followed by a logarithm would be clipped; where an exponential would overflow, its tangent at 40.
 TANGENT = np.exp(40) * (1 + 1e4 - 40)
-WRONG_AND_SURE = {
+CONFIDENTLY_WRONG = {
     losses.minimax: (2e4, -1e4),
     losses.non_saturating: (2e4, 0),
     losses.least_squares: (1e8, 5e7),
@@ -254,20 +254,22 @@ WRONG_AND_SURE = {
     losses.pearson: (2.5e7, -2.5e7),
     losses.squared_hellinger: (2 * TANGENT, -TANGENT),
     losses.jensen_shannon: (2e4, -1e4),
-    losses.total_variation: (1, -0.5),  # it is bounded
+    losses.total_variation: (1, -0.5),  # bounded
 }
 
 
 @each_loss
 def test_large_errors_are_not_clipped(loss):
     values = loss(jnp.full(3, -1e4), jnp.full(3, 1e4))
-    np.testing.assert_allclose(values, WRONG_AND_SURE[loss], rtol=1e-3)  # a margin, a logarithm or a linear term beside 1e4
+    np.testing.assert_allclose(
+        values, CONFIDENTLY_WRONG[loss], rtol=1e-3
+    )  # margins, log 2 and linear terms are small next to 1e4
 
 
 @pytest.mark.parametrize(("logit", "slope"), [(38.0, np.exp(37)), (41.0, np.exp(40)), (50.0, np.exp(40))])
-def test_exponentials_are_exact_up_to_forty_and_straight_from_there(logit, slope):
+def test_exponentials_are_exact_up_to_forty_and_linear_beyond(logit, slope):
     g_loss, g_gradient = jax.jit(jax.value_and_grad(lambda v: losses.kl(jnp.zeros(1), v[None])[1]))(logit)
-    np.testing.assert_allclose(g_loss, -slope * (1 + max(0.0, logit - 41)), rtol=1e-5)  # exp(v - 1): 41 is the bend
+    np.testing.assert_allclose(g_loss, -slope * (1 + max(0.0, logit - 41)), rtol=1e-5)  # exp(v - 1) becomes linear at v = 41
     np.testing.assert_allclose(g_gradient, -slope, rtol=1e-5)
 
 
@@ -292,20 +294,20 @@ def test_bfloat16_vectors_are_computed_in_float32(loss, width):
 
 @each_loss
 @pytest.mark.parametrize(("real_shape", "fake_shape"), [((3, 1), (3,)), ((3,), (3, 1)), ((), (3,)), ((2, 3), (3, 2))])
-def test_logits_of_another_rank_are_refused(loss, real_shape, fake_shape):
+def test_logits_of_another_rank_are_rejected(loss, real_shape, fake_shape):
     with pytest.raises(ValueError, match=f"^{loss.__name__}: logits must be") as error:
         loss(jnp.zeros(real_shape), jnp.zeros(fake_shape))
     assert f"real {real_shape} and fake {fake_shape}" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_relativistic_refuses_what_cannot_be_paired():
-    with pytest.raises(ValueError, match=r"\(3,\).*\(1,\)"):  # would broadcast in silence
+def test_relativistic_rejects_unpaired_batches():
+    with pytest.raises(ValueError, match=r"\(3,\).*\(1,\)"):  # would broadcast silently
         losses.relativistic(jnp.zeros(3), jnp.zeros(1))
 
 
 @pytest.mark.parametrize("loss", LOSSES[:-1], ids=lambda loss: loss.__name__)
-def test_unpaired_losses_take_batches_of_two_sizes(loss):
+def test_unpaired_losses_accept_batches_of_different_sizes(loss):
     real_logits, fake_logits = jnp.array([2.0, 0.0, -1.0]), jnp.array([1.0, -1.5])
     np.testing.assert_allclose(
         loss(real_logits, fake_logits), loss(jnp.tile(real_logits, 2), jnp.tile(fake_logits, 3)), atol=1e-6

@@ -296,5 +296,5 @@ def test_orthogonal_ignores_the_norms_of_filters():
 
 @pytest.mark.parametrize("critic", [half_square, Critic(half_square), Critic(half_square, params={"bias": jnp.ones(2)})])
 def test_orthogonal_needs_kernels(critic):
-    with pytest.raises(ValueError, match="orthogonal needs a network that shows its parameters, with kernels"):
+    with pytest.raises(ValueError, match="orthogonal needs the parameters of the network, including kernels"):
         penalties.orthogonal(critic, REAL, FAKE, KEY)

@@ -1,9 +1,9 @@
-"""What the losses' values mean: divergences at the optimal discriminator, bounds elsewhere, and where G's gradient leads.
+"""The meaning of the losses' values: divergences at the optimal discriminator, bounds elsewhere, and the gradient of G.
 
-The closed forms play p = N(0, 1) (real) against q = N(m, s^2) (fake), integrated over x on a grid. Most losses are a mean
-over real logits plus a mean over fake ones, so that the loss of single samples, weighed with p and with q, is the loss of
-the two distributions. The trapezium rule converges faster than any power of its step where the integrand is smooth, so that
-what is left is the rounding of the losses' float32.
+The closed forms have p = N(0, 1) (real) and q = N(m, s^2) (fake), integrated over x on a grid. Most losses are a mean over real
+logits plus a mean over fake ones, so the losses of single samples, weighted with p and q, give the loss of the two
+distributions. For smooth integrands the trapezoidal rule converges faster than any power of the step, so the remaining error is
+the rounding of the losses' float32.
 """
 
 from functools import cache, partial
@@ -17,13 +17,13 @@ from scipy.special import expit, ndtr
 from gan_jax import losses
 
 X = np.linspace(-15, 15, 30_001)
-# Each term is off by a few units of 6e-8 of its size, of either sign. Measured: 1.3e-7 at worst, for a derivative of 7.
+# Each term has a relative error of a few times 6e-8, of either sign. Largest error measured: 1.3e-7, for a derivative of 7.
 TOLERANCE = 5e-7
 
 each_fake = pytest.mark.parametrize(("m", "s"), [(1.0, 1.0), (-0.7, 0.9), (0.5, 1.5)])
 
 
-def name(loss) -> str:
+def loss_id(loss) -> str:
     if isinstance(loss, partial):
         return f"{loss.func.__name__}-{'-'.join(map(str, loss.keywords))}"
     return loss.__name__
@@ -59,27 +59,27 @@ def _single_samples(loss):
 
 
 def single_samples(loss, logits: np.ndarray) -> list[np.ndarray]:
-    """What a real sample of each logit adds to (d_loss, g_loss), what a fake one does, and both their slopes: [2, N] each.
-    The two add up to the loss; a constant that belongs to either is the fake one's."""
+    """Return the contribution of a real sample with each logit to (d_loss, g_loss), that of a fake one, and the derivatives of
+    both with respect to the logit: [2, N] each. The two contributions add up to the loss; its constant is in the fake one."""
     return [np.asarray(leaf, np.float64).T for leaf in _single_samples(loss)(jnp.asarray(logits, jnp.float32))]
 
 
 def play(loss, logits: np.ndarray, m: float, s: float) -> tuple[float, float]:
-    """(d_loss, g_loss) of the critic with these logits on X."""
+    """Return (d_loss, g_loss) of the critic that has these logits on X."""
     real, fake, *_ = single_samples(loss, logits)
     d_loss, g_loss = (integral(density(0, 1) * real[i] + density(m, s) * fake[i]) for i in (0, 1))
     return d_loss, g_loss
 
 
 def g_gradient(loss, critic, m: float, s: float) -> float:
-    """d(g_loss)/dm of the generator m + s z before a discriminator that holds still: E_q of the loss's slope times the
-    critic's, by a complex step, which has no rounding."""
+    """Return d(g_loss)/dm of the generator m + s z for a fixed discriminator: E_q of the loss's slope times the critic's slope,
+    the latter by a complex step, which has no rounding error."""
     slopes = single_samples(loss, critic(X))[3]
     return integral(density(m, s) * slopes[1] * critic(X + 1e-20j).imag * 1e20)
 
 
 def derivative(f, m: float, s: float, h: float = 1e-4) -> float:
-    """df/dm by central differences: off by h^2, 1e-8."""
+    """Return df/dm by central differences, with an error of order h^2 = 1e-8."""
     return (f(m + h, s) - f(m - h, s)) / (2 * h)
 
 
@@ -114,7 +114,7 @@ def total_variation(m: float, s: float) -> float:
     return integral(np.abs(density(0, 1) - density(m, s))) / 2
 
 
-# f-GAN: what each loss estimates, and the logit that does it best, of log p/q.
+# f-GAN: the divergence that each loss estimates, and the optimal logit as a function of log p/q.
 F_GAN = {
     losses.kl: (kl, lambda log_p_q: 1 + log_p_q),
     losses.reverse_kl: (reverse_kl, lambda log_p_q: log_p_q),
@@ -123,12 +123,12 @@ F_GAN = {
     losses.jensen_shannon: (lambda m, s: 2 * jensen_shannon(m, s), lambda log_p_q: log_p_q),
     losses.total_variation: (total_variation, lambda log_p_q: 20 * np.sign(log_p_q)),  # tanh(20) is 1
 }
-each_f_gan = pytest.mark.parametrize("loss", F_GAN, ids=name)
+each_f_gan = pytest.mark.parametrize("loss", F_GAN, ids=loss_id)
 
 
 @pytest.mark.parametrize("m", [1.0, -0.3])
 def test_references(m):
-    """The closed forms that the integrals above, or the formulas, take at s = 1."""
+    """The integrals and formulas above against closed forms for s = 1."""
     np.testing.assert_allclose(total_variation(m, 1.0), 2 * ndtr(abs(m) / 2) - 1, atol=1e-6)
     np.testing.assert_allclose([kl(m, 1.0), reverse_kl(m, 1.0)], m**2 / 2, atol=1e-12)
     np.testing.assert_allclose(pearson(m, 1.0), np.exp(m**2) - 1, atol=1e-12)
@@ -138,34 +138,34 @@ def test_references(m):
 
 @each_fake
 @each_f_gan
-def test_f_gan_is_its_divergence_at_the_optimal_critic(loss, m, s):
+def test_f_gan_equals_its_divergence_at_the_optimal_critic(loss, m, s):
     divergence, optimal = F_GAN[loss]
     d_loss, _ = play(loss, optimal(log_ratio(X, m, s)), m, s)
     np.testing.assert_allclose(-d_loss, divergence(m, s), atol=TOLERANCE)
 
 
-OTHER_RATIOS = {
+OTHER_LOG_RATIOS = {
     "shifted": lambda log_p_q: log_p_q + 0.3,
     "flatter": lambda log_p_q: 0.5 * log_p_q - 0.2,
     "wavy": lambda log_p_q: log_p_q + 0.4 * np.sin(2 * X),
-    "none": lambda log_p_q: 0 * log_p_q,
+    "constant": lambda log_p_q: 0 * log_p_q,
 }
 
 
-@pytest.mark.parametrize("other", OTHER_RATIOS)
+@pytest.mark.parametrize("other", OTHER_LOG_RATIOS)
 @each_f_gan
-def test_f_gan_is_less_than_its_divergence_at_another_critic(loss, other, m=1.0, s=1.0):
+def test_f_gan_is_below_its_divergence_at_other_critics(loss, other, m=1.0, s=1.0):
     divergence, optimal = F_GAN[loss]
-    d_loss, _ = play(loss, optimal(OTHER_RATIOS[other](log_ratio(X, m, s))), m, s)
+    d_loss, _ = play(loss, optimal(OTHER_LOG_RATIOS[other](log_ratio(X, m, s))), m, s)
     assert -d_loss < divergence(m, s) - 1e-3
-    if other == "none":
-        assert abs(d_loss) < TOLERANCE  # a critic that takes p for q sees no difference
+    if other == "constant":
+        assert abs(d_loss) < TOLERANCE  # a critic for p = q finds no difference
 
 
 @each_fake
-@pytest.mark.parametrize("loss", [loss for loss in F_GAN if loss is not losses.total_variation], ids=name)
+@pytest.mark.parametrize("loss", [loss for loss in F_GAN if loss is not losses.total_variation], ids=loss_id)
 def test_f_gan_generator_descends_the_divergence(loss, m, s):
-    """At the optimal critic, by the envelope theorem. Total variation's is flat there: its generator stands still."""
+    """At the optimal critic, by the envelope theorem. Total variation is excluded: its optimal critic is flat."""
     divergence, optimal = F_GAN[loss]
     gradient = g_gradient(loss, lambda x: optimal(log_ratio(x, m, s)), m, s)
     np.testing.assert_allclose(gradient, derivative(divergence, m, s), atol=TOLERANCE)
@@ -176,7 +176,7 @@ NON_SATURATING_KL, NON_SATURATING_F_GAN = (partial(f, non_saturating=True) for f
 
 @each_fake
 def test_non_saturating_kl_descends_reverse_kl(m, s):
-    """What G maximises is then E_q log p/q: with its alternative loss the mode-covering game seeks modes."""
+    """G then maximises E_q log p/q: with the alternative loss, the mode-covering game becomes mode-seeking."""
     gradient = g_gradient(NON_SATURATING_KL, lambda x: 1 + log_ratio(x, m, s), m, s)
     np.testing.assert_allclose(gradient, derivative(reverse_kl, m, s), atol=TOLERANCE)
 
@@ -189,7 +189,7 @@ def test_value_at_the_optimal_discriminator_is_the_jensen_shannon_divergence(los
 
 
 def test_minimax_is_zero_sum():
-    """Both players read one V: what the generator gains, up to the term it has no hand in, the discriminator loses."""
+    """Both players share one V: the derivatives of their losses with respect to fake logits are opposite."""
     *_, slopes = single_samples(losses.minimax, log_ratio(X, 1.0, 1.5))
     np.testing.assert_array_equal(slopes[0], -slopes[1])
 
@@ -209,12 +209,12 @@ def test_non_saturating_generator_descends_reverse_kl_less_jensen_shannon(loss, 
 
 
 def smoothed_logit(log_p_q: np.ndarray) -> np.ndarray:
-    """The logit of (1 - .2) p / (p + q)."""
+    """Return the logit of (1 - .2) p / (p + q)."""
     return log_p_q + np.log(0.8) - np.log1p(0.2 * np.exp(log_p_q))
 
 
 SMOOTHED = [partial(loss, smoothing=0.2) for loss in (losses.minimax, losses.non_saturating, losses.least_squares)]
-# Each loss's best logit, of log p/q, where it is the only one and finite.
+# The optimal logit of each loss as a function of log p/q, if it is unique and finite.
 OPTIMAL = {loss: optimal for loss, (_, optimal) in F_GAN.items() if loss is not losses.total_variation} | {
     losses.minimax: lambda log_p_q: log_p_q,
     losses.non_saturating: lambda log_p_q: log_p_q,
@@ -223,28 +223,28 @@ OPTIMAL = {loss: optimal for loss, (_, optimal) in F_GAN.items() if loss is not 
     SMOOTHED[1]: smoothed_logit,
     SMOOTHED[2]: lambda log_p_q: 0.8 * expit(log_p_q),
 }
-each_optimal = pytest.mark.parametrize(("loss", "optimal"), OPTIMAL.items(), ids=map(name, OPTIMAL))
+each_optimal = pytest.mark.parametrize(("loss", "optimal"), OPTIMAL.items(), ids=map(loss_id, OPTIMAL))
 
 
 @each_fake
 @each_optimal
-def test_no_logit_can_improve_on_the_optimal_discriminator(loss, optimal, m, s):
-    """p times the slope of a real sample cancels q times that of a fake one, at every x: the loss is stationary in all
-    directions at once."""
+def test_loss_is_stationary_at_the_optimal_discriminator(loss, optimal, m, s):
+    """p times the slope of a real sample cancels q times that of a fake one at every x, so the loss is stationary in every
+    direction."""
     p, q = density(0, 1), density(m, s)
-    near = np.abs(X) < 8  # where logits stay below 20, so that float32 rounds p/q by 1e-6 at most
+    central = np.abs(X) < 8  # logits stay below 20, so that float32 rounds p/q by 1e-6 at most
     *_, real_slopes, fake_slopes = single_samples(loss, optimal(log_ratio(X, m, s)))
-    pull, push = (p * real_slopes[0] / (p + q))[near], (q * fake_slopes[0] / (p + q))[near]
-    np.testing.assert_allclose(pull + push, 0, atol=2e-6)  # measured: 1e-6
-    assert pull.min() < -0.1
+    real_term, fake_term = (p * real_slopes[0] / (p + q))[central], (q * fake_slopes[0] / (p + q))[central]
+    np.testing.assert_allclose(real_term + fake_term, 0, atol=2e-6)  # measured: 1e-6
+    assert real_term.min() < -0.1
 
 
 @each_optimal
 def test_other_discriminators_are_worse(loss, optimal, m=1.0, s=1.0):
-    best = optimal(log_ratio(X, m, s))
-    least, _ = play(loss, best, m, s)
-    for other in (best + 0.1, best - 0.1, 0.9 * best, best + 0.1 * np.sin(2 * X), best + 0.1 * np.exp(-(X**2))):
-        assert play(loss, other, m, s)[0] > least + 1e-4
+    logits = optimal(log_ratio(X, m, s))
+    d_loss, _ = play(loss, logits, m, s)
+    for other in (logits + 0.1, logits - 0.1, 0.9 * logits, logits + 0.1 * np.sin(2 * X), logits + 0.1 * np.exp(-(X**2))):
+        assert play(loss, other, m, s)[0] > d_loss + 1e-4
 
 
 @each_fake
@@ -267,20 +267,20 @@ def test_least_squares_at_its_optimum(loss, target, m, s):
 
 
 @each_fake
-def test_relativistic_at_its_optimum_is_the_divergence_of_the_pairings(m, s):
-    """C* = log p/q reaches d_loss = log 2 - JSD(p x q, q x p), over the plane of pairs (real x, fake y)."""
-    every = slice(None, None, 50)
-    p, q, log_p_q = density(0, 1)[every], density(m, s)[every], log_ratio(X, m, s)[every]
+def test_relativistic_at_its_optimum_is_the_divergence_between_pairs(m, s):
+    """C* = log p/q reaches d_loss = log 2 - JSD(p x q, q x p), integrated over pairs (real x, fake y)."""
+    coarse = slice(None, None, 50)
+    p, q, log_p_q = density(0, 1)[coarse], density(m, s)[coarse], log_ratio(X, m, s)[coarse]
     cell = (X[50] - X[0]) ** 2
     pq, qp = p[:, None] * q * cell, q[:, None] * p * cell
 
     @jax.jit
-    def of_pairs(logits):
+    def pair_losses(logits):
         single = jax.vmap(lambda x, y: jnp.stack(losses.relativistic(x[None], y[None])))
         return jax.vmap(lambda x: single(jnp.full_like(logits, x), logits))(logits)
 
     def play_pairs(logits):
-        return (pq[:, :, None] * np.asarray(of_pairs(jnp.asarray(logits, jnp.float32)), np.float64)).sum((0, 1))
+        return (pq[:, :, None] * np.asarray(pair_losses(jnp.asarray(logits, jnp.float32)), np.float64)).sum((0, 1))
 
     gap = log_p_q[:, None] - log_p_q  # log (p x q) / (q x p)
     jsd = np.log(2) - (pq * np.logaddexp(0, -gap) + qp * np.logaddexp(0, gap)).sum() / 2
@@ -288,7 +288,7 @@ def test_relativistic_at_its_optimum_is_the_divergence_of_the_pairings(m, s):
     np.testing.assert_allclose(d_loss, np.log(2) - jsd, atol=TOLERANCE)
     # The generator's loss is the discriminator's with the roles swapped: E softplus(C(x) - C(y)).
     np.testing.assert_allclose(g_loss, (pq * np.logaddexp(0, gap)).sum(), atol=TOLERANCE)
-    for other in (0.9 * log_p_q, 1.1 * log_p_q, log_p_q + 0.1 * np.sin(2 * X[every])):
+    for other in (0.9 * log_p_q, 1.1 * log_p_q, log_p_q + 0.1 * np.sin(2 * X[coarse])):
         assert play_pairs(other)[0] > d_loss + 1e-4
     np.testing.assert_allclose(play_pairs(log_p_q + 0.5)[0], d_loss, atol=TOLERANCE)
 
@@ -306,14 +306,14 @@ def test_wasserstein_at_the_dual_potential_of_a_scale(s, sign):
     np.testing.assert_allclose(d_loss, -abs(1 - s) * np.sqrt(2 / np.pi), atol=TOLERANCE)
 
 
-LEVEL_BLIND = [losses.wasserstein, losses.relativistic, losses.relativistic_average, losses.mmd]
-LEVEL_FIXING = [losses.minimax, losses.non_saturating, losses.least_squares, losses.hinge, *F_GAN]
+SHIFT_INVARIANT = [losses.wasserstein, losses.relativistic, losses.relativistic_average, losses.mmd]
+NOT_SHIFT_INVARIANT = [losses.minimax, losses.non_saturating, losses.least_squares, losses.hinge, *F_GAN]
 
 
-@pytest.mark.parametrize("loss", [*LEVEL_BLIND, *LEVEL_FIXING], ids=name)
+@pytest.mark.parametrize("loss", [*SHIFT_INVARIANT, *NOT_SHIFT_INVARIANT], ids=loss_id)
 def test_shift_of_all_logits(loss):
-    """The losses that only compare real with fake are blind to a constant in D, and so are all gradients; the others fix
-    its level. (These logits, and their sums with 4, are exact in float32.)"""
+    """Losses that only compare real with fake logits, and their gradients, are invariant to a constant added to D; the others
+    are not. (These logits, and their sums with 4, are exact in float32.)"""
     real_logits, fake_logits = jnp.array([2.0, 0.0, -1.0]), jnp.array([1.0, -1.5, 0.75])
 
     @jax.jit
@@ -321,17 +321,17 @@ def test_shift_of_all_logits(loss):
         logits = (real_logits + shift, fake_logits + shift)
         return jnp.stack(loss(*logits)), jnp.array(jax.jacobian(loss, argnums=(0, 1))(*logits))
 
-    (here, gradients_here), (there, gradients_there) = values_and_gradients(0.0), values_and_gradients(4.0)
-    if loss in LEVEL_BLIND:
-        np.testing.assert_allclose(gradients_there, gradients_here, atol=1e-6)
-        np.testing.assert_allclose(there[0], here[0], atol=1e-6)
-        if loss is not losses.wasserstein:  # whose G leaves the real samples' half out of its value
-            np.testing.assert_allclose(there[1], here[1], atol=1e-6)
+    (original, gradients), (shifted, shifted_gradients) = values_and_gradients(0.0), values_and_gradients(4.0)
+    if loss in SHIFT_INVARIANT:
+        np.testing.assert_allclose(shifted_gradients, gradients, atol=1e-6)
+        np.testing.assert_allclose(shifted[0], original[0], atol=1e-6)
+        if loss is not losses.wasserstein:  # its g_loss omits the term of the real samples
+            np.testing.assert_allclose(shifted[1], original[1], atol=1e-6)
     else:
-        assert abs(there[0] - here[0]) > 0.01
+        assert abs(shifted[0] - original[0]) > 0.01
 
 
-def k(kernel: str, distance: float) -> float:
+def kernel_value(kernel: str, distance: float) -> float:
     if kernel == "gaussian":
         return sum(np.exp(-(distance**2) / (2 * s**2)) for s in (1, 2, 4, 8, 16))
     return sum((1 + distance**2 / (2 * a)) ** -a for a in (0.2, 0.5, 1, 2, 5))
@@ -340,9 +340,9 @@ def k(kernel: str, distance: float) -> float:
 @pytest.mark.parametrize("kernel", ["rational_quadratic", "gaussian"])
 @pytest.mark.parametrize(("p", "q"), [(0.3, 0.8), (0.3, 0.3)])
 def test_mmd_is_unbiased(kernel, p, q):
-    """Real logits are 3 with probability p and else 0, fake ones with q: MMD^2 = 2 (p - q)^2 (k(0) - k(3)). Its estimate,
-    over all samples of size 2 and 3 with their probabilities, has that mean, and no estimator without bias can help being
-    negative now and then."""
+    """Real logits are 3 with probability p and 0 otherwise, fake ones with probability q: MMD^2 = 2 (p - q)^2 (k(0) - k(3)).
+    It equals the mean of the estimate over all batches of 2 real and 3 fake samples, weighted by their probabilities. An
+    unbiased estimate is sometimes negative."""
     real, fake = np.indices((2,) * 2).reshape(2, -1).T, np.indices((2,) * 3).reshape(3, -1).T
     probability = np.prod(np.where(real, p, 1 - p), axis=1)[:, None] * np.prod(np.where(fake, q, 1 - q), axis=1)
 
@@ -352,6 +352,6 @@ def test_mmd_is_unbiased(kernel, p, q):
         return jax.vmap(lambda x: jax.vmap(lambda y: single(x, y)[1])(fake))(real)
 
     values = np.asarray(estimates(jnp.float32(3 * real), jnp.float32(3 * fake)), np.float64)
-    expected = 2 * (p - q) ** 2 * (k(kernel, 0) - k(kernel, 3))
+    expected = 2 * (p - q) ** 2 * (kernel_value(kernel, 0) - kernel_value(kernel, 3))
     np.testing.assert_allclose((probability * values).sum(), expected, atol=TOLERANCE)
     assert values.min() < -0.1

@@ -1,13 +1,13 @@
-"""CIFAR-10 by BigGAN (Brock et al. 2019, arXiv:1809.11096): a latent for every block, one class embedding, spectral norm in
-both players, an average of G.
+"""Class-conditional CIFAR-10 with BigGAN (Brock et al. 2019, arXiv:1809.11096): part of the latent for every block, a shared
+class embedding, spectral norm in both players, and an average of G.
 
     python experiments/train.py experiments/images/cifar10_biggan.py
 
-Published (StudioGAN's table, 50,000 samples against the train split): FID 4.16, inception score 9.96. And with
+Published (StudioGAN's table, 50,000 samples against the train split): FID 4.16, inception score 9.96. FID with
     --augment "color + translation + cutout"    3.35 (DiffAugment)
     --penalty consistency --gamma 10            3.16 (CR)
-    --penalty "lecam(one_sided=True)" --gamma 0.3     3.23 (LeCam; there it begins at step 1,000)
-For a GPU: not run by us at this size.
+    --penalty "lecam(one_sided=True)" --gamma 0.3     3.23 (LeCam; theirs starts at step 1,000)
+Needs a GPU: not run by us at this size.
 """
 
 from dataclasses import replace

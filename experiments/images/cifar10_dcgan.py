@@ -1,9 +1,9 @@
-"""CIFAR-10 by DCGAN (Radford et al. 2016, arXiv:1511.06434), the baseline of all tables: no norm but batch norm, no average.
+"""CIFAR-10 with DCGAN (Radford et al. 2016, arXiv:1511.06434), the usual baseline: batch norm only, no average of G.
 
     python experiments/train.py experiments/images/cifar10_dcgan.py
 
 Published for these settings: FID 48.3, inception score 6.11 (StudioGAN's table, 50,000 samples against the train split; its
-networks are a layer deeper). For a GPU: not run by us at this size.
+networks are one layer deeper). Needs a GPU: not run by us at this size.
 """
 
 from gan_jax.config import Config

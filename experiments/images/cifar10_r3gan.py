@@ -1,10 +1,11 @@
-"""CIFAR-10 by class with R3GAN (Huang et al. 2024, arXiv:2501.05441): no norm, a relativistic game, R1 and R2 at every step.
+"""Class-conditional CIFAR-10 with R3GAN (Huang et al. 2024, arXiv:2501.05441): no normalisation, relativistic loss, R1 and R2
+at every step.
 
     python experiments/train.py experiments/images/cifar10_r3gan.py
 
-Settings of their table 9: all schedules are cosines over the first 20 million images, of 250. Published: FID 1.96; G has 20.78
-million parameters, D 21.28. Not as theirs: nothing is computed in bfloat16 unless asked by --compute bfloat16 (theirs: the four
-largest sizes). For a GPU: not run by us at this size.
+Settings of their table 9: all schedules are cosines over the first 20 million of 250 million images. Published: FID 1.96; G has
+20.78 million parameters, D 21.28 million. Difference: they compute the four largest resolutions in bfloat16; here that needs
+--compute bfloat16, which applies to the whole network. Needs a GPU: not run by us at this size.
 """
 
 from gan_jax.config import Config

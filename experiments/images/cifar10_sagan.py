@@ -1,9 +1,9 @@
-"""CIFAR-10 by class with SAGAN (Zhang et al. 2019, arXiv:1805.08318): SNGAN with self-attention at 16 x 16 in both players,
-and spectral norm in G too.
+"""Class-conditional CIFAR-10 with SAGAN (Zhang et al. 2019, arXiv:1805.08318): SNGAN with self-attention at 16 x 16 in
+both players, and spectral norm in G too.
 
     python experiments/train.py experiments/images/cifar10_sagan.py
 
-Published for these settings: FID 10.35, inception score 8.64 (StudioGAN's table, 50,000 samples against the train split). For
+Published for these settings: FID 10.35, inception score 8.64 (StudioGAN's table, 50,000 samples against the train split). Needs
 a GPU: not run by us at this size.
 """
 

@@ -1,10 +1,10 @@
-"""CIFAR-10 by class with SNGAN (Miyato et al. 2018, arXiv:1802.05957; labels by projection, Miyato and Koyama 2018,
-arXiv:1802.05637): residual networks, spectral norm in D, the hinge loss.
+"""Class-conditional CIFAR-10 with SNGAN (Miyato et al. 2018, arXiv:1802.05957; projection discriminator, Miyato and Koyama
+2018, arXiv:1802.05637): residual networks, spectral norm in D, hinge loss.
 
     python experiments/train.py experiments/images/cifar10_sngan.py
 
-Published for these settings: FID 9.01, inception score 8.83 (StudioGAN's table, 50,000 samples against the train split). For a
-GPU: not run by us at this size; cifar10_sngan_narrow.py is it for two cores.
+Published for these settings: FID 9.01, inception score 8.83 (StudioGAN's table, 50,000 samples against the train split). Needs
+a GPU: not run by us at this size; cifar10_sngan_narrow.py is a version for two CPU cores.
 """
 
 from dataclasses import replace

@@ -1,10 +1,10 @@
-"""CIFAR-10 by StyleGAN2 with adaptive augmentation (Karras et al. 2020, arXiv:2006.06676, appendix D), without labels.
+"""Unconditional CIFAR-10 with StyleGAN2 and adaptive augmentation (Karras et al. 2020, arXiv:2006.06676, appendix D).
 
     python experiments/train.py experiments/images/cifar10_stylegan2_ada.py
 
-D's rate and b2 make up for its lazy penalty: .0025 k and .99^k, k = 16/17. Published, by class, which is `--g_condition norm
---d_condition projection`: FID 2.31, inception score 10.53 (StudioGAN's table, 50,000 samples against the train split; with
-DiffAugment 2.39, with neither 3.78). For a GPU: 100 million images; not run by us at this size.
+D's learning rate and b2 are corrected for its lazy penalty: .0025 k and .99^k, k = 16/17. Published with labels, which is
+`--g_condition norm --d_condition projection`: FID 2.31, inception score 10.53 (StudioGAN's table, 50,000 samples against the
+train split; with DiffAugment 2.39, with neither 3.78). Needs a GPU: 100 million images; not run by us at this size.
 """
 
 from gan_jax.config import Config

@@ -1,9 +1,9 @@
-"""CIFAR-10 by WGAN-GP's residual networks (Gulrajani et al. 2017, arXiv:1704.00028): a critic of slope 1, without norm.
+"""CIFAR-10 with WGAN-GP's residual networks (Gulrajani et al. 2017, arXiv:1704.00028): gradient norm 1, no normalisation in D.
 
     python experiments/train.py experiments/images/cifar10_wgan_gp.py
 
 Published for these settings: FID 54.0, inception score 5.22 (StudioGAN's table, 50,000 samples against the train split;
-mimicry's table has FID 22.29, for 100,000 steps). For a GPU: not run by us at this size.
+mimicry's table has FID 22.29, for 100,000 steps). Needs a GPU: not run by us at this size.
 """
 
 from dataclasses import replace

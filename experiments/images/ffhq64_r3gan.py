@@ -1,10 +1,10 @@
-"""FFHQ at 64 x 64 by R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images, cut to size as they are read.
+"""FFHQ at 64 x 64 with R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images, which are resized when read.
 
     python experiments/train.py experiments/images/ffhq64_r3gan.py --data 'mirrored:folder(path="ffhq", side=64)'
 
-cifar10_r3gan.py's game with one size of image more and no labels; settings of their table 9: gamma goes from 2 to .2, the
-average's half-life to half a million images, augmentation to .3, all in 20 million images of 100. Published: FID 1.95; G has
-22.43 million parameters, D 22.38. For a GPU: not run by us at this size.
+The game of cifar10_r3gan.py with one more resolution and no labels. Settings of their table 9: gamma falls from 2 to .2, the
+average's half-life rises to half a million images and the augmentation probability to .3, all over the first 20 million of 100
+million images. Published: FID 1.95; G has 22.43 million parameters, D 22.38 million. Needs a GPU: not run by us at this size.
 """
 
 from dataclasses import replace

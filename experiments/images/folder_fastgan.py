@@ -1,9 +1,9 @@
-"""A few hundred pictures of your own by FastGAN (Liu et al. 2021, arXiv:2101.04775), at 256 pixels, in hours of one GPU.
+"""A few hundred of your own images with FastGAN (Liu et al. 2021, arXiv:2101.04775), at 256 pixels, in hours on one GPU.
 
     python experiments/train.py experiments/images/folder_fastgan.py --data 'mirrored:folder(path="photos", side=256)'
 
-The hinge loss, DiffAugment's color and translation, and a discriminator that draws again what it saw. Their table has nine
-sets of 65 to 1,000 pictures at 256 and 1,024 pixels. For a GPU: not run by us at this size.
+Hinge loss, DiffAugment's color and translation, and a discriminator that also reconstructs its input. Their table has nine
+data sets of 65 to 1,000 images at 256 and 1,024 pixels. Needs a GPU: not run by us at this size.
 """
 
 from gan_jax.config import Config

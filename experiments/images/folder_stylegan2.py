@@ -1,12 +1,12 @@
-"""Your own pictures by StyleGAN2 with adaptive augmentation: a few thousand of one kind of thing, at 128 or 256 pixels.
+"""Your own images with StyleGAN2 and adaptive augmentation: a few thousand images of one domain, at 128 or 256 pixels.
 
     python experiments/train.py experiments/images/folder_stylegan2.py --data 'mirrored:folder(path="photos", side=128)'
 
-Settings of the authors for sets of any kind (Karras et al. 2020, arXiv:2006.06676, and their code): half the channels, two
-layers of mapping, R1 with gamma .0002 side^2 / batch, so .05 at 128 pixels and .2 at 256, path lengths, and rates and b2 that
-make up for lazy penalties. They train for 25 million images and often stop at five. Leave off mirrored: where left and right
-differ, as in writing. For a GPU: not run by us at this size.
-A generator trained by others is a better start: experiments/weights.py makes a run of its weights, and --fork_from goes on.
+The authors' settings for any data set (Karras et al. 2020, arXiv:2006.06676, and their code): half the channels, a mapping
+network of two layers, R1 with gamma .0002 side^2 / batch (.05 at 128 pixels, .2 at 256), path length regularisation, and
+learning rates and b2 corrected for lazy penalties. They train on 25 million images and often stop at five. Omit mirrored: if
+left and right differ, as in writing. Needs a GPU: not run by us at this size. It is better to start from a published generator:
+experiments/weights.py turns its weights into a run for --fork_from.
 """
 
 from gan_jax.config import Config

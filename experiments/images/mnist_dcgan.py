@@ -1,11 +1,11 @@
-"""MNIST, 28x28, by a small DCGAN (Radford et al. 2016, arXiv:1511.06434) with spectral norm and the hinge loss.
+"""MNIST, 28x28, with a small DCGAN (Radford et al. 2016, arXiv:1511.06434), spectral norm and the hinge loss.
 
     python experiments/train.py experiments/images/mnist_dcgan.py
 
-Measured on two shared CPU cores, jax 0.10.2, seed 0: 255 s from command to page. In brackets real images: fd 3.23 (.36),
-inception score 7.88 (9.58), precision .783 (.943), recall .952 (.944), coverage .762 (.956), every class between 8.4% and
-11.8%. Most samples are clean digits, some are malformed; fd, still falling at the end, sees them: 9 times its floor.
-With DCGAN's own window of 4 in D, 11,000 steps took as long and ended at fd 8.6, inception score 7.52.
+Measured on two shared CPU cores, jax 0.10.2, seed 0: 255 s from command to report. Real images in brackets: fd 3.23 (.36),
+inception score 7.88 (9.58), precision .783 (.943), recall .952 (.944), coverage .762 (.956); every class has 8.4% to 11.8%
+of samples. Most samples are clean digits, some are malformed, which shows in fd: 9 times its value for real images, and still
+falling at the end. With DCGAN's window of 4 in D, 11,000 steps took as long and ended at fd 8.6, inception score 7.52.
 """
 
 from gan_jax.config import Config

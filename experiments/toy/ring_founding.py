@@ -1,10 +1,12 @@
-"""The ring by the founding game (Goodfellow et al. 2014, arXiv:1406.2661): minimax loss, no penalty, constant rates, no mean.
+"""The ring with the original GAN (Goodfellow et al. 2014, arXiv:1406.2661): minimax loss, no penalty, constant learning rates,
+no average of G.
 
     python experiments/train.py experiments/toy/ring_founding.py
 
-It collapses: the samples are one lump that moves from mode to mode. A slow D as in Metz et al. 2017, arXiv:1611.02163, whose
-`--update "unrolled(steps=5)"` is made for it. By compare.py, seeds 0:3, two CPU cores, jax 0.10.2, at step 5,000: 1, 2 and 6 of
-8 modes with any sample; unrolled 8, 8 and 7. High quality 0.6% and 0.9%: neither settles, as nothing decays.
+It collapses: the samples form one cluster that moves from mode to mode. D learns slowly, as in Metz et al. 2017,
+arXiv:1611.02163, whose remedy is `--update "unrolled(steps=5)"`. With compare.py, seeds 0:3, two CPU cores, jax 0.10.2, at step
+5,000: 1, 2 and 6 of 8 modes have samples; unrolled 8, 8 and 7. High quality 0.6%, unrolled 0.9%: neither converges, since no
+learning rate decays.
 """
 
 from dataclasses import replace

@@ -100,7 +100,7 @@ def measured(config, shape):
 
     few = Split(np.zeros((config.batch, *shape), np.uint8), np.zeros(config.batch, np.int32))
     data = replace(
-        load("digits", 0, config.batch), train=few, sample_shape=shape, rows=config.batch, to_float=lambda x: x / 255.0
+        load("digits", 0, config.batch), train=few, sample_shape=shape, num_train=config.batch, to_float=lambda x: x / 255.0
     )
     game = build(config, data)
     parameters = count_parameters(game)

@@ -1,4 +1,4 @@
-"""Blank: grey images in place of data that are not at hand, so that a generator whose weights others trained can be sampled."""
+"""Blank: grey images that stand in for data that is not available, so that an imported, trained generator can be sampled."""
 
 from functools import partial
 
@@ -10,25 +10,25 @@ from gan_jax.errors import InputError
 
 
 def blank(data_dir: str | None, *, side: int = 256, planes: int = 3, classes: int = 0) -> Source:
-    """Grey images [side, side, planes], one or more of each class; 0 classes for no labels. Nothing can be measured on them.
-    Raises InputError for what is no size of an image."""
+    """Return grey images [side, side, planes], at least one per class; without labels if `classes` is 0. They cannot be used to
+    measure anything. Raises InputError for an impossible size."""
     for name, value, least in (("side", side, 1), ("planes", planes, 1), ("classes", classes, 0)):
         if type(value) is not int or value < least or (name == "planes" and value not in (1, 3)):
             allowed = "1 or 3" if name == "planes" else f"a whole number of at least {least}"
             raise InputError(f"data blank: {name} must be {allowed}, got {value!r}")
     count = max(10, classes)
-    # One pixel of each is kept.
+    # Store one pixel per image.
     split = Split(np.zeros((count, 1, 1, 1), np.uint8), np.arange(count, dtype=np.int32) % classes if classes else None)
-    shown = 100 if side <= 256 else 25
-    show = pixels.show
-    return Source(split, split, classes, partial(_grey, (side, side, planes)), show, pixels.pack, _nothing, shown=shown)
+    to_float = partial(_grey, (side, side, planes))
+    num_shown = 100 if side <= 256 else 25
+    return Source(split, split, classes, to_float, pixels.show, pixels.pack, _reject, num_shown=num_shown)
 
 
 def _grey(shape: tuple[int, ...], stored):
     return (stored[..., :1, :1, :1] * np.float32(0)).repeat(shape[0], -3).repeat(shape[1], -2).repeat(shape[2], -1)
 
 
-def _nothing(data: Data, protocol: Protocol = Protocol()) -> Measure:
+def _reject(data: Data, protocol: Protocol = Protocol()) -> Measure:
     raise InputError(
-        f"data {data.name} is blank: to measure or train, name real data of the same size where the run is made, with --data"
+        f"data {data.name} is blank: to measure or train, name real data of the same size with --data when creating the run"
     )

@@ -1,4 +1,4 @@
-"""Where a user's files of data are looked for."""
+"""Find the user's data files."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ from gan_jax.errors import InputError
 
 
 def locate(path: str, data_dir: str | None = None) -> Path:
-    """The file or folder `path`: from the working directory, else below `data_dir`, which is $GAN_JAX_DATA where not given.
+    """Return the file or folder `path`, relative to the working directory or else to `data_dir` (default: $GAN_JAX_DATA).
 
-    Raises InputError, with the places where it was looked for."""
+    Raises InputError listing the places that were searched."""
     root = data_dir or os.environ.get("GAN_JAX_DATA")
-    places = [Path(path).expanduser(), *([Path(root).expanduser() / path] if root else [])]
-    for place in places:
-        if path and place.exists():
-            return place
-    looked = " and ".join(dict.fromkeys(str(place.absolute()) for place in places))
-    hint = "" if root else "; --data_dir or GAN_JAX_DATA names a folder to look in too"
-    raise InputError(f"no file or folder {path!r}: looked for {looked}{hint}")
+    candidates = [Path(path).expanduser(), *([Path(root).expanduser() / path] if root else [])]
+    for candidate in candidates:
+        if path and candidate.exists():
+            return candidate
+    searched = " and ".join(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
+    hint = "" if root else "; --data_dir or GAN_JAX_DATA sets another folder to search"
+    raise InputError(f"no file or folder {path!r}: looked for {searched}{hint}")

@@ -1,7 +1,6 @@
-"""Points in the plane: mixtures of Gaussians and noisy curves, whose modes are known, so that mode collapse can be counted.
+"""Points in the plane: mixtures of Gaussians and noisy curves with known modes, so that mode collapse can be counted.
 
-The networks see the points as they are: the ring has radius 1, the grid reaches from -4 to 4, the spiral to 1, the moons from
--1.5 to 1.5.
+The points are not rescaled: the ring and the spiral have radius 1, the grid spans -4 to 4, the moons span -1.5 to 1.5.
 """
 
 import io
@@ -14,8 +13,8 @@ from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
 from gan_jax.errors import InputError
 
 TRAIN, TEST = 100_000, 10_000
-PIECES = 20  # of equal length that a curve is cut into: its modes
-_DENSITY = 4  # points of a curve's polyline per sigma: what is 3 sigma from the curve is 3.003 from a point of it
+PIECES = 20  # the modes of a curve: pieces of equal length
+_DENSITY = 4  # centres per sigma along a curve: a point 3 sigma from the curve is at most 3.003 sigma from a centre
 
 
 def ring(*, sigma: float = 0.02) -> Source:
@@ -35,16 +34,16 @@ def grid(*, sigma: float = 0.05) -> Source:
 
 
 def spiral(*, sigma: float = 0.02) -> Source:
-    """Two turns of r = 0.2 + 0.2 angle / pi, from radius 0.2 to 1 with arms 0.4 apart: points evenly along it, plus Gaussian
-    noise of standard deviation sigma."""
+    """Two turns of r = 0.2 + 0.2 angle / pi, from radius 0.2 to 1 with arms 0.4 apart: points uniform in arc length, plus
+    Gaussian noise of standard deviation sigma."""
     angle = np.linspace(0, 4 * np.pi, 10_001)
     radius = 0.2 + 0.2 * angle / np.pi
     return _curve("spiral", [np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)], sigma)
 
 
 def two_moons(*, sigma: float = 0.05) -> Source:
-    """Two half circles of radius 1 that reach into each other: points evenly along them, plus Gaussian noise of standard
-    deviation sigma. The geometry is that of scikit-learn's `make_moons`, moved so that its mean is 0."""
+    """Two interlocking half circles of radius 1: points uniform in arc length, plus Gaussian noise of standard deviation
+    sigma. The geometry is that of scikit-learn's `make_moons`, shifted to mean 0."""
     angle = np.linspace(0, np.pi, 10_001)
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     centre = np.array([0.5, 0.25])
@@ -52,29 +51,30 @@ def two_moons(*, sigma: float = 0.05) -> Source:
 
 
 def _mixture(name: str, centers: np.ndarray, sigma: float) -> Source:
-    """Equally likely modes at `centers` [K, 2]."""
+    """Return a mixture of equally likely modes at `centers` [K, 2]."""
     _check(name, sigma)
     return _source(lambda random, count: centers[random.randint(len(centers), size=count)], centers, sigma)
 
 
 def _curve(name: str, strokes: list[np.ndarray], sigma: float) -> Source:
-    """Points evenly distributed over the length of polylines [M, 2], which are of equal length each."""
+    """Return points uniform in arc length on polylines [M, 2], all of equal length."""
     _check(name, sigma)
 
-    def at(share: np.ndarray) -> np.ndarray:
-        """The points [N, 2] at shares [N] of the whole length, 0 to 1, stroke after stroke."""
-        stroke, share = np.divmod(share * len(strokes), 1)
-        points = np.empty((len(share), 2))
+    def point_at(fraction: np.ndarray) -> np.ndarray:
+        """Return the points [N, 2] at fractions [N] of the whole length, 0 to 1, stroke after stroke."""
+        stroke, fraction = np.divmod(fraction * len(strokes), 1)
+        points = np.empty((len(fraction), 2))
         for i, line in enumerate(strokes):
             length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
             chosen = stroke == i
-            points[chosen] = np.stack([np.interp(share[chosen] * length[-1], length, axis) for axis in line.T], axis=1)
+            points[chosen] = np.stack([np.interp(fraction[chosen] * length[-1], length, axis) for axis in line.T], axis=1)
         return points
 
     length = sum(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in strokes)
-    each = math.ceil(_DENSITY * length / sigma / PIECES)
-    centers = at((np.arange(PIECES * each) + 0.5) / (PIECES * each))
-    return _source(lambda random, count: at(random.rand(count)), centers, sigma, np.repeat(np.arange(PIECES), each))
+    per_piece = math.ceil(_DENSITY * length / sigma / PIECES)
+    centers = point_at((np.arange(PIECES * per_piece) + 0.5) / (PIECES * per_piece))
+    mode = np.repeat(np.arange(PIECES), per_piece)
+    return _source(lambda random, count: point_at(random.rand(count)), centers, sigma, mode)
 
 
 def _check(name: str, sigma: float) -> None:
@@ -85,25 +85,26 @@ def _check(name: str, sigma: float) -> None:
 def _source(
     draw: Callable[[np.random.RandomState, int], np.ndarray], centers: np.ndarray, sigma: float, mode: np.ndarray | None = None
 ) -> Source:
-    """Points that `draw` makes, with noise, and how they are judged (`metrics.modes`). The game is unconditional: no labels."""
+    """Return the points of `draw` plus noise, evaluated by `metrics.modes`; `mode` [number of centres] numbers the mode of each
+    centre, by default one each. There are no labels: the game is unconditional."""
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         from gan_jax.metrics.jackknife import with_errors
         from gan_jax.metrics.modes import modes
 
-        protocol.modes_only(data.name)
+        protocol.reject_image_options(data.name)
 
         def statistic(samples: np.ndarray) -> dict[str, float]:
             return modes(samples, centers, sigma, mode)
 
-        def measure(samples: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float]:
+        def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
             return with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
 
         kind = f"{len(centers)} modes" if mode is None else f"{PIECES} pieces of equal length"
         description = f"the {kind} of {data.name}, standard deviation {sigma}"
         return Measure(measure, description, {"data": data.name, "checksum": data.checksum})
 
-    # The data's own seed: runs of every seed see the same points. RandomState's stream never changes (NEP 19).
+    # A fixed seed: the points are the same whatever the run's seed. RandomState's stream never changes (NEP 19).
     random = np.random.RandomState(0)
     points = draw(random, TRAIN + TEST) + sigma * random.randn(TRAIN + TEST, 2)
     points = points.astype(np.float32)
@@ -115,7 +116,7 @@ def _source(
         show=lambda samples: {".png": _scatter(samples, centers, sigma, mode)},
         pack=lambda samples: {"samples": samples},
         evaluator=evaluator,
-        shown=2_500,
+        num_shown=2_500,
     )
 
 
@@ -124,11 +125,11 @@ def _as_stored(points):
 
 
 def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> bytes:
-    """A PNG of 480 x 480: samples [N, 2] and the outline of what is within 3 sigma, a sample outside of it in orange.
+    """Return a 480 x 480 PNG of samples [N, 2] and the outline of the region within 3 sigma; samples outside it are orange.
 
-    The frame depends on the modes alone, so that pictures over time compare; samples outside of it are counted.
+    The frame depends only on the modes, so pictures of different steps are comparable; the title counts samples outside it.
     """
-    # The object-oriented API: pyplot keeps global state and picks a display.
+    # The object-oriented API, because pyplot keeps global state and chooses a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -139,7 +140,7 @@ def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.nd
         raise ValueError(f"samples must be [N, 2], got {samples.shape}")
     inside = nearest_centers(samples, centers)[0] <= 3 * sigma
     reach = max(1.25 * np.abs(centers).max(), np.abs(centers).max() + 4 * sigma)
-    lost = int((~(np.abs(samples) <= reach).all(1)).sum())  # a NaN is lost too
+    outside_frame = int((~(np.abs(samples) <= reach).all(1)).sum())  # NaNs included
 
     figure = Figure(figsize=(4.8, 4.8), dpi=100)
     FigureCanvasAgg(figure)
@@ -148,7 +149,7 @@ def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.nd
     axes.tick_params(labelsize=7)
     title = f"{inside.mean() if len(samples) else 0:.1%} of {len(samples):,} within 3σ = {3 * sigma:.3g}"
     title += " of a mode" if mode is None else " of the curve"
-    axes.set_title(title + (f", {lost:,} outside the frame" if lost else ""), fontsize=9)
+    axes.set_title(title + (f", {outside_frame:,} outside the frame" if outside_frame else ""), fontsize=9)
     for chosen, color, size in ((inside, "tab:blue", 2.5), (~inside, "tab:orange", 4)):
         axes.plot(*samples[chosen].T, ".", markersize=size, markeredgewidth=0, alpha=0.7, color=color)
     _outline(axes, centers, 3 * sigma, mode is not None)
@@ -158,11 +159,11 @@ def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.nd
 
 
 def _outline(axes, centers: np.ndarray, radius: float, connected: bool) -> None:
-    """Circles of `radius` around `centers`, or where these are connected, the edge of the strokes they make."""
+    """Draw circles of `radius` around `centers`, or if these are connected, the edge of the strokes they form."""
     if not connected:
         from matplotlib.collections import EllipseCollection
 
-        width = np.full(len(centers), 2 * radius)  # diameters, in the units of the data
+        width = np.full(len(centers), 2 * radius)  # diameters, in data units
         rings = EllipseCollection(width, width, np.zeros(len(centers)), units="xy", offsets=centers)
         rings.set(offset_transform=axes.transData, facecolor="none", edgecolor="0.25", linewidth=0.8, zorder=3)
         axes.add_collection(rings)
@@ -170,8 +171,8 @@ def _outline(axes, centers: np.ndarray, radius: float, connected: bool) -> None:
     steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     strokes = np.split(centers, 1 + np.flatnonzero(steps > 3 * np.median(steps)))
     box = axes.get_window_extent()
-    points = 2 * radius * box.width / np.ptp(axes.get_xlim()) * 72 / axes.figure.dpi
-    # A wide line with round ends is what lies within its half width; a slightly narrower one upon it leaves its edge.
-    for color, width, zorder in (("0.25", points + 1.6, 0), ("white", points, 0.1)):
+    line_width = 2 * radius * box.width / np.ptp(axes.get_xlim()) * 72 / axes.figure.dpi  # in points
+    # A wide line with round ends covers all points within its half width; a narrower white one on top leaves its edge.
+    for color, width, zorder in (("0.25", line_width + 1.6, 0), ("white", line_width, 0.1)):
         for stroke in strokes:
             axes.plot(*stroke.T, color=color, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=zorder)

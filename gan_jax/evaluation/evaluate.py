@@ -42,7 +42,7 @@ def evaluate_run(
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
     z_key, label_key, statistics_key = sample_keys(seed)
-    measure = _prepare(data, replace(protocol, cap=max(protocol.cap, count)))
+    measure = _prepare(data, replace(protocol, max_samples=max(protocol.max_samples, count)))
     raw = {"params": state.g.params, **state.g.stats}
     variables = posthoc_average(path, state, ema) if ema is not None else state.ema if generator == "average" else raw
     which = f"{generator} generator" if ema is None else f"average of relative width {ema:g}"
@@ -71,7 +71,7 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
     train_label, label = fake_data.train.labels, None
     if train_label is not None and train_label.ndim == 1 and fake_data.num_classes == real_data.num_classes:
         label = np.concatenate([train_label, fake_data.test.labels])
-    measure = _prepare(real_data, replace(protocol, cap=max(protocol.cap, count)))
+    measure = _prepare(real_data, replace(protocol, max_samples=max(protocol.max_samples, count)))
     return _result(f"{fake}, {count} samples", measure, samples, label, count=count)
 
 

@@ -33,7 +33,7 @@ class LoadedGenerator:
 
     @property
     def grid_size(self) -> int:
-        return math.isqrt(self.data.shown)
+        return math.isqrt(self.data.num_shown)
 
     @property
     def has_w(self) -> bool:

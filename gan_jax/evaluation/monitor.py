@@ -45,16 +45,16 @@ class Monitor:
         suffix: str = "",
     ):
         self._data, self._run, self._sample, self._suffix = data, run, sample, suffix
-        self._z = latents(game, z_key, max(config.eval_samples, 2 * data.shown))
+        self._z = latents(game, z_key, max(config.eval_samples, 2 * data.num_shown))
         self._label = labels(game, data, label_key, config.eval_samples)
-        self._grid_label = grid_labels(game, data, label_key, data.shown)
-        self._path_label = interpolation_labels(game, data, label_key, data.shown)
+        self._grid_label = grid_labels(game, data, label_key, data.num_shown)
+        self._path_label = interpolation_labels(game, data, label_key, data.num_shown)
         self._conditional = game.real_labelled and conditional(game)
         self._eval_samples = config.eval_samples
 
     def draw(self, state: Any, final: bool = False) -> None:
         """Write a grid of samples as samples/step-N, and after the last step an interpolation as well."""
-        count = self._data.shown
+        count = self._data.num_shown
         samples = self._sample(state.ema, self._z[:count], self._grid_label)
         self._run.show(f"step-{int(state.step):08d}{self._suffix}", self._data.show(samples))
         if final:
@@ -94,7 +94,7 @@ def validate_metrics(config: Config, data: Data) -> Measure | None:
     names metrics or an extractor, or if the data may have too few rows for any metric. Otherwise return None.
 
     Raises InputError if the metrics cannot be computed."""
-    may_fail = config.metrics or config.extractor or data.rows < FEW_ROWS
+    may_fail = config.metrics or config.extractor or data.num_train < FEW_ROWS
     return data.evaluator(_held_out(data), _protocol(config)) if may_fail else None
 
 

@@ -96,7 +96,7 @@ def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
     if game.label is None:
         return None
     if game.real_labelled:
-        return data.asked[np.arange(count) % len(data.asked)]
+        return data.eval_labels[np.arange(count) % len(data.eval_labels)]
     batch = Batch(np.zeros((BATCH, 1), np.float32), None)
     blocks = [game.fake_label(jax.random.fold_in(key, block), batch) for block in range(math.ceil(count / BATCH))]
     return np.concatenate(blocks)[:count]
@@ -184,19 +184,19 @@ def sample_run(
     variables = state.ema if ema is None else posthoc_average(run, state, ema)
     if standing is not None:
         variables = standing_statistics(game, data, variables, standing, statistics_key)
-    z = latents(game, z_key, max(count, 2 * data.shown))
+    z = latents(game, z_key, max(count, 2 * data.num_shown))
     if label is None:
         sample_label = labels(game, data, label_key, len(z))
-        grid_label = grid_labels(game, data, label_key, data.shown)
-        path_label = interpolation_labels(game, data, label_key, data.shown)
+        grid_label = grid_labels(game, data, label_key, data.num_shown)
+        path_label = interpolation_labels(game, data, label_key, data.num_shown)
     else:
-        counts = (len(z), data.shown, math.isqrt(data.shown) ** 2)
+        counts = (len(z), data.num_shown, math.isqrt(data.num_shown) ** 2)
         sample_label, grid_label, path_label = (chosen_label(game, data, label, n) for n in counts)
     sample_label = None if sample_label is None else sample_label[:count]
     sample = sampler(game)
     suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
     suffix += "" if standing is None else f"-standing{standing}"
-    pictures = {"grid": (z[: data.shown], grid_label), "interpolation": (interpolation(z, data.shown), path_label)}
+    pictures = {"grid": (z[: data.num_shown], grid_label), "interpolation": (interpolation(z, data.num_shown), path_label)}
     files = {}
     for name, (latent, picture_label) in pictures.items():
         shown = data.show(sample(variables, latent, picture_label))

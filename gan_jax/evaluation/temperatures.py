@@ -47,7 +47,7 @@ def measure_runs(
         config, data, game, state = load_run(path, _say, data_dir)
         if first is None:
             count = config.eval_samples if count is None else count
-            first, measure = (path, data), data.evaluator(data, replace(protocol, cap=max(protocol.cap, count)))
+            first, measure = (path, data), data.evaluator(data, replace(protocol, max_samples=max(protocol.max_samples, count)))
         if data.checksum != first[1].checksum:
             raise InputError(f"{path} and {first[0]} were trained on different data: {data.name} and {first[1].name}")
         label = labels(game, data, label_key, count)

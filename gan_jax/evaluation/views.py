@@ -95,12 +95,12 @@ def classes(generator: LoadedGenerator) -> Files:
 def neighbours(generator: LoadedGenerator, *, extractor: str | None = None) -> Files:
     """Each row is a sample and, after a gap, its nearest training images in the features of an extractor (one of those of
     evaluate.py), nearest first: memorised images resemble their neighbours."""
-    from gan_jax.data.images.metrics import extractor_of, side_of
+    from gan_jax.data.images.metrics import choose_extractor, image_set
 
     _require_images(generator, "neighbours")
     data, size = generator.data, generator.grid_size
-    extract = extractor_of(data, extractor or generator.config.extractor)
-    train_features = side_of(data, "train", extract, data.train.count).features.astype(np.float64)
+    extract = choose_extractor(data, extractor or generator.config.extractor)
+    train_features = image_set(data, "train", extract, data.train.count).features.astype(np.float64)
     samples = generator.sample(generator.z(size), generator.labels(size))
     features = extract.features(samples)[0].astype(np.float64)
     # Squared distances without |features|^2, which is constant within a row.

@@ -1,8 +1,8 @@
-"""BigGAN: residual networks for images of any size 2^k * m; as published for 64, 128, 256 and 512 pixels, and the small networks
-for 32.
+"""BigGAN: residual networks for images of any size 2^k * m; as published for 64, 128, 256 and 512 pixels, and the small
+networks for 32.
 
-Source: Brock et al. 2019, arXiv:1809.11096, appendix B, tables 4 to 6. The networks for 32 pixels, and what the tables leave open
-(biases, which layers have spectral norm), follow the authors' PyTorch code; parameter counts match it.
+Source: Brock et al. 2019, arXiv:1809.11096, appendix B, tables 4 to 6. The networks for 32 pixels, and what the tables leave
+open (biases, which layers have spectral norm), follow the authors' PyTorch code; parameter counts match it.
 """
 
 import flax.linen as nn
@@ -108,8 +108,8 @@ class Discriminator(nn.Module):
 
 
 def channel_multiples(sample_shape: Shape, table: dict[int, tuple[int, ...]], small_length: int) -> tuple[int, ...]:
-    """Return the row of `table` for images of this shape; below 48 pixels, `small_length` times 4. Raises ValueError if the table
-    has no row for the image size."""
+    """Return the row of `table` for images of this shape; below 48 pixels, `small_length` times 4. Raises ValueError if the
+    table has no row for the image size."""
     if is_small(sample_shape):
         return (4,) * small_length
     stages = halvings(sample_shape)

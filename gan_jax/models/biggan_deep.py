@@ -1,8 +1,8 @@
-"""BigGAN-deep: four times as many layers as BigGAN, in bottleneck blocks a quarter as wide inside; as published for 128, 256 and
-512 pixels, and by the same pattern for every size 2^k * m that BigGAN supports.
+"""BigGAN-deep: four times as many layers as BigGAN, in bottleneck blocks a quarter as wide inside; as published for 128, 256
+and 512 pixels, and by the same pattern for every size 2^k * m that BigGAN supports.
 
-Source: Brock et al. 2019, arXiv:1809.11096, appendix B, figure 16 and tables 7 to 9. What these leave open (biases, which layers
-have spectral norm, the order within a block) follows the published generators; parameter counts match theirs.
+Source: Brock et al. 2019, arXiv:1809.11096, appendix B, figure 16 and tables 7 to 9. What these leave open (biases, which
+layers have spectral norm, the order within a block) follows the published generators; parameter counts match theirs.
 """
 
 import flax.linen as nn
@@ -24,8 +24,9 @@ class Generator(nn.Module):
     """z [B, Z], concatenated with a class embedding -> a small grid -> two residual blocks per doubling, of which the second
     doubles -> images [B, H, W, C] in [-1, 1]. The same vector, unsplit, sets the gain and bias of every norm but the last.
 
-    `attention` is the height of the feature map that has self-attention; 0 for none. With `spectral` False no layer has spectral
-    norm, for pretrained weights that are already normalised. Raises ValueError if the image size is not in `biggan.G_CHANNELS`.
+    `attention` is the height of the feature map that has self-attention; 0 for none. With `spectral` False no layer has
+    spectral norm, for pretrained weights that are already normalised. Raises ValueError if the image size is not in
+    `biggan.G_CHANNELS`.
     """
 
     sample_shape: Shape

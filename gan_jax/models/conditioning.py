@@ -61,9 +61,9 @@ def discriminator_head(
     """The head of a discriminator: its last activations x [B, ..., C] -> logits [B] ([B, outputs] if there are several) and
     features [B, F], which are x, flattened. Creates layers in the calling module.
 
-    The features describe each sample alone; what the `minibatch` layer adds about the rest of the batch goes to the output layer
-    only. With "projection", the product of the label's embedding and the features is added to the logits:
-    y V phi(x) + psi(phi(x)), with one matrix V per output, spectrally normalised if `spectral`. Raises ValueError for an unknown
+    The features describe each sample alone; what the `minibatch` layer adds about the rest of the batch goes to the output
+    layer only. With "projection", the product of the label's embedding and the features is added to the logits: y V phi(x) +
+    psi(phi(x)), with one matrix V per output, spectrally normalised if `spectral`. Raises ValueError for an unknown
     `minibatch` and for `outputs` below 1.
 
     Source: Miyato and Koyama 2018, arXiv:1802.05637, eq. 3.
@@ -99,15 +99,16 @@ def stddev(x: Array, group: int = 4) -> Array:
     batch_size = x.shape[0]
     group = group if batch_size % group == 0 else batch_size
     grouped = x.astype(jnp.float32).reshape(batch_size // group, group, -1)
-    # If all samples are equal, as from a collapsed generator, the square root of their variance has no derivative without epsilon.
+    # Without epsilon, the square root has no derivative if all samples are equal, as from a collapsed generator.
     deviation = jnp.sqrt(grouped.var(axis=1) + 1e-8).mean(axis=1)
     deviation = jnp.repeat(deviation, group).reshape(-1, *(1,) * (x.ndim - 1))
     return jnp.concatenate([x, jnp.broadcast_to(deviation.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Append `kernels` features to x [B, F], each a sum over the batch (the sample itself included) of the closeness of sample i
-    to sample j: sum_j exp(-|x_i T_k - x_j T_k|_1), with matrices T_k [F, dims]. Uses memory for B * B * kernels * dims numbers.
+    """Append `kernels` features to x [B, F], each a sum over the batch (the sample itself included) of the closeness of
+    sample i to sample j: sum_j exp(-|x_i T_k - x_j T_k|_1), with matrices T_k [F, dims]. Uses memory for B * B * kernels *
+    dims numbers.
 
     Source: Salimans et al. 2016, arXiv:1606.03498, section 3.2.
     """

@@ -181,7 +181,8 @@ def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
 
 
 def _stock_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
-    """A convolution with the channels of x as the batch, the batch as channels, and y, dilated by the strides, as the kernel."""
+    """A convolution with the channels of x as the batch, the batch as channels, and y, dilated by the strides, as the
+    kernel."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
     batch, *spatial, channels = range(x.ndim)
     swapped = (channels, batch, *spatial)
@@ -200,9 +201,9 @@ def _plain_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
 
 
 def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
-    """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators; on CPU `on_cpu`, separately for each
-    group and each member of a `vmap`, because XLA's CPU compiler has no fast kernel for groups (130 times slower for their weight
-    gradient)."""
+    """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators; on CPU `on_cpu`, separately for
+    each group and each member of a `vmap`, because XLA's CPU compiler has no fast kernel for groups (130 times slower for
+    their weight gradient)."""
 
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
         def separate_groups(a: Array, b: Array) -> Array:

@@ -24,14 +24,14 @@ RELAXATIONS = ("soft", "gumbel", "straight_through")
 class Generator(nn.Module):
     """z [B, Z] and the condition -> `depth` residual layers -> tanh for values, a relaxed choice for each column.
 
-    A layer concatenates its input with `width` new features: h <- [h, relu(norm(W h))]. `relaxation`: "soft" is softmax(logits);
-    "gumbel" is softmax((logits + gumbel) / temperature), a relaxed random choice; "straight_through" is the same, made one-hot,
-    with the gradient of the relaxed choice. Gumbel noise is computed from the first numbers of z, one for each level and mode.
-    Raises ValueError if z is not longer than that.
+    A layer concatenates its input with `width` new features: h <- [h, relu(norm(W h))]. `relaxation`: "soft" is
+    softmax(logits); "gumbel" is softmax((logits + gumbel) / temperature), a relaxed random choice; "straight_through" is the
+    same, made one-hot, with the gradient of the relaxed choice. Gumbel noise is computed from the first numbers of z, one for
+    each level and mode. Raises ValueError if z is not longer than that.
 
     A label [B, 2 K] is two concatenated condition vectors, one for training and one for evaluation
-    (`gan_jax/data/tables/rows.py`); `train` selects. A generated row has the requested category by construction, where the paper
-    penalises other categories by a cross-entropy.
+    (`gan_jax/data/tables/rows.py`); `train` selects. A generated row has the requested category by construction, where the
+    paper penalises other categories by a cross-entropy.
     """
 
     sample_shape: Shape

@@ -1,8 +1,8 @@
 """DCGAN: strided convolutions throughout, for images of any size 2^k * m (28 and 32 among them).
 
-Source: Radford et al. 2016, arXiv:1511.06434, section 3. The defaults, batch norm and a `window` of 4, are the paper's. On MNIST a
-D with spectral norm learns far faster with a window of 6: the more the windows overlap, the less tightly the norm of the kernel
-matrix bounds that of the convolution.
+Source: Radford et al. 2016, arXiv:1511.06434, section 3. The defaults, batch norm and a `window` of 4, are the paper's. On
+MNIST a D with spectral norm learns far faster with a window of 6: the more the windows overlap, the less tightly the norm of
+the kernel matrix bounds that of the convolution.
 """
 
 import math
@@ -21,8 +21,8 @@ LABEL_CHANNELS = 16  # channels of the embedded label that are appended to an im
 class Generator(nn.Module):
     """z [B, Z] -> a small grid of features -> k doublings by transposed convolutions -> images [B, H, W, C] in [-1, 1].
 
-    `width` is the number of channels before the last doubling; each earlier grid has twice as many.
-    `condition`: "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
+    `width` is the number of channels before the last doubling; each earlier grid has twice as many. `condition`: "concat"
+    appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
     """
 
     sample_shape: tuple[int, ...]
@@ -56,8 +56,9 @@ class Discriminator(nn.Module):
     """images [B, H, W, C] -> k halvings by convolutions of stride 2 and leaky ReLUs -> logits and features, by
     `discriminator_head`.
 
-    `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last grid.
-    `condition`: "concat" appends the label to the image as constant channels; for "projection" see `discriminator_head`.
+    `width` is the number of channels after the first halving; each later grid has twice as many. The features are the last
+    grid. `condition`: "concat" appends the label to the image as constant channels; for "projection" see
+    `discriminator_head`.
     """
 
     sample_shape: tuple[int, ...]

@@ -1,9 +1,9 @@
 """FastGAN: a light generator whose small feature maps gate its large ones, and a discriminator that must be able to reconstruct
 the image, for a few hundred images of 64 to 1,024 pixels.
 
-Source: Liu et al. 2021, arXiv:2101.04775, sections 3.1 and 3.2, figures 3 and 4. Our generator has no noise inputs other than z;
-our D averages its patch logits before the loss; and reconstructions are compared with the image by absolute differences, because
-there is no perceptual network here.
+Source: Liu et al. 2021, arXiv:2101.04775, sections 3.1 and 3.2, figures 3 and 4. Our generator has no noise inputs other than
+z; our D averages its patch logits before the loss; and reconstructions are compared with the image by absolute differences,
+because there is no perceptual network here.
 """
 
 import flax.linen as nn
@@ -21,8 +21,8 @@ CHANNELS = (16, 8, 4, 2, 2, 1, 0.5, 0.25, 0.125)
 
 class Generator(nn.Module):
     """z [B, Z] -> the smallest grid -> doublings, each followed by one convolution and gated linear unit, or two after every
-    other doubling -> images [B, H, W, C] in [-1, 1]. From the fourth doubling on, each channel is scaled by a gate (`Excitation`)
-    computed from the grid four doublings earlier."""
+    other doubling -> images [B, H, W, C] in [-1, 1]. From the fourth doubling on, each channel is scaled by a gate
+    (`Excitation`) computed from the grid four doublings earlier."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -60,8 +60,8 @@ class Discriminator(nn.Module):
     """images [B, H, W, C] -> halvings down to twice the smallest grid, each the mean of a strided convolution path and an
     average-pooling path -> one logit per position, averaged over positions -> logits and features [B, F + P].
 
-    The last P features are the image, reconstructed from the last grid at an eighth of its size (or at the size of that grid, if
-    it is larger), for the penalty `reconstruction`; the F before them are the means of the last grid over positions."""
+    The last P features are the image, reconstructed from the last grid at an eighth of its size (or at the size of that grid,
+    if it is larger), for the penalty `reconstruction`; the F before them are the means of the last grid over positions."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -108,8 +108,8 @@ class Excitation(nn.Module):
 
 
 def reconstruction(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
-    """E |x - decoder(D(x))| over real images x, downsampled to the size of D's reconstruction: the features of D must retain what
-    is needed to reconstruct an image. Use it as `--penalty gan_jax.models.fastgan:reconstruction`.
+    """E |x - decoder(D(x))| over real images x, downsampled to the size of D's reconstruction: the features of D must retain
+    what is needed to reconstruct an image. Use it as `--penalty gan_jax.models.fastgan:reconstruction`.
 
     Source: Liu et al. 2021, arXiv:2101.04775, eq. 4, with absolute differences in place of perceptual ones.
     """

@@ -19,7 +19,8 @@ def double(x: Array) -> Array:
 
 
 def halve(x: Array) -> Array:
-    """Downsample [B, 2 H, 2 W, C] -> [B, H, W, C] with the filter [1, 3, 3, 1] / 8 along each axis and zeros beyond the border."""
+    """Downsample [B, 2 H, 2 W, C] -> [B, H, W, C] with the filter [1, 3, 3, 1] / 8 along each axis and zeros beyond the
+    border."""
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))
@@ -28,8 +29,8 @@ def halve(x: Array) -> Array:
 
 
 def convolve(x: Array, kernel: Array, doubling: bool = False, halving: bool = False) -> Array:
-    """Convolve x with `kernel`, and resample. With `doubling`: a transposed convolution of stride 2, then a blur, which is `double`
-    and a convolution at a quarter of the cost. With `halving`: a blur, then a convolution of stride 2."""
+    """Convolve x with `kernel`, and resample. With `doubling`: a transposed convolution of stride 2, then a blur, which is
+    `double` and a convolution at a quarter of the cost. With `halving`: a blur, then a convolution of stride 2."""
     if doubling:
         y = conv.convolve_transpose(x, kernel, strides=2, padding=0)  # [B, 2 H + 1, 2 W + 1, C], centred on the first pixel
         return _blur(y, before=1, after=1, gain=2.0)

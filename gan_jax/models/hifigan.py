@@ -2,9 +2,9 @@
 
 For `audio(form="vocoder")`, where the label of a clip is its spectrogram, and the losses `vocoder_...` of `gan_jax/losses.py`.
 
-Source: Kong et al. 2020, arXiv:2010.05646, section 2 and appendix A. Their second kind of discriminator, over several scales, is
-replaced by one over spectrograms of several resolutions: Jang et al. 2021 (UnivNet), arXiv:2106.07889, as in Lee et al. 2023
-(BigVGAN), arXiv:2206.04658.
+Source: Kong et al. 2020, arXiv:2010.05646, section 2 and appendix A. Their second kind of discriminator, over several scales,
+is replaced by one over spectrograms of several resolutions: Jang et al. 2021 (UnivNet), arXiv:2106.07889, as in Lee et al.
+2023 (BigVGAN), arXiv:2206.04658.
 """
 
 import math
@@ -25,8 +25,8 @@ INIT = nn.initializers.normal(0.01)
 
 
 class Generator(nn.Module):
-    """The label, a spectrogram [B, F * bands] -> transposed convolutions of `strides`, whose product is the number of samples per
-    frame, each followed by the mean of residual blocks with windows of `windows` -> waveforms [B, T, 1]. z is ignored.
+    """The label, a spectrogram [B, F * bands] -> transposed convolutions of `strides`, whose product is the number of samples
+    per frame, each followed by the mean of residual blocks with windows of `windows` -> waveforms [B, T, 1]. z is ignored.
 
     There are `width` channels, halved after each stride. The defaults are V1 of the paper; a width of 128 gives V2. The paper's
     generator has weight norm, ours has none. Raises ValueError if the label is not a spectrogram or the strides do not fit.
@@ -55,11 +55,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Waveforms [B, T, 1] -> one sub-discriminator for each of `periods` and each of `resolutions` (FFT, hop, window) -> logits,
-    and the activations of all their layers as features. `width` is the number of channels of the first layers. Labels are ignored.
+    """Waveforms [B, T, 1] -> one sub-discriminator for each of `periods` and each of `resolutions` (FFT, hop, window) ->
+    logits, and the activations of all their layers as features. `width` is the number of channels of the first layers. Labels
+    are ignored.
 
     `outputs` is 1 for the mean over all sub-discriminators, or k times their number: each of them then returns k logits, its
-    means over k equal parts of the clip in order. (In the papers each position has its own logit, which are more.)
+    means over k equal parts of the clip in order. (In the papers every position has its own logit.)
 
     The features [B, F] are the activations of every layer, divided by their number in that layer, so that a sum of absolute
     differences of features is a sum of the layers' mean absolute differences.
@@ -100,8 +101,8 @@ class Discriminator(nn.Module):
         return [*layers, _Normed(1, (3, 1))(x)]
 
     def _spectrum_layers(self, x: Array, fft: int, hop: int, window: int) -> list[Array]:
-        """Convolve the magnitude spectrogram, scaled so that noise of unit variance has magnitudes of about one: windows of 3 frames
-        by 9 bins, strides of 2 bins.
+        """Convolve the magnitude spectrogram, scaled so that noise of unit variance has magnitudes of about one: windows of 3
+        frames by 9 bins, strides of 2 bins.
 
         Source: Jang et al. 2021, arXiv:2106.07889; their strides are along frames."""
         padded = jnp.pad(x.astype(jnp.float32), [(0, 0), (0, -x.shape[1] % hop)])

@@ -26,11 +26,11 @@ def check_choice(name: str, choice: str, allowed: Sequence[str]) -> None:
 
 
 def normalise(norm: str, x: Array, train: bool, name: str | None = None, style: Array | None = None) -> Array:
-    """Apply batch, layer or instance norm to the activations x [B, ..., C]; "none" and "spectral" leave them unchanged. Instance
-    norm computes its statistics over the positions of one channel of one sample.
+    """Apply batch, layer or instance norm to the activations x [B, ..., C]; "none" and "spectral" leave them unchanged.
+    Instance norm computes its statistics over the positions of one channel of one sample.
 
-    Gain and bias are learned parameters, or computed by `Affine` from `style`, label vectors [B, K]. Raises ValueError for a style
-    without a norm, and for instance norm of vectors [B, C], which have no positions.
+    Gain and bias are learned parameters, or computed by `Affine` from `style`, label vectors [B, K]. Raises ValueError for a
+    style without a norm, and for instance norm of vectors [B, C], which have no positions.
     """
     if style is not None and norm in ("none", "spectral"):
         raise ValueError(f"condition 'norm' needs a norm whose gain and bias the label can set, got norm {norm!r}")
@@ -83,9 +83,9 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """Convolution of x [B, *spatial, C] by the functions of `conv.py`; with `transpose`, a transposed convolution, which multiplies
-    the size by `strides` instead of dividing it. A single number for window, strides or padding applies to each spatial
-    dimension."""
+    """Convolution of x [B, *spatial, C] by the functions of `conv.py`; with `transpose`, a transposed convolution, which
+    multiplies the size by `strides` instead of dividing it. A single number for window, strides or padding applies to each
+    spatial dimension."""
 
     features: int
     window: int | tuple[int, ...] = 3
@@ -132,8 +132,9 @@ def _unit(vector: Array) -> Array:
 
 
 def non_orthogonality(params: Any) -> Array:
-    """Return |W^T W * (1 - I)|_F^2, summed over the kernels in a network's parameters. A kernel [..., C] is a matrix W [product of
-    the other axes, C]; each parameter with at least two axes counts as a kernel. Raises ValueError if there is none.
+    """Return |W^T W * (1 - I)|_F^2, summed over the kernels in a network's parameters. A kernel [..., C] is a matrix W
+    [product of the other axes, C]; each parameter with at least two axes counts as a kernel. Raises ValueError if there is
+    none.
 
     Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3."""
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim >= 2]

@@ -1,8 +1,8 @@
 """w, the output of a mapping network, as the second latent space of a generator.
 
-A generator with a mapping network has the class attribute `takes_w = True`. When it is called with `w=w`, [B, layers, W], it uses
-that in place of the w computed from z, and z sets only the noise. It sows the w computed from z as "w" and keeps their running
-average in `variables["average"]["w"]`.
+A generator with a mapping network has the class attribute `takes_w = True`. When it is called with `w=w`, [B, layers, W], it
+uses that in place of the w computed from z, and z sets only the noise. It sows the w computed from z as "w" and keeps their
+running average in `variables["average"]["w"]`.
 """
 
 from typing import Any

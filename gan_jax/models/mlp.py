@@ -11,10 +11,11 @@ from gan_jax.types import Array
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> `depth` hidden layers of `width` ReLUs -> samples [B, *sample_shape]. Images pass through a final tanh, points do
-    not.
+    """z [B, Z] -> `depth` hidden layers of `width` ReLUs -> samples [B, *sample_shape]. Images pass through a final tanh,
+    points do not.
 
-    `condition`: "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
+    `condition`: "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the
+    label.
     """
 
     sample_shape: tuple[int, ...]
@@ -38,7 +39,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits and features, by `discriminator_head`.
+    """samples [B, *sample_shape] -> `depth` hidden layers of `width` leaky ReLUs -> logits and features, by
+    `discriminator_head`.
 
     The features are the last hidden layer. `condition`: "concat" appends the label, embedded as `width` numbers, to the sample;
     for "projection" see `discriminator_head`.

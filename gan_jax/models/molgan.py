@@ -15,12 +15,12 @@ RELAXATIONS = ("soft", "gumbel", "straight_through")
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> `depth` dense layers with tanh, the first of `width` and each twice as wide as the one before -> probabilities
-    of atoms and bonds: a Graph.
+    """z [B, Z] -> `depth` dense layers with tanh, the first of `width` and each twice as wide as the one before ->
+    probabilities of atoms and bonds: a Graph.
 
-    `relaxation`: "soft" returns softmax(logits); "gumbel" returns softmax(logits + Gumbel noise); "straight_through" returns the
-    argmax of the latter, one-hot, with its gradient. The noise is computed from the last numbers of z: N for each kind of atom and
-    N (N - 1) / 2 for each kind of bond. Raises ValueError if z is not longer than that.
+    `relaxation`: "soft" returns softmax(logits); "gumbel" returns softmax(logits + Gumbel noise); "straight_through" returns
+    the argmax of the latter, one-hot, with its gradient. The noise is computed from the last numbers of z: N for each kind of
+    atom and N (N - 1) / 2 for each kind of bond. Raises ValueError if z is not longer than that.
     """
 
     sample_shape: Shape
@@ -71,9 +71,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Graphs -> `depth` rounds of message passing, with one linear map per kind of bond -> a gated sum over nodes -> a dense layer
-    -> logits and features, by `discriminator_head`. A node has `width` features, the graph twice as many. Every round also
-    receives the atoms of the nodes, as in the paper."""
+    """Graphs -> `depth` rounds of message passing, with one linear map per kind of bond -> a gated sum over nodes -> a dense
+    layer -> logits and features, by `discriminator_head`. A node has `width` features, the graph twice as many. Every round
+    also receives the atoms of the nodes, as in the paper."""
 
     sample_shape: Shape
     num_classes: int = 0

@@ -22,12 +22,13 @@ Generator = fastgan.Generator
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> feature maps, from fine to coarse -> random projections of them -> for each a stack of convolutions
-    down to a height of at most 4 -> logits [B], the mean over positions and maps, and the pooled features of all maps.
+    """images [B, H, W, C] -> feature maps, from fine to coarse -> random projections of them -> for each a stack of
+    convolutions down to a height of at most 4 -> logits [B], the mean over positions and maps, and the pooled features of all
+    maps.
 
-    `features` is path/file.py:function or package.module:function, supplied by the user: images in [-1, 1] -> maps [B, h, w, c],
-    each half as high and wide as the one before. The function holds the network and its weights, which have a licence of their
-    own."""
+    `features` is path/file.py:function or package.module:function, supplied by the user: images in [-1, 1] -> maps [B, h, w,
+    c], each half as high and wide as the one before. The function holds the network and its weights, which have a licence of
+    their own."""
 
     sample_shape: Shape
     num_classes: int = 0

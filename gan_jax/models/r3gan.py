@@ -22,11 +22,12 @@ MSR = nn.initializers.variance_scaling(1.0, "fan_in", "normal")  # for linear la
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> a learned grid whose channels are scaled by a linear map of z -> `blocks` residual blocks at each size, doubled in
-    between -> images [B, H, W, C], not bounded to [-1, 1]. `condition` "concat" appends the label, embedded as Z numbers, to z.
+    """z [B, Z] -> a learned grid whose channels are scaled by a linear map of z -> `blocks` residual blocks at each size,
+    doubled in between -> images [B, H, W, C], not bounded to [-1, 1]. `condition` "concat" appends the label, embedded as Z
+    numbers, to z.
 
-    `width` is the number of channels up to 32 pixels, halved at each larger size; `group` is the number of channels in each group
-    of a block's middle convolution: 16 of 2 x 768 give a cardinality of 96.
+    `width` is the number of channels up to 32 pixels, halved at each larger size; `group` is the number of channels in each
+    group of a block's middle convolution: 16 of 2 x 768 give a cardinality of 96.
     """
 
     sample_shape: Shape
@@ -57,9 +58,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [B, H, W, C] -> `blocks` residual blocks at each size, halved in between -> the inner product of each channel with a
-    learned grid, as features [B, F] -> logits. `width` and `group` as in the Generator. With `condition` "projection" the logit
-    is the inner product of a linear map of the features and the label's embedding, with no unconditional term."""
+    """images [B, H, W, C] -> `blocks` residual blocks at each size, halved in between -> the inner product of each channel
+    with a learned grid, as features [B, F] -> logits. `width` and `group` as in the Generator. With `condition` "projection"
+    the logit is the inner product of a linear map of the features and the label's embedding, with no unconditional term."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -97,9 +98,9 @@ class Residual(nn.Module):
     """x [B, H, W, C] -> x + an inverted bottleneck: a 1x1 convolution to 2 C channels, a 3x3 convolution in groups of `group`
     channels, and a 1x1 convolution back to C; the first two are followed by a bias and a leaky ReLU.
 
-    Each of the `blocks` blocks of a network starts as the identity: its last convolution is zero, and the standard deviation of
-    the others is blocks^(-1/4) times that of He et al., so that the size of an update does not depend on the number of blocks. If
-    `group` does not divide 2 C, the group size is their greatest common divisor.
+    Each of the `blocks` blocks of a network starts as the identity: its last convolution is zero, and the standard deviation
+    of the others is blocks^(-1/4) times that of He et al., so that the size of an update does not depend on the number of
+    blocks. If `group` does not divide 2 C, the group size is their greatest common divisor.
 
     Source: Xie et al. 2017 (ResNeXt), arXiv:1611.05431; Zhang et al. 2019 (Fix-up), arXiv:1901.09321, L^(-1 / (2m - 2)), m = 3.
     """
@@ -135,8 +136,8 @@ def _with_channels(x: Array, channels: int) -> Array:
 
 
 def double(x: Array) -> Array:
-    """Upsample [B, H, W, C] -> [B, 2 H, 2 W, C] with [1, 2, 1] / 2 along each axis: even pixels are copied, odd pixels are the mean
-    of their neighbours, with zeros beyond the border."""
+    """Upsample [B, H, W, C] -> [B, 2 H, 2 W, C] with [1, 2, 1] / 2 along each axis: even pixels are copied, odd pixels are
+    the mean of their neighbours, with zeros beyond the border."""
     for axis in (1, 2):
         pairs = jnp.stack([x, 0.5 * (x + shift(x, axis, 1))], axis=axis + 1)
         x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
@@ -144,8 +145,8 @@ def double(x: Array) -> Array:
 
 
 def halve(x: Array) -> Array:
-    """Downsample [B, 2 H, 2 W, C] -> [B, H, W, C] with [1, 2, 1] / 4 along each axis, centred on the even pixels: the transpose of
-    `double`, divided by 2 along each axis."""
+    """Downsample [B, 2 H, 2 W, C] -> [B, H, W, C] with [1, 2, 1] / 4 along each axis, centred on the even pixels: the
+    transpose of `double`, divided by 2 along each axis."""
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even, odd = (jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in range(2))

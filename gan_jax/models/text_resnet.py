@@ -1,4 +1,4 @@
-"""Residual networks over a sequence of one-hot symbols: the character models of WGAN-GP.
+"""Residual networks over sequences of one-hot symbols: the character-level models of WGAN-GP.
 
 Source: Gulrajani et al. 2017, arXiv:1704.00028, section 5.6 and appendix F.5.
 """
@@ -11,12 +11,12 @@ from gan_jax.models.conditioning import discriminator_head
 from gan_jax.models.layers import Conv, Dense, check_choice, check_norm
 from gan_jax.types import Array, Shape
 
-RESIDUAL_SCALE = 0.3  # of a block's output that is added to its input
+RESIDUAL_SCALE = 0.3  # of a block's output before it is added to the input
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> a sequence of `width` channels -> `depth` residual blocks -> probabilities of V symbols at each of T places,
-    [B, T, V]. D sees these as they are, never drawn symbols: they must come near to one-hot by themselves."""
+    """z [B, Z] -> a sequence of `width` channels -> `depth` residual blocks -> probabilities of V symbols at each of T
+    positions, [B, T, V]. D receives the probabilities, not sampled symbols: G must learn to make them nearly one-hot."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -38,8 +38,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Sequences [B, T, V] -> `depth` residual blocks of `width` channels -> logits and features, by `discriminator_head`. What each place
-    says of the sequence counts by itself, as in the paper."""
+    """Sequences [B, T, V] -> `depth` residual blocks of `width` channels -> logits and features, by `discriminator_head`. The
+    activations of all positions are flattened, not pooled, as in the paper."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -60,11 +60,12 @@ class Discriminator(nn.Module):
         x = Conv(self.width, 1, spectral=spectral)(x)
         for _ in range(self.depth):
             x = _block(x, self.window, spectral)
-        return discriminator_head(x, label, self.num_classes, outputs=self.outputs, minibatch=self.minibatch, spectral=spectral)
+        options = {"outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return discriminator_head(x, label, self.num_classes, **options)
 
 
 def _block(x: Array, window: int, spectral: bool = False) -> Array:
-    """x [B, T, C] -> x + SHARE (two convolutions, each after a ReLU)."""
+    """x [B, T, C] -> x + RESIDUAL_SCALE * (two convolutions, each after a ReLU)."""
     width, y = x.shape[-1], x
     for _ in range(2):
         y = Conv(width, window, spectral=spectral, kernel_init=nn.initializers.he_normal())(nn.relu(y))

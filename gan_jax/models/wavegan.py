@@ -1,28 +1,29 @@
-"""WaveGAN: DCGAN along time. Windows of 25 samples in strides of 4, between raw waves and a short sequence of wide features.
+"""WaveGAN: DCGAN in one dimension. Convolutions with windows of 25 samples and strides of 4, between raw waveforms and a short
+sequence of wide features.
 
-Source: Donahue et al. 2019, arXiv:1802.04208, section 3, and the tables in the appendix. There waves are 16,384 samples and the
-short sequence has 16 places; with as many strides, it has 8 for waves of 8,192.
+Source: Donahue et al. 2019, arXiv:1802.04208, section 3, and the tables in the appendix. There waveforms have 16,384 samples
+and the short sequence has length 16; with the same number of strides, it has length 8 for waveforms of 8,192.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.models.conditioning import check_condition, label_vector, discriminator_head, with_label
+from gan_jax.models.conditioning import check_condition, discriminator_head, label_vector, with_label
 from gan_jax.models.layers import Conv, Dense, check_norm, normalise
 from gan_jax.types import Array
 
 WINDOW, STRIDE = 25, 4
-MIN_LENGTH = 8  # places of the short sequence
-LABEL_CHANNELS = 16  # of the label beside a wave
+MIN_LENGTH = 8  # of the short sequence
+LABEL_CHANNELS = 16  # channels of the embedded label that are appended to a waveform
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> a short sequence of features -> transposed convolutions, each four times as long -> waves [B, T, C] in
-    [-1, 1].
+    """z [B, Z] -> a short sequence of features -> transposed convolutions, each of which quadruples the length -> waveforms
+    [B, T, C] in [-1, 1].
 
-    `width` is the channels before the last convolution; each earlier sequence has twice as many. `condition`: "concat" puts
-    the label, embedded as Z numbers, beside z; "norm" has it set each norm's gain and bias.
+    `width` is the number of channels before the last convolution; each earlier sequence has twice as many. `condition`:
+    "concat" appends the label, embedded as Z numbers, to z; "norm" sets the gain and bias of each norm by the label.
     """
 
     sample_shape: tuple[int, ...]
@@ -39,8 +40,8 @@ class Generator(nn.Module):
         if self.condition == "concat":
             z = with_label(z, label, self.num_classes, z.shape[-1])
         (length, channels), stages = self.sample_shape, num_stages(self.sample_shape)
-        small = (length // STRIDE**stages, self.width << (stages - 1))
-        x = Dense(small[0] * small[1])(z).reshape(-1, *small)
+        short = (length // STRIDE**stages, self.width << (stages - 1))
+        x = Dense(short[0] * short[1])(z).reshape(-1, *short)
         x = nn.relu(normalise(self.norm, x, train, style=style))
         for stage in reversed(range(1, stages)):
             x = Conv(self.width << (stage - 1), WINDOW, STRIDE, transpose=True)(x)
@@ -49,11 +50,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """waves [B, T, C] -> convolutions and leaky ReLUs, each four times as short -> logits and features, by `discriminator_head`.
+    """Waveforms [B, T, C] -> convolutions of stride 4 and leaky ReLUs -> logits and features, by `discriminator_head`.
 
-    `width` is the channels after the first; each later sequence has twice as many. Between them each sample's sequence is moved
-    in time by up to `shuffle` places (`phase_shuffle`), so that D does not reject samples by the phase that G's strides leave.
-    `condition`: "concat" puts the label beside the wave, as constant channels; "projection" is `discriminator_head`'s.
+    `width` is the number of channels after the first convolution; each later sequence has twice as many. Between
+    convolutions, each sample's sequence is shifted in time by up to `shuffle` positions (`phase_shuffle`), so that D cannot
+    reject samples by the phase of the artefacts of G's strides. `condition`: "concat" appends the label to the waveform as
+    constant channels; for "projection" see `discriminator_head`.
     """
 
     sample_shape: tuple[int, ...]
@@ -70,50 +72,52 @@ class Discriminator(nn.Module):
         check_norm(self.norm)
         check_condition(self.condition, ("none", "concat", "projection"), label, self.num_classes)
         if not 0 <= self.shuffle < MIN_LENGTH:
-            raise ValueError(f"wavegan shuffles phases by 0 to {MIN_LENGTH - 1} places, got {self.shuffle}")
+            raise ValueError(f"shuffle must be 0 to {MIN_LENGTH - 1} positions, got {self.shuffle}")
         stages, spectral = num_stages(self.sample_shape), self.norm == "spectral"
         if self.condition == "concat":
             x = with_label(x, label, self.num_classes, LABEL_CHANNELS)
         for stage in range(stages):
             x = Conv(self.width << stage, WINDOW, STRIDE, spectral=spectral)(x)
-            # No norm before the first activation: D must see the samples' own scale.
+            # No norm before the first activation, so that D receives the scale of the samples.
             x = nn.leaky_relu(normalise(self.norm if stage else "none", x, train), 0.2)
             if stage == 0:
                 keys = sample_keys(x)
             if self.shuffle and stage < stages - 1:
                 x = phase_shuffle(jax.vmap(jax.random.fold_in, (0, None))(keys, stage), x, self.shuffle)
-        end = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
-        return discriminator_head(x, label, self.num_classes, **end)
+        options = {"condition": self.condition, "outputs": self.outputs, "minibatch": self.minibatch, "spectral": spectral}
+        return discriminator_head(x, label, self.num_classes, **options)
 
 
-def phase_shuffle(keys: Array, x: Array, most: int) -> Array:
-    """Sequences x [B, T, C], each moved by a whole number of places from -`most` to `most`, all alike probable; what is missing
-    at an end is its reflection. `keys` [B] draw them, so the derivative is that of the move.
+def phase_shuffle(keys: Array, x: Array, max_shift: int) -> Array:
+    """Shift each sequence of x [B, T, C] by an integer drawn uniformly from [-`max_shift`, `max_shift`], with reflection at the
+    ends. The shifts are drawn from `keys` [B]; gradients flow through the shifted values, not through the draw.
 
     Source: Donahue et al. 2019, arXiv:1802.04208, section 3.3.
     """
-    shift = jax.vmap(lambda key: jax.random.randint(key, (), 0, 2 * most + 1))(keys)
-    padded = jnp.pad(x, [(0, 0), (most, most), (0, 0)], mode="reflect")
-    # All moves, and one of them taken: its derivatives of any order are as simple, those of a gather are slow.
-    moves = enumerate(jax.nn.one_hot(shift, 2 * most + 1, dtype=x.dtype).T)
-    return sum(taken[:, None, None] * padded[:, place : place + x.shape[1]] for place, taken in moves)
+    shift = jax.vmap(lambda key: jax.random.randint(key, (), 0, 2 * max_shift + 1))(keys)
+    padded = jnp.pad(x, [(0, 0), (max_shift, max_shift), (0, 0)], mode="reflect")
+    # A one-hot weighted sum of all shifts: its derivatives of every order are as simple, while those of a gather are slow.
+    selectors = enumerate(jax.nn.one_hot(shift, 2 * max_shift + 1, dtype=x.dtype).T)
+    return sum(selected[:, None, None] * padded[:, offset : offset + x.shape[1]] for offset, selected in selectors)
 
 
 def sample_keys(x: Array) -> Array:
-    """A key for each x [B, ...], made of its own bits, so that D needs no other source of chance and stays a function of its
-    arguments. Of the first activations: they change whenever D has moved, and so a real sample is moved otherwise each time."""
+    """Derive a random key from the bits of each x [B, ...], so that D needs no other randomness and stays a deterministic
+    function of its arguments. D passes its first activations: they change with every update of D, so that the shifts of a
+    real sample differ from step to step."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
-    odd = 2 * jnp.arange(bits.shape[1], dtype=jnp.uint32) + 1  # so that no bit is lost, nor the order
+    odd = 2 * jnp.arange(bits.shape[1], dtype=jnp.uint32) + 1  # distinct odd multipliers: every bit and the order matter
     seeds = (bits * odd).sum(axis=1, dtype=jnp.uint32)
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(0), seed))(seeds)
 
 
 def num_stages(sample_shape: tuple[int, ...]) -> int:
-    """How often a wave can be cut to a quarter before it would be shorter than 8 or no whole number: 16,384 -> 16 in 5.
+    """Return how often the length of a waveform can be divided by 4 while it stays an integer of at least 8: 5 for
+    16,384 -> 16.
 
-    Raises ValueError for what is no wave, or cannot be cut at all."""
+    Raises ValueError if `sample_shape` is not that of a waveform, or if its length cannot be divided at all."""
     if len(sample_shape) != 2:
-        raise ValueError(f"wavegan needs waves (T, C), got samples of shape {sample_shape}")
+        raise ValueError(f"wavegan needs waveforms (T, C), got samples of shape {sample_shape}")
     length, count = sample_shape[0], 0
     while length % STRIDE == 0 and length >= STRIDE * MIN_LENGTH:
         length, count = length // STRIDE, count + 1

@@ -232,7 +232,7 @@ def _describe(data: Data) -> dict[str, Any]:
     return {
         "name": data.name,
         "checksum": data.checksum,
-        "train": data.rows,
+        "train": data.num_train,
         "streamed": data.streamed,
         "held out": data.test.count,
         "sample shape": data.sample_shape,

@@ -168,7 +168,7 @@ def dry_run(
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep)
     config, data, game = experiment.config, experiment.data, experiment.game
     parameters = count_parameters(game)
-    rows = f"{data.rows:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
+    rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines = [_row(name, value) for name, value in asdict(config).items() if value is not None]
     lines += [_row("samples", f"{data.sample_shape}: {rows}")]
     lines += [_row("parameters", f"generator {parameters['g']:,}, discriminator {parameters['d']:,}")]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.config import Config
-from gan_jax.data.batches import feed
+from gan_jax.data.batches import batch_rows
 from gan_jax.data.dataset import Data, Measure
 from gan_jax.errors import RunError
 from gan_jax.evaluation.monitor import Monitor, prepare_evaluators
@@ -158,7 +158,7 @@ class ManyRuns:
         # What distinguishes the runs, in the log and in file names.
         self._members = [{"seed": seed, **values} for values in combinations(config, sweep) for seed in seeds]
         self._numbers = {name: jnp.float32([member[name] for member in self._members]) for name in sweep}
-        feeds = {seed: feed(seed, data.train.count, config.batch) for seed in seeds}
+        feeds = {seed: batch_rows(seed, data.train.count, config.batch) for seed in seeds}
         self._feeds = [feeds[member["seed"]] for member in self._members]
         keys = [run_keys(member["seed"]) for member in self._members]
         self._init_keys, self._train_keys = jnp.stack([k.init for k in keys]), jnp.stack([k.train for k in keys])

@@ -168,7 +168,7 @@ def begin(loop: Loop, fork: Fork | None) -> None:
         loop.state = trainer.plan.place(fork.begin(trainer.game, trainer.plan.gather(loop.state)))
         loop.progress.say(f"starts with the weights of {fork.told['run_dir']} at step {fork.told['step']}")
     data = trainer.data
-    run.show("real", data.show(data.to_float(data.test.take(slice(data.shown)).samples)))
+    run.show("real", data.show(data.to_float(data.test.take(slice(data.num_shown)).samples)))
     host_state = trainer.plan.gather(loop.state)
     trainer.draw(host_state, final=False)
     if fork is not None:  # from here on, the other run is no longer needed

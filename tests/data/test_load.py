@@ -1,4 +1,4 @@
-"""The door to data: every epoch exactly once, the same numbers for ever, and one clear line for whatever cannot be read."""
+"""Loading data by name: exact epochs, reproducible batches and checksums, and one-line errors."""
 
 import os
 import re
@@ -17,28 +17,28 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 
 
-@pytest.mark.parametrize("batch_size", [1, 64, 449, 898, 1000, 2000])  # 449 and 898 divide the 898 rows; 2,000 exceed them
-def test_each_epoch_is_covered_exactly(batch_size):
+@pytest.mark.parametrize("batch_size", [1, 64, 449, 898, 1000, 2000])  # 449 and 898 divide the 898 rows; 2,000 exceeds them
+def test_each_epoch_contains_every_row_exactly_once(batch_size):
     feed_at = load("digits", 3, batch_size).feed_at
     epochs = 5
     feeds = [feed_at(t) for t in range(-(-898 * epochs // batch_size))]
     assert all(feed.shape == (batch_size,) and feed.dtype == np.int32 for feed in feeds)
     rows = np.concatenate(feeds)[: 898 * epochs].reshape(epochs, 898)
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(898), (epochs, 1)))
-    assert len({epoch.tobytes() for epoch in rows}) == epochs  # another order each time
+    assert len({epoch.tobytes() for epoch in rows}) == epochs  # each in a different order
 
 
 def test_a_batch_is_pure_in_seed_and_step():
-    one, same, other = load("digits", 1, 100), load("digits", 1, 100), load("digits", 2, 100)
-    forward = [one.feed_at(t) for t in range(40)]
-    for t in (39, 0, 17, 8, 9, 26):  # any order, past the cache of two epochs
-        np.testing.assert_array_equal(same.feed_at(t), forward[t])
-    assert not np.array_equal(other.feed_at(0), forward[0])
-    assert one.checksum == other.checksum  # the seed orders the data, it does not change them
+    first, same, other = load("digits", 1, 100), load("digits", 1, 100), load("digits", 2, 100)
+    expected = [first.feed_at(t) for t in range(40)]
+    for t in (39, 0, 17, 8, 9, 26):  # any order, beyond the cache of two epochs
+        np.testing.assert_array_equal(same.feed_at(t), expected[t])
+    assert not np.array_equal(other.feed_at(0), expected[0])
+    assert first.checksum == other.checksum  # the seed only orders the data
 
 
-def test_the_order_never_changes():
-    """Golden: RandomState([seed, epoch]).permutation, whose stream NEP 19 freezes. A change breaks every resumed run."""
+def test_the_order_of_rows_never_changes():
+    """Golden values of RandomState([seed, epoch]).permutation, a stream frozen by NEP 19. A change breaks every resumed run."""
     np.testing.assert_array_equal(load("digits", 0, 5).feed_at(0), [761, 156, 213, 83, 557])
 
 
@@ -57,15 +57,15 @@ def test_decode_is_the_same_inside_jit():
 
 
 @pytest.mark.parametrize(
-    "seed, batch_size, named", [(0, 0, "batch_size"), (0, -3, "batch_size"), (-1, 8, "seed"), (2**32, 8, "seed")]
+    "seed, batch_size, name", [(0, 0, "batch_size"), (0, -3, "batch_size"), (-1, 8, "seed"), (2**32, 8, "seed")]
 )
-def test_impossible_seed_or_size(seed, batch_size, named):
-    with pytest.raises(InputError, match=f"{named} must be .* got {seed if named == 'seed' else batch_size}"):
+def test_impossible_seed_or_size(seed, batch_size, name):
+    with pytest.raises(InputError, match=f"{name} must be .* got {seed if name == 'seed' else batch_size}"):
         load("digits", seed, batch_size)
 
 
 @pytest.mark.parametrize(
-    "name, says",
+    "name, message",
     [
         ("digit", "unknown data 'digit': did you mean 'digits'"),
         ("two_moon(sigma=1)", "unknown data 'two_moon': did you mean 'two_moons'"),
@@ -85,25 +85,25 @@ def test_impossible_seed_or_size(seed, batch_size, named):
         ("tfds:../../etc", "is called NAME"),
     ],
 )
-def test_unknown_names(name, says):
-    with pytest.raises(InputError, match=re.escape(says)):
+def test_unknown_names_and_options(name, message):
+    with pytest.raises(InputError, match=re.escape(message)):
         load(name, 0, 8)
 
 
-def test_importing_data_imports_nothing_heavy():
+def test_importing_data_imports_no_optional_packages():
     modules = ", ".join(
         f"gan_jax.data.{x}"
         for x in ("load", "toy", "tfds", "stream", "images.pixels", "images.stacked", "images.digits", "images.folder")
     )
-    heavy = "{'sklearn', 'matplotlib', 'tensorflow_datasets', 'PIL', 'tensorflow', 'grain'}"
-    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
+    optional = "{'sklearn', 'matplotlib', 'tensorflow_datasets', 'PIL', 'tensorflow', 'grain'}"
+    code = f"import sys, {modules}; print(sorted({optional} & set(sys.modules)))"
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert out.stdout.strip() == "[]"
 
 
-def test_digits_are_the_file_in_two_halves():
+def test_digits_are_split_into_two_similar_halves():
     from sklearn.datasets import load_digits
 
     data = load("digits", 0, 8)
@@ -116,15 +116,15 @@ def test_digits_are_the_file_in_two_halves():
     np.testing.assert_array_equal(np.unique(np.concatenate(rows), axis=0), np.unique(whole, axis=0))
     assert set(np.unique(data.train.samples)) == set(range(17))
     assert data.to_float(np.array([0, 8, 16], np.uint8)).tolist() == [-1, 0, 1]
-    # Two samples of one distribution: a difference of class counts has standard deviation sqrt(180) or less; mean grey levels
-    # of 898 images, each with a spread of about 0.9, differ by less than five standard errors.
+    # For two samples of one distribution, a difference of class counts has standard deviation sqrt(180) or less, and the mean
+    # grey levels of 898 images, each with a spread of about 0.9, differ by less than five standard errors.
     counts = np.array([np.bincount(s.labels, minlength=10) for s in (data.train, data.test)])
     assert np.abs(counts[0] - counts[1]).max() < 4 * np.sqrt(180)
     means = [s.samples.reshape(-1, 64).mean(axis=1) for s in (data.train, data.test)]
     assert abs(means[0].mean() - means[1].mean()) < 5 * np.sqrt(means[0].var() / 898 + means[1].var() / 899)
 
 
-def test_checksums_tell_data_apart(tmp_path):
+def test_checksums_identify_data(tmp_path):
     checksums = {name: load(name, 0, 8).checksum for name in ("digits", "ring", "grid", "ring(sigma=0.03)", "spiral")}
     digits = load("digits", 0, 8)
     for changed in ("same", "pixel", "label", "shape"):
@@ -138,7 +138,7 @@ def test_checksums_tell_data_apart(tmp_path):
         keys = {"train_images": train.samples, "train_labels": train.labels}
         np.savez(tmp_path / f"{changed}.npz", **keys, test_images=test.samples, test_labels=test.labels)
         checksums[changed] = load(str(tmp_path / f"{changed}.npz"), 0, 8).checksum
-    assert len(set(checksums.values())) == len(checksums)  # "same" too: its bytes are read on another scale than digits'
+    assert len(set(checksums.values())) == len(checksums)  # including "same": its bytes are read on another scale than digits'
     assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
     os.rename(tmp_path / "same.npz", tmp_path / "moved.npz")
     assert load(str(tmp_path / "moved.npz"), 1, 9).checksum == checksums["same"]

@@ -1,4 +1,4 @@
-"""Images as data: pictures of them, and .npz files of every kind, good and bad."""
+"""Image data: image grids, and valid and invalid .npz files."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from gan_jax.errors import InputError
 
 
 @pytest.mark.parametrize(
-    "number, side, channels, rows, columns, factor",
+    "number, size, channels, rows, columns, factor",
     [
         (64, 8, 1, 8, 8, 9),
         (64, 28, 1, 8, 8, 3),
@@ -25,20 +25,20 @@ from gan_jax.errors import InputError
         (1, 800, 3, 1, 1, 1),
     ],
 )
-def test_show_draws_each_image_in_its_place(number, side, channels, rows, columns, factor):
-    stored = RANDOM.integers(0, 256, (number, side, side, channels), np.uint8)
+def test_show_draws_each_image_in_its_cell(number, size, channels, rows, columns, factor):
+    stored = RANDOM.integers(0, 256, (number, size, size, channels), np.uint8)
     drawn = png(pixels.to_float(stored), pixels.show)
-    pitch = side * factor + 2
+    pitch = size * factor + 2
     assert drawn.shape[:2] == (rows * pitch + 2, columns * pitch + 2)
     drawn = drawn.reshape(*drawn.shape[:2], channels)
     for i in (0, number // 2, number - 1):
-        y, x = (2 + pitch * place for place in divmod(i, columns))
-        cell = drawn[y : y + side * factor, x : x + side * factor]
+        y, x = (2 + pitch * index for index in divmod(i, columns))
+        cell = drawn[y : y + size * factor, x : x + size * factor]
         np.testing.assert_array_equal(cell[::factor, ::factor], stored[i])
         np.testing.assert_array_equal(cell[factor - 1 :: factor, factor - 1 :: factor], stored[i])
 
 
-def test_show_survives_what_a_bad_generator_makes():
+def test_show_accepts_values_that_are_not_finite_or_out_of_range():
     samples = np.array([np.nan, np.inf, -np.inf, 5.0], np.float32).repeat(64).reshape(4, 8, 8, 1)
     drawn = png(samples, pixels.show)
     centres = [drawn[int(h * (y + 0.5)), int(h * (x + 0.5))] for h in [drawn.shape[0] // 2] for y in (0, 1) for x in (0, 1)]
@@ -48,7 +48,7 @@ def test_show_survives_what_a_bad_generator_makes():
             pixels.show(np.zeros(shape))
 
 
-def test_packed_samples_can_be_read_back(tmp_path):
+def test_packed_samples_can_be_read(tmp_path):
     stored = RANDOM.integers(0, 256, (20, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "samples.npz", **pixels.pack(pixels.to_float(stored)))
     train, test = pixels.read_npz(tmp_path / "samples.npz")
@@ -67,14 +67,14 @@ def test_packed_samples_can_be_read_back(tmp_path):
         ({"train_images": COLOUR, "train_labels": LABELS}, (6, 5, 3), 3, (27, 3)),
     ],
 )
-def test_npz_good(tmp_path, arrays, shape, classes, sizes):
-    np.savez_compressed(tmp_path / "good.npz", **arrays)
-    data = load(str(tmp_path / "good.npz"), 0, 8)
+def test_valid_npz(tmp_path, arrays, shape, classes, sizes):
+    np.savez_compressed(tmp_path / "valid.npz", **arrays)
+    data = load(str(tmp_path / "valid.npz"), 0, 8)
     assert (data.sample_shape, data.num_classes) == (shape, classes)
     assert (len(data.train.samples), len(data.test.samples)) == sizes
     first = next(iter(arrays.values())).reshape(30, *shape)
-    known = {image.tobytes(): i for i, image in enumerate(first)}
-    rows = [[known[image.tobytes()] for image in split.samples] for split in (data.train, data.test)]
+    row_of_image = {image.tobytes(): i for i, image in enumerate(first)}
+    rows = [[row_of_image[image.tobytes()] for image in split.samples] for split in (data.train, data.test)]
     if sizes[0] == 27:
         assert sorted(rows[1]) == [0, 10, 20] and sorted(rows[0] + rows[1]) == list(range(30))
     if classes:
@@ -83,7 +83,7 @@ def test_npz_good(tmp_path, arrays, shape, classes, sizes):
 
 
 @pytest.mark.parametrize(
-    "arrays, says",
+    "arrays, message",
     [
         ({}, "found no array; allowed train_images/"),
         ({"pictures": GREY}, "found pictures; allowed train_images/"),
@@ -98,19 +98,19 @@ def test_npz_good(tmp_path, arrays, shape, classes, sizes):
         ({"images": GREY, "labels": LABELS[:7]}, "labels is (7,), must be one label for each of 30 images"),
         (
             {"images": GREY, "labels": LABELS.astype(float)},
-            "labels is float64 (30,), must be whole numbers 0..K-1 [N], or vectors",
+            "labels is float64 (30,), must be integers 0..K-1 [N], or vectors",
         ),
-        ({"images": GREY, "labels": LABELS.astype(str)}, "must be whole numbers 0..K-1 [N], or vectors [N, K]"),
-        ({"images": GREY, "labels": LABELS == 1}, "labels is bool (30,), must be whole numbers"),
-        ({"images": GREY, "labels": HOT[:, :0]}, "labels is int64 (30, 0), must be whole numbers"),
-        ({"images": GREY, "labels": HOT[:, None]}, "labels is int64 (30, 1, 4), must be whole numbers"),
-        ({"images": GREY, "labels": 2 * HOT}, "labels (30, 4): vectors of whole numbers must be of 0 and 1, found 0..2"),
-        ({"images": GREY, "labels": -HOT}, "of 0 and 1, found -1..0"),
+        ({"images": GREY, "labels": LABELS.astype(str)}, "must be integers 0..K-1 [N], or vectors [N, K]"),
+        ({"images": GREY, "labels": LABELS == 1}, "labels is bool (30,), must be integers"),
+        ({"images": GREY, "labels": HOT[:, :0]}, "labels is int64 (30, 0), must be integers"),
+        ({"images": GREY, "labels": HOT[:, None]}, "labels is int64 (30, 1, 4), must be integers"),
+        ({"images": GREY, "labels": 2 * HOT}, "labels (30, 4): integer vectors must contain only 0 and 1, found 0..2"),
+        ({"images": GREY, "labels": -HOT}, "only 0 and 1, found -1..0"),
         ({"images": GREY, "labels": HOT * np.nan}, "labels (30, 4) must be finite in float32"),
         ({"images": GREY, "labels": HOT * 1e300}, "labels (30, 4) must be finite in float32"),
         (
             {"x_train": GREY, "y_train": HOT, "x_test": GREY, "y_test": HOT[:, :3]},
-            "train and test labels differ in kind: int32 (30, 4) and int32 (30, 3)",
+            "train and test labels differ in type or shape: int32 (30, 4) and int32 (30, 3)",
         ),
         ({"x_train": GREY, "y_train": HOT, "x_test": GREY, "y_test": HOT / 2}, "int32 (30, 4) and float32 (30, 4)"),
         ({"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": HOT}, "int32 (30,) and int32 (30, 4)"),
@@ -121,10 +121,10 @@ def test_npz_good(tmp_path, arrays, shape, classes, sizes):
         ({"x_train": GREY, "y_train": LABELS, "y_test": LABELS}, "y_test without x_test"),
     ],
 )
-def test_npz_bad(tmp_path, arrays, says):
-    path = tmp_path / "bad.npz"
+def test_invalid_npz(tmp_path, arrays, message):
+    path = tmp_path / "invalid.npz"
     np.savez(path, **arrays)
-    with pytest.raises(InputError, match=re.escape(says)) as caught:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
         load(str(path), 0, 8)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
@@ -139,20 +139,20 @@ def test_npz_bad(tmp_path, arrays, says):
         (HOT[:, :1] / 7, np.float32),
     ],
 )
-def test_npz_labels_that_are_vectors(tmp_path, labels, dtype):
+def test_npz_with_vector_labels(tmp_path, labels, dtype):
     np.savez(tmp_path / "vectors.npz", images=GREY, labels=labels)
     data = load(str(tmp_path / "vectors.npz"), 0, 8)
     assert data.num_classes == labels.shape[1]
-    known = {image.tobytes(): label.astype(dtype) for image, label in zip(GREY, labels, strict=True)}
+    label_of_image = {image.tobytes(): label.astype(dtype) for image, label in zip(GREY, labels, strict=True)}
     for split in (data.train, data.test):
         assert split.labels.dtype == dtype
-        np.testing.assert_array_equal(split.labels, [known[image.tobytes()] for image in split.samples])
+        np.testing.assert_array_equal(split.labels, [label_of_image[image.tobytes()] for image in split.samples])
     batch = jax.jit(data.decode)(jax.tree.map(jnp.asarray, data.train), data.feed_at(3))
     assert (batch.label.shape, batch.label.dtype) == ((8, labels.shape[1]), dtype)
     np.testing.assert_array_equal(batch.label, data.train.labels[data.feed_at(3)])
 
 
-def test_what_has_vectors_for_labels_is_measured_by_random_features(tmp_path):
+def test_data_with_vector_labels_is_measured_with_random_features(tmp_path):
     twice = np.concatenate([GREY, GREY])
     np.savez(tmp_path / "vectors.npz", x_train=twice, y_train=np.tile(HOT, (2, 1)), x_test=GREY, y_test=HOT)
     data = load(str(tmp_path / "vectors.npz"), 0, 8)
@@ -161,7 +161,7 @@ def test_what_has_vectors_for_labels_is_measured_by_random_features(tmp_path):
         extractors.classifier(data)
 
 
-def test_npz_damaged(tmp_path):
+def test_damaged_npz(tmp_path):
     path = tmp_path / "damaged.npz"
     np.savez(path, images=GREY)
     whole = path.read_bytes()

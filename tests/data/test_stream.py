@@ -1,4 +1,4 @@
-"""Streamed data: the batches of data in memory, whatever is read ahead, and one clear line where a file cannot be read."""
+"""Streamed data: the same batches as from memory, whatever is read ahead, and one-line errors that name damaged files."""
 
 import json
 import os
@@ -24,8 +24,8 @@ pytest.importorskip("grain")
 
 @pytest.fixture(scope="module", params=["tfds", "tfds of one split", "folder", "folder of splits"])
 def name(request, tmp_path_factory):
-    """Four sets of images, as `--data` names them."""
-    path = tmp_path_factory.mktemp("sets")
+    """Four data sets of images, by their names for `--data`."""
+    path = tmp_path_factory.mktemp("data")
     if "tfds" in request.param:
         prepare(path / "tfds", "tiny", {"train": 60} if "one" in request.param else {"train": 60, "test": 24}, shards=3)
         os.environ["GAN_JAX_DATA"] = str(path)
@@ -37,19 +37,19 @@ def name(request, tmp_path_factory):
     return str(path)
 
 
-def same(one: Split, other: Split) -> None:
-    assert one.samples.dtype == np.uint8 and one.labels.dtype == np.int32
-    np.testing.assert_array_equal(one.samples, other.samples)
-    np.testing.assert_array_equal(one.labels, other.labels)
+def assert_same(actual: Split, expected: Split) -> None:
+    assert actual.samples.dtype == np.uint8 and actual.labels.dtype == np.int32
+    np.testing.assert_array_equal(actual.samples, expected.samples)
+    np.testing.assert_array_equal(actual.labels, expected.labels)
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """How many samples each reading asked for."""
+    """The number of samples in each read."""
     counts = []
     original = {"tfds": tfds._read, "folder": folder._pixels}
     monkeypatch.setattr(tfds, "_read", lambda split, rows: counts.append(len(rows)) or original["tfds"](split, rows))
-    monkeypatch.setattr(folder, "_pixels", lambda *of: counts.append(1) or original["folder"](*of))
+    monkeypatch.setattr(folder, "_pixels", lambda *arguments: counts.append(1) or original["folder"](*arguments))
     return counts
 
 
@@ -58,19 +58,19 @@ def reads(monkeypatch):
 
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 @pytest.mark.parametrize("kind", ["", "mirrored:"])
-def test_batches_are_those_of_data_in_memory(kind, name, validation):
+def test_streamed_batches_equal_those_of_data_in_memory(kind, name, validation):
     name = kind + name
     memory = load(name, 3, 8, None, validation, "never")
     data = load(name, 3, 8, None, validation, "always")
     assert (data.streamed, memory.streamed, data.store, memory.store is memory.train) == (True, False, None, True)
-    for field in ("sample_shape", "num_classes", "rows"):
+    for field in ("sample_shape", "num_classes", "num_train"):
         assert getattr(data, field) == getattr(memory, field)
-    assert memory.rows == len(memory.train.samples)
+    assert memory.num_train == len(memory.train.samples)
     for split in ("train", "test", "validation")[: 3 if validation else 2]:
-        same(getattr(data, split), getattr(memory, split))
-    # Over three epochs in turn, then out of turn, twice the same, backwards, in turn again.
+        assert_same(getattr(data, split), getattr(memory, split))
+    # More than three epochs of consecutive steps, then jumps, repeats, a step back, and consecutive steps again.
     for step in [*range(20), 5, 5, 4, 300, 0, 1, 2, 3, 3, 4]:
-        same(data.feed_at(step), Split(*(x[memory.feed_at(step)] for x in memory.train)))
+        assert_same(data.feed_at(step), Split(*(x[memory.feed_at(step)] for x in memory.train)))
     batch, expected = jax.jit(data.decode)(data.store, data.feed_at(2)), memory.batch_at(2)
     assert batch.real.dtype == np.float32
     np.testing.assert_allclose(batch.real, expected.real, rtol=0, atol=2e-7)
@@ -79,127 +79,127 @@ def test_batches_are_those_of_data_in_memory(kind, name, validation):
 
 
 @pytest.mark.parametrize("streamed", ["always", "never"])
-def test_shares_of_processes_make_the_whole_batch(name, streamed):
+def test_the_slices_of_all_processes_make_up_the_batch(name, streamed):
     whole = load(name, 1, 12, stream=streamed)
     for processes in (1, 2, 3):
-        shares = [load(name, 1, 12, stream=streamed, share=(i, processes)) for i in range(processes)]
-        assert {share.checksum for share in shares} == {whole.checksum}
+        slices = [load(name, 1, 12, stream=streamed, process_slice=(i, processes)) for i in range(processes)]
+        assert {data.checksum for data in slices} == {whole.checksum}
         for step in (0, 1, 2, 9):
-            parts = jax.tree.map(lambda *x: np.concatenate(x), *(share.feed_at(step) for share in shares))
+            parts = jax.tree.map(lambda *x: np.concatenate(x), *(data.feed_at(step) for data in slices))
             jax.tree.map(np.testing.assert_array_equal, parts, whole.feed_at(step))
-            assert len(jax.tree.leaves(shares[0].feed_at(step))[0]) == 12 // processes
+            assert len(jax.tree.leaves(slices[0].feed_at(step))[0]) == 12 // processes
 
 
-def test_shares_that_cannot_be():
-    with pytest.raises(InputError, match="batch 8 does not divide among 3 processes: take a multiple of 3"):
-        load("digits", 0, 8, share=(0, 3))
-    for share in ((2, 2), (-1, 2), (0, 0)):
-        with pytest.raises(ValueError, match="share must be"):
-            load("digits", 0, 8, share=share)
+def test_invalid_process_slices():
+    with pytest.raises(InputError, match="batch 8 does not divide among 3 processes: use a multiple of 3"):
+        load("digits", 0, 8, process_slice=(0, 3))
+    for process_slice in ((2, 2), (-1, 2), (0, 0)):
+        with pytest.raises(ValueError, match="process_slice must be"):
+            load("digits", 0, 8, process_slice=process_slice)
 
 
-def test_only_what_is_needed_is_read(name, reads, monkeypatch):
-    monkeypatch.setattr(stream, "KEPT", 5)
+def test_only_the_samples_needed_are_read(name, reads, monkeypatch):
+    monkeypatch.setattr(stream, "KEPT_ROWS", 5)
     memory = load(name, 0, 2, stream="never")
     del reads[:]
     data = load(name, 0, 2, stream="always")
-    assert sum(reads) <= 2 * 5 + 1 and data.rows == memory.rows > 20  # one to see whether it can be read
+    assert sum(reads) <= 2 * 5 + 1 and data.num_train == memory.num_train > 20  # one to check that it can be read
     for split in ("train", "test"):
-        same(getattr(data, split), Split(*(x[:5] for x in getattr(memory, split))))
-    monkeypatch.setattr(stream, "AHEAD", 3 * 2 * 90 + 1)  # three batches of two images of up to 6 x 5 x 3 bytes
+        assert_same(getattr(data, split), Split(*(x[:5] for x in getattr(memory, split))))
+    monkeypatch.setattr(stream, "AHEAD_BYTES", 3 * 2 * 90 + 1)  # three batches of two images of up to 6 x 5 x 3 bytes
     data = load(name, 0, 2, stream="always")
     del reads[:]
-    most = 3 if data.sample_shape[-1] == 3 else 9
+    max_ahead = 3 if data.sample_shape[-1] == 3 else 9
     for step in range(4):
         data.feed_at(step)
-        assert sum(reads) <= 2 * (step + 1 + most)
-    data.feed_at(300)  # out of turn: alone
-    assert sum(reads) <= 2 * (4 + most + 1)
+        assert sum(reads) <= 2 * (step + 1 + max_ahead)
+    data.feed_at(300)  # not the next step: read alone
+    assert sum(reads) <= 2 * (4 + max_ahead + 1)
 
 
-# --- whether, and what is known of the files -----------------------------------------------------------------------------
+# --- when data is streamed, and its checksum -----------------------------------------------------------------------------
 
 
-def test_data_are_streamed_where_they_would_take_a_quarter_of_memory(name, monkeypatch):
-    asked = []
-    monkeypatch.setattr(stream.os, "sysconf", lambda what: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 10**9}[what])
-    monkeypatch.setattr(stream.Path, "read_text", lambda path: asked.append(path) or "max\n")
-    assert not stream.too_large(25 * 10**7) and stream.too_large(25 * 10**7 + 1)
-    monkeypatch.setattr(stream.Path, "read_text", lambda path: "4000\n")  # a container
-    assert not stream.too_large(1000) and stream.too_large(1001)
-    assert stream.too_large(0, "always") and not stream.too_large(10**12, "never")
-    assert [str(path) for path in asked] == ["/sys/fs/cgroup/memory.max"] * 2
+def test_data_larger_than_a_quarter_of_memory_is_streamed(name, monkeypatch):
+    read_paths = []
+    monkeypatch.setattr(stream.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 10**9}[name])
+    monkeypatch.setattr(stream.Path, "read_text", lambda path: read_paths.append(path) or "max\n")
+    assert not stream.should_stream(25 * 10**7) and stream.should_stream(25 * 10**7 + 1)
+    monkeypatch.setattr(stream.Path, "read_text", lambda path: "4000\n")  # the limit of a container
+    assert not stream.should_stream(1000) and stream.should_stream(1001)
+    assert stream.should_stream(0, "always") and not stream.should_stream(10**12, "never")
+    assert [str(path) for path in read_paths] == ["/sys/fs/cgroup/memory.max"] * 2
     monkeypatch.undo()
     sizes = []
-    for owner in (tfds, folder):
-        monkeypatch.setattr(owner, "too_large", lambda size, stream: sizes.append(size) or size > 100)
+    for module in (tfds, folder):
+        monkeypatch.setattr(module, "should_stream", lambda size, stream: sizes.append(size) or size > 100)
     data = load(name, 0, 4)
     assert data.streamed and len(sizes) == 1
-    channels = 1  # of the first file
-    assert sizes[0] == (data.rows + len(data.test.samples)) * 30 * channels
+    channels = 1  # as in the first file
+    assert sizes[0] == (data.num_train + len(data.test.samples)) * 30 * channels
 
 
-def test_checksums_are_of_the_files(prepared, tmp_path, monkeypatch):
+def test_the_checksum_depends_on_the_files(prepared, tmp_path, monkeypatch):
     for i in range(6):
-        write(tmp_path / "set" / f"{i}.png")
-    (tmp_path / "set" / "notes.txt").write_text("no image")
-    found = [load(str(tmp_path / "set"), 0, 2, stream="always").checksum]
+        write(tmp_path / "data" / f"{i}.png")
+    (tmp_path / "data" / "notes.txt").write_text("no image")
+    checksums = [load(str(tmp_path / "data"), 0, 2, stream="always").checksum]
     hashed = []
     original = stream._sha256
     monkeypatch.setattr(stream, "_sha256", lambda file: hashed.append(file.name) or original(file))
-    (tmp_path / "set" / "notes.txt").write_text("other notes")
-    assert load(str(tmp_path / "set"), 1, 3, stream="always").checksum == found[0] and not hashed  # from the cache
-    os.utime(tmp_path / "set" / "3.png", ns=(1, 1))
-    assert load(str(tmp_path / "set"), 0, 2, stream="always").checksum == found[0] and len(hashed) == 6
-    found.append(load(str(tmp_path / "set"), 0, 2, stream="never").checksum)
-    found.append(load(str(tmp_path / "set"), 0, 2, validation=0.5, stream="always").checksum)
-    write(tmp_path / "set" / "3.png")
-    found.append(load(str(tmp_path / "set"), 0, 2, stream="always").checksum)
-    (tmp_path / "set" / "3.png").rename(tmp_path / "set" / "33.png")
-    found.append(load(str(tmp_path / "set"), 0, 2, stream="always").checksum)
-    assert len(set(found)) == 5 and all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in found)
-    (tmp_path / "set").rename(tmp_path / "moved")
-    assert load(str(tmp_path / "moved"), 0, 2, stream="always").checksum == found[-1]
+    (tmp_path / "data" / "notes.txt").write_text("other notes")
+    assert load(str(tmp_path / "data"), 1, 3, stream="always").checksum == checksums[0] and not hashed  # from the cache
+    os.utime(tmp_path / "data" / "3.png", ns=(1, 1))
+    assert load(str(tmp_path / "data"), 0, 2, stream="always").checksum == checksums[0] and len(hashed) == 6
+    checksums.append(load(str(tmp_path / "data"), 0, 2, stream="never").checksum)
+    checksums.append(load(str(tmp_path / "data"), 0, 2, validation=0.5, stream="always").checksum)
+    write(tmp_path / "data" / "3.png")
+    checksums.append(load(str(tmp_path / "data"), 0, 2, stream="always").checksum)
+    (tmp_path / "data" / "3.png").rename(tmp_path / "data" / "33.png")
+    checksums.append(load(str(tmp_path / "data"), 0, 2, stream="always").checksum)
+    assert len(set(checksums)) == 5 and all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert load(str(tmp_path / "moved"), 0, 2, stream="always").checksum == checksums[-1]
 
 
-# --- what goes wrong -----------------------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_streamed(tmp_path):
+def test_data_that_cannot_be_streamed(tmp_path):
     np.savez(tmp_path / "images.npz", images=np.zeros((9, 6, 5), np.uint8))
     for data in ("digits", "ring(sigma=0.1)", "stacked:digits", str(tmp_path / "images.npz")):
-        with pytest.raises(InputError, match=re.escape(f"data {data!r} cannot be streamed: tfds:NAME and folders")):
+        with pytest.raises(InputError, match=re.escape(f"data {data!r} cannot be streamed, only tfds:NAME and folders")):
             load(data, 0, 4, stream="always")
         assert not load(data, 0, 4).streamed
 
 
-def test_grain_missing(name, monkeypatch):
+def test_grain_is_not_installed(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "grain", None)
-    with pytest.raises(InputError, match=r"need grain: pip install 'gan_jax\[stream\]', or --stream never") as caught:
+    with pytest.raises(InputError, match=r"needs grain: pip install 'gan_jax\[stream\]', or --stream never") as caught:
         load(name, 0, 4, stream="always")
     assert "\n" not in str(caught.value)
     load(name, 0, 4)
 
 
 def test_a_damaged_image_is_named(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "KEPT", 2)
+    monkeypatch.setattr(stream, "KEPT_ROWS", 2)
     for i in range(20):
-        write(tmp_path / "set" / f"{i:02d}.png", size=(40, 40))
+        write(tmp_path / "data" / f"{i:02d}.png", size=(40, 40))
     order = np.delete(np.arange(20), [0, 10])[np.random.RandomState(0).permutation(18)]
-    file = tmp_path / "set" / f"{order[9]:02d}.png"  # not among those that are kept
+    file = tmp_path / "data" / f"{order[9]:02d}.png"  # not among the rows kept in memory
     whole = file.read_bytes()
 
-    def says(text):
-        data = load(str(tmp_path / "set"), 0, 6, stream="always")
+    def assert_error(text):
+        data = load(str(tmp_path / "data"), 0, 6, stream="always")
         with pytest.raises(RunError, match=re.escape(text)) as caught:
             for step in range(3):
                 data.feed_at(step)
         assert "\n" not in str(caught.value)
         return data
 
-    file.write_bytes(whole[: len(whole) // 2])  # its header is whole
-    data = says(f"{file}: not a readable image")
-    with pytest.raises(RunError, match=re.escape(str(file))):  # again: nothing goes on past it
+    file.write_bytes(whole[: len(whole) // 2])  # its header is intact
+    data = assert_error(f"{file}: not a readable image")
+    with pytest.raises(RunError, match=re.escape(str(file))):  # again: reading does not continue past it
         for step in range(3):
             data.feed_at(step)
     file.write_bytes(whole)
@@ -208,16 +208,16 @@ def test_a_damaged_image_is_named(prepared, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=re.escape(f"{file} has changed")):
         [data.feed_at(step) for step in range(3)]
     with pytest.raises(InputError, match=re.escape(f"{file} is 41x40 pixels")):
-        load(str(tmp_path / "set"), 0, 6, stream="always")
-    kept = tmp_path / "set" / f"{order[0]:02d}.png"
+        load(str(tmp_path / "data"), 0, 6, stream="always")
+    kept = tmp_path / "data" / f"{order[0]:02d}.png"
     write(file, size=(40, 40))
     kept.write_bytes(kept.read_bytes()[:200])
     with pytest.raises(InputError, match=re.escape(f"{kept}: not a readable image")):
-        load(str(tmp_path / "set"), 0, 6, stream="always")
+        load(str(tmp_path / "data"), 0, 6, stream="always")
 
 
 def test_a_damaged_record_file_is_named(prepared, monkeypatch):
-    monkeypatch.setattr(stream, "KEPT", 1)
+    monkeypatch.setattr(stream, "KEPT_ROWS", 1)
     prepare(prepared, "tiny", {"train": 600, "test": 30}, shards=3)
     where = prepared / "tiny" / "1.0.0"
     file = where / "tiny-train.array_record-00001-of-00003"
@@ -232,7 +232,7 @@ def test_a_damaged_record_file_is_named(prepared, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_labels_out_of_range_are_told(prepared):
+def test_labels_out_of_range_are_reported(prepared):
     prepare(prepared, "tiny", {"train": 30, "test": 30})
     path = prepared / "tiny" / "1.0.0" / "features.json"
     features = json.loads(path.read_text())
@@ -266,17 +266,17 @@ def log_of(run_dir):
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
-def test_a_run_is_that_on_data_in_memory_also_when_resumed(config, tmp_path, monkeypatch):
+def test_a_resumed_run_on_streamed_data_equals_one_on_data_in_memory(config, tmp_path, monkeypatch):
     train(replace(config, stream="never", dispatch="loop"), tmp_path / "memory")
     calls = []
 
     def failing(file, shape, cut, pixels=folder._pixels):
         calls.append(file)
-        if len(calls) > 60 + 8 * 14:  # those that are kept, and then seven steps of two batches
+        if len(calls) > 60 + 8 * 14:  # the rows kept in memory, then seven steps of two batches
             raise InputError(f"{file}: gone")
         return pixels(file, shape, cut)
 
-    monkeypatch.setattr(stream, "AHEAD", 1)
+    monkeypatch.setattr(stream, "AHEAD_BYTES", 1)
     with monkeypatch.context() as patch:
         patch.setattr(folder, "_pixels", failing)
         with pytest.raises(RunError, match="gone"):
@@ -287,11 +287,11 @@ def test_a_run_is_that_on_data_in_memory_also_when_resumed(config, tmp_path, mon
     train(config, tmp_path / "streamed")
     streamed, memory = log_of(tmp_path / "streamed"), log_of(tmp_path / "memory")
     assert [line["step"] for line in streamed] == list(range(1, 13))
-    # Another program: without the gathering of rows. The batches are the same bits.
+    # The compiled programs differ, because streaming gathers no rows on the device; the batches are bit-identical.
     assert streamed == [pytest.approx(line, rel=0, abs=1e-6) for line in memory]
 
 
-def test_several_seeds_are_refused(config, tmp_path):
+def test_several_seeds_are_rejected(config, tmp_path):
     with pytest.raises(InputError, match=r"is streamed, which works with one seed only: set --stream never"):
         train(config, tmp_path / "seeds", seeds=[0, 1])
     assert not (tmp_path / "seeds").exists()

@@ -1,4 +1,4 @@
-"""tensorflow-datasets: prepared sets, made here without TensorFlow, and every way in which one is not there."""
+"""tensorflow-datasets: prepared data sets, written here without TensorFlow, and the errors for missing or damaged ones."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ SHARED = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[3] / "sha
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_tfds_reads_what_is_prepared(prepared, monkeypatch, channels):
+def test_tfds_reads_a_prepared_data_set(prepared, monkeypatch, channels):
     written = prepare(prepared, "tiny", {"train": 7, "test": 4}, channels=channels)
     source = tfds.tfds("tiny", str(prepared))
     np.testing.assert_array_equal(source.train.samples, written[:7])
@@ -25,7 +25,7 @@ def test_tfds_reads_what_is_prepared(prepared, monkeypatch, channels):
     assert (source.num_classes, source.train.labels.tolist(), source.classes) == (3, [0, 1, 2, 0, 1, 2, 0], ())
     (prepared / "tiny" / "1.0.0" / "label.labels.txt").write_text("cat\ndog\nemu\n")
     assert load("tfds:tiny", 0, 4, str(prepared)).classes == ("cat", "dog", "emu")
-    checksum = load("tfds:tiny", 0, 4, str(prepared.parent)).checksum  # the folder above it will do
+    checksum = load("tfds:tiny", 0, 4, str(prepared.parent)).checksum  # the parent folder works too
     monkeypatch.setenv("GAN_JAX_DATA", str(prepared.parent))
     assert load("tfds:tiny", 0, 4).checksum == checksum
     monkeypatch.delenv("GAN_JAX_DATA")
@@ -33,7 +33,7 @@ def test_tfds_reads_what_is_prepared(prepared, monkeypatch, channels):
     assert load("tfds:tiny", 0, 4).checksum == checksum
 
 
-def test_tfds_reads_the_newest_version_and_holds_out(prepared):
+def test_tfds_reads_the_newest_version_and_holds_out_images(prepared):
     prepare(prepared, "tiny", {"train": 11})
     (prepared / "tiny" / "1.0.0").rename(prepared / "tiny" / "1.10.0")
     prepare(prepared, "tiny", {"train": 5, "validation": 3})
@@ -45,7 +45,7 @@ def test_tfds_reads_the_newest_version_and_holds_out(prepared):
     assert (len(source.train.samples), len(source.test.samples)) == (5, 3)
 
 
-def test_tfds_decodes_once(prepared, tmp_path, monkeypatch):
+def test_tfds_decodes_a_data_set_once(prepared, tmp_path, monkeypatch):
     prepare(prepared, "tiny", {"train": 7, "test": 4})
     fresh = load("tfds:tiny", 0, 4, str(prepared))
     (cached,) = (tmp_path / "cache").iterdir()
@@ -58,17 +58,17 @@ def test_tfds_decodes_once(prepared, tmp_path, monkeypatch):
         with pytest.raises(InputError, match="needs tensorflow-datasets: pip install tensorflow-datasets"):
             load("tfds:tiny", 0, 4, str(prepared))
     assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum
-    assert cached.read_bytes() == whole  # made anew
+    assert cached.read_bytes() == whole  # decoded again
     for record in (prepared / "tiny" / "1.0.0").glob("*.array_record*"):
         os.utime(record, ns=(1, 1))
     load("tfds:tiny", 0, 4, str(prepared))
-    assert len(list((tmp_path / "cache").iterdir())) == 2  # other files, another key
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # changed files have another cache key
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "file"))
-    assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum  # nowhere to cache
+    assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum  # nothing can be cached
 
 
-def test_tfds_bad_sets(prepared):
+def test_unsuitable_and_damaged_data_sets(prepared):
     prepare(prepared, "sound", {"train": 3}, feature="spectrogram")
     with pytest.raises(InputError, match=r"tfds:sound: a feature `image` of 8-bit images is needed, it has label, spectrogram"):
         load("tfds:sound", 0, 4, str(prepared))
@@ -87,19 +87,21 @@ def test_tfds_bad_sets(prepared):
         load("tfds:damaged", 0, 4, str(prepared))
 
 
-def test_tfds_not_prepared_is_said_at_once(prepared):
+def test_a_data_set_that_is_not_prepared_is_reported_at_once(prepared):
     (prepared / "tiny" / "1.0.0").mkdir(parents=True)
     (prepared / "tiny" / "1.0.0" / "dataset_info.json").write_text("{}")
-    for data_dir, there in ((prepared, "tiny"), (prepared.parent, "tiny"), (prepared / "tiny", "nothing"), (None, "nothing")):
+    for data_dir, known in ((prepared, "tiny"), (prepared.parent, "tiny"), (prepared / "tiny", "nothing"), (None, "nothing")):
         start = time.perf_counter()
         with pytest.raises(InputError) as caught:
             load("tfds:cifar10", 0, 4, data_dir and str(data_dir))
         assert time.perf_counter() - start < 1
-        says = str(caught.value)
-        folder = os.environ["TFDS_DATA_DIR"] if data_dir is None else prepared if there == "tiny" else data_dir
-        assert says.startswith(f"tfds:cifar10 is not prepared in {folder} (prepared there: {there});") and "\n" not in says
-        assert "pip install '.[prepare]'" in says and "--data_dir" in says and "GAN_JAX_DATA" in says
-        assert f"tfds.builder('cifar10', data_dir='{folder}', file_format='array_record').download_and_prepare()" in says
+        message = str(caught.value)
+        folder = os.environ["TFDS_DATA_DIR"] if data_dir is None else prepared if known == "tiny" else data_dir
+        assert (
+            message.startswith(f"tfds:cifar10 is not prepared in {folder} (prepared there: {known});") and "\n" not in message
+        )
+        assert "pip install '.[prepare]'" in message and "--data_dir" in message and "GAN_JAX_DATA" in message
+        assert f"tfds.builder('cifar10', data_dir='{folder}', file_format='array_record').download_and_prepare()" in message
 
 
 def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
@@ -114,10 +116,10 @@ def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, mean",  # those that everyone normalises by
+    "name, mean",  # the constants commonly used for normalisation
     [("mnist", 0.1307), pytest.param("fashion_mnist", 0.2860, marks=pytest.mark.slow)],
 )
-def test_tfds_real(name, mean):
+def test_real_data_sets(name, mean):
     pytest.importorskip("tensorflow_datasets")
     if not list(SHARED.glob(f"tfds/{name}/*/dataset_info.json")) + list(SHARED.glob(f"{name}/*/dataset_info.json")):
         pytest.skip(f"no {name} prepared under {SHARED}; set GAN_JAX_DATA")

@@ -87,7 +87,7 @@ def test_standing_statistics_average_over_batches():
 
 def test_points_accept_no_extractor_and_no_metrics(run_dir):
     for protocol in (Protocol("classifier"), QUICK):
-        with pytest.raises(InputError, match=r"ring\(sigma=0\.3\) is judged by its modes: no --extractor and no --metrics"):
+        with pytest.raises(InputError, match=r"ring\(sigma=0\.3\) is evaluated by its modes: --extractor and --metrics do not apply"):
             evaluate_run(run_dir, protocol)
 
 
@@ -132,7 +132,7 @@ def test_the_command(files, tmp_path):
             seed(text)
     process = command(files / "fake.npz", "--generator", "mean")
     assert (process.returncode, process.stderr.splitlines()[-1][:32]) == (2, "error: unknown generator 'mean':")
-    with pytest.raises(InputError, match="intra_class needs classes of the real images, and a generator that is told them"):
+    with pytest.raises(InputError, match="intra_class needs real images with classes, and a generator conditioned on them"):
         evaluate_samples(str(files / "fake.npz"), str(files / "real.npz"), Protocol("random", ("intra_class",)))
 
 
@@ -178,7 +178,7 @@ def test_the_validation_split_is_cut_from_the_train_split(files):
     np.testing.assert_array_equal(cut.test.samples, whole.test.samples)
     assert cut.checksum != whole.checksum and whole.validation is None
     assert max(cut.feed_at(step).max() for step in range(50)) < len(cut.train.samples)
-    with pytest.raises(InputError, match="leaves one side empty"):
+    with pytest.raises(InputError, match="leaves one split empty"):
         load(name, 0, 8, validation=0.0001)
 
 

@@ -14,8 +14,8 @@ from gan_jax.data.dataset import Protocol
 from gan_jax.data.load import load
 from gan_jax.evaluation import evaluate, exploitability, generator, monitor, sample, temperatures
 from gan_jax.evaluation.sample import sample_keys
-from gan_jax.evaluation.vitals import vitals
 from gan_jax.evaluation.view_run import view_run
+from gan_jax.evaluation.vitals import vitals
 from gan_jax.game.build import build
 from gan_jax.game.state import init_state
 from gan_jax.training.train import train
@@ -114,14 +114,14 @@ def test_standing_statistics_draw_latents_and_labels_from_different_keys(recorde
 def test_monitor_draws_latents_and_labels_from_its_two_keys(recorder):
     game = SimpleNamespace(z_dim=2, label=None, real_labelled=False)
     z_key, label_key = jax.random.split(jax.random.key(0))
-    monitor.Monitor(Config(), game, SimpleNamespace(shown=4), None, z_key, label_key, None)
+    monitor.Monitor(Config(), game, SimpleNamespace(num_shown=4), None, z_key, label_key, None)
     recorder.check(1)
     assert (list(recorder.z), list(recorder.label)) == ([as_tuple(z_key)], [as_tuple(label_key)])
 
 
 @pytest.fixture
 def recorded_game(tiny, monkeypatch):
-    """A game that records the keys with which it draws latents and labels outside of compiled code, its data, and the records."""
+    """A game, its data, and lists that record the keys with which latents and labels are drawn outside of compiled code."""
     z_keys, label_keys, normal = [], [], jax.random.normal
 
     def record(keys, key):

@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
 @pytest.fixture(scope="module")
 def digits():
     data = load("digits", 0, 8)
-    return replace(data, shown=SIZE**2, show=lambda x: {"": np.asarray(x)})
+    return replace(data, num_shown=SIZE**2, show=lambda x: {"": np.asarray(x)})
 
 
 def loaded(data, generator, label=None) -> LoadedGenerator:

@@ -1,4 +1,4 @@
-"""What a step is computed in and what it keeps: bfloat16, rematerialisation, microbatches; and what a dry run says it costs."""
+"""Compute type and memory of a step: bfloat16, rematerialisation, microbatches; and the cost that a dry run reports."""
 
 import re
 from dataclasses import replace
@@ -16,8 +16,8 @@ from gan_jax.game.state import apply
 from gan_jax.models import dcgan, mlp
 from gan_jax.training.compile import compile_update, initialise_state, plan_devices
 from gan_jax.training.cost import communicated, cost, describe_cost
-from gan_jax.training.members import batches_of_step
 from gan_jax.training.experiment import dry_run
+from gan_jax.training.members import batches_of_step
 
 NETWORKS = {
     "mlp": (mlp.Discriminator((4, 4, 1), width=32, norm="batch"), (4, 4, 1)),
@@ -43,7 +43,7 @@ def gradient_of(network, **options):
     return jax.grad(loss, has_aux=True), variables["params"]
 
 
-def test_bfloat16_is_for_products_alone(network):
+def test_only_products_are_in_bfloat16(network):
     gradient, params = gradient_of(network, compute="bfloat16")
     found, (judged, stats) = gradient(params)
     assert {leaf.dtype for leaf in jax.tree.leaves((found, judged, stats))} == {jnp.dtype("float32")}
@@ -55,7 +55,7 @@ def test_bfloat16_is_for_products_alone(network):
     assert not np.array_equal(a, b)
 
 
-def test_remat_keeps_less_and_changes_nothing(network, capsys):
+def test_remat_stores_less_and_changes_nothing(network, capsys):
     kept = {}
     for remat in (False, True):
         _, params = gradient_of(network)
@@ -102,7 +102,7 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
     np.testing.assert_allclose(*ends, rtol=0.05)
 
 
-def test_a_dry_run_says_what_a_step_costs_and_whether_it_fits(tiny, tmp_path):
+def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path):
     text = dry_run(tiny, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert re.search(
@@ -110,13 +110,16 @@ def test_a_dry_run_says_what_a_step_costs_and_whether_it_fits(tiny, tmp_path):
     )
     data = load("ring", 0, tiny.batch)
     found = cost(build(tiny, data), data, plan := plan_devices(tiny))
-    hidden, outer = 8 * 8 * 16, 2 * 8 * 16  # of one pass: multiplications by a hidden layer's, and by an outer layer's weights
+    hidden, outer = (
+        8 * 8 * 16,
+        2 * 8 * 16,
+    )  # multiplications in one pass by the weights of a hidden layer, and of an outer layer
     assert found.flops > 2 * 3 * (hidden + outer)
     assert "does NOT fit" not in "".join(describe_cost(found, plan))
     assert "does NOT fit" in "".join(describe_cost(found._replace(limit=1), plan))
 
 
-def test_bytes_that_collectives_send_are_counted():
+def test_communicated_bytes_are_counted():
     program = """
       %a = f32[64,8]{1,0} all-reduce(f32[64,8]{1,0} %x), channel_id=1
       %b = (bf16[10]{0}, f32[2,3]{1,0}) all-gather-start(%y, %z)
@@ -133,11 +136,11 @@ def test_bytes_that_collectives_send_are_counted():
         ({"compute": "float16"}, r"compute: expected"),
     ],
 )
-def test_what_cannot_be_is_refused(change, message):
+def test_invalid_settings_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         Config(**change)
 
 
-def test_more_devices_than_there_are():
+def test_more_devices_than_available_are_refused():
     with pytest.raises(InputError, match=r"devices 9: this machine has 1"):
         plan_devices(Config(devices=9))

@@ -1,4 +1,4 @@
-"""Moving averages: a power-function average is the weighted sum it claims to be, any width comes of two, and schedules."""
+"""Moving averages: power-function averages as weighted sums, any width from two of them, and schedules."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from gan_jax.game.build import _ema_decay
 
 
 def profile(steps, sigma):
-    """What the steps 1, 2, ..., n count in a power-function average: (s^(g+1) - (s-1)^(g+1)) / n^(g+1)."""
+    """The weights of steps 1, 2, ..., n in a power-function average: (s^(g+1) - (s-1)^(g+1)) / n^(g+1)."""
     return np.diff((np.arange(steps + 1) / steps) ** (ema.exponent(sigma) + 1))
 
 
 def walk(steps, seed=0):
-    """[steps, 64]: weights that start at some place and wander off as far."""
+    """[steps, 64]: parameters that start at a random point and drift as far again."""
     rng = np.random.RandomState(seed)
     return np.sqrt(steps) * rng.normal(size=64) + rng.normal(size=(steps, 64)).cumsum(axis=0)
 
@@ -42,16 +42,16 @@ def test_exponent_inverts_the_width(sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.0, -0.1, 0.289, float("nan")])
-def test_a_width_that_no_profile_has(sigma):
+def test_invalid_widths_are_refused(sigma):
     with pytest.raises(ValueError, match=r"sigma must be above 0 and at most 0\.2886"):
         ema.exponent(sigma)
 
 
 @pytest.mark.parametrize("sigma", [*ema.SIGMAS, 0.25])
 def test_the_recursion_is_the_weighted_sum(sigma):
-    """And the sum's weights have the width they are named for: their standard deviation over their length."""
+    """And the weights have their nominal width: standard deviation over length."""
     path = walk(300)
-    average = np.full(64, 1e9)  # which the first step forgets
+    average = np.full(64, 1e9)  # which the first step discards
     for step, now in enumerate(path, start=1):
         average = ema.toward({"w": average}, {"w": now}, ema.power_decay(step, sigma))["w"]
     np.testing.assert_allclose(average, profile(300, sigma) @ path, rtol=1e-10)
@@ -59,7 +59,7 @@ def test_the_recursion_is_the_weighted_sum(sigma):
     np.testing.assert_allclose(np.sqrt(share @ time**2 - (share @ time) ** 2), sigma, rtol=1e-5)
 
 
-def test_the_first_step_forgets_all_before_it():
+def test_the_first_step_discards_the_initial_value():
     after = ema.toward({"w": jnp.full(3, 1e30)}, {"w": jnp.arange(3.0)}, ema.power_decay(jnp.int32(1), 0.05))
     np.testing.assert_array_equal(after["w"], [0, 1, 2])
 
@@ -68,8 +68,8 @@ SAVED = [(step, sigma) for step in range(100, 2001, 100) for sigma in ema.SIGMAS
 
 
 @pytest.mark.parametrize(("step", "sigma"), [(2000, 0.05), (2000, 0.10), (700, 0.10)])
-def test_what_was_saved_is_found_again(step, sigma):
-    """Asked for one of the averages themselves, its weight is 1 and all others' are 0."""
+def test_a_saved_average_is_recovered(step, sigma):
+    """For the width of a saved average, its weight is 1 and all others are 0."""
     weights = ema.weights(*zip(*SAVED, strict=True), step, sigma)
     np.testing.assert_allclose(weights, [float(saved == (step, sigma)) for saved in SAVED], atol=1e-10)
 
@@ -77,8 +77,8 @@ def test_what_was_saved_is_found_again(step, sigma):
 # The bounds are twice the largest error of five seeds, .000045 .00011 .00097 .0076. The .10 average itself lies .04 .07 .14 .23
 # away, or more.
 @pytest.mark.parametrize(("sigma", "bound"), [(0.07, 1e-4), (0.15, 2.5e-4), (0.20, 2e-3), (0.25, 1.5e-2)])
-def test_other_widths_come_of_the_two(sigma, bound):
-    """Against averages that were tracked with that width all along."""
+def test_other_widths_from_the_two_saved_ones(sigma, bound):
+    """Compared with averages tracked at that width throughout."""
     weights = ema.weights(*zip(*SAVED, strict=True), 2000, sigma)
     np.testing.assert_allclose(weights.sum(), 1, rtol=1e-12)
     for seed in range(5):
@@ -90,8 +90,8 @@ def test_other_widths_come_of_the_two(sigma, bound):
         assert distance(averages[-1], wanted) > 10 * bound
 
 
-def test_weights_that_never_changed_stay_as_they_are():
-    """However few averages there are to make a wide one of."""
+def test_parameters_that_never_changed_are_kept():
+    """However few averages are available for a wide one."""
     few = [saved for saved in SAVED if saved[0] % 500 == 0]
     weights = ema.weights(*zip(*few, strict=True), 2000, 0.25)
     np.testing.assert_allclose(ema.combine([{"w": np.full(2, 3.0)}] * len(few), weights)["w"], 3.0, rtol=1e-6)
@@ -114,14 +114,14 @@ def decays(config, steps, at):
     return np.array([_ema_decay(config, steps)(jnp.int32(step)) for step in at], np.float64)
 
 
-def test_a_half_life_halves_what_is_old(tiny):
+def test_a_half_life_halves_the_weight_of_the_past(tiny):
     """Batches of 16 and a half-life of 160 samples: after 10 steps an old generator counts half."""
     config = replace(tiny, ema_half_life=160.0, ema_ramp=None)
     np.testing.assert_allclose(decays(config, 1000, [0, 5, 999]) ** 10, 0.5, rtol=1e-5)
 
 
 def test_a_half_life_ramps_up(tiny):
-    """At most a 20th of the samples seen, 16 of them a step: 160 of them at step 200, and the first step forgets everything."""
+    """At most a 20th of the samples so far, 16 per step: 160 at step 200; the first step discards the initial value."""
     config = replace(tiny, ema_half_life=160.0, ema_ramp=0.05)
     expected = 0.5 ** (16 / np.array([0.8, 80, 160, 160]))
     np.testing.assert_allclose(decays(config, 1000, [1, 100, 200, 900]), expected, rtol=1e-5)
@@ -134,6 +134,6 @@ def test_a_half_life_goes_to_its_final_value_along_a_cosine(tiny):
     assert decays(config, 1000, [0]) == 0
 
 
-def test_a_plain_decay_begins_short(tiny):
+def test_a_plain_decay_starts_short(tiny):
     np.testing.assert_allclose(decays(replace(tiny, ema=0.9), 1000, [0, 8, 80, 81, 500]), [0.1, 0.5, 0.9, 0.9, 0.9], rtol=1e-6)
     assert decays(replace(tiny, ema=0.0), 1000, [7]) == 0

@@ -1,4 +1,4 @@
-"""How the words of a configuration become functions: one, a weighted sum that remembers, a row of augmentations, networks."""
+"""From names in a configuration to functions: single ones, weighted sums with memory, chains of augmentations, networks."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_options_are_bound():
     assert found(REAL[0], FAKE[0])[0] != losses.minimax(REAL[0], FAKE[0])[0]
 
 
-def test_a_function_of_ones_own(mine):
+def test_a_users_own_function(mine):
     assert find("loss", f"{mine}:twice", losses)(REAL[0], FAKE[0]) == (3.0, -1.0)
     assert find("loss", f"{mine}:twice(times=4)", losses)(REAL[0], FAKE[0]) == (6.0, -2.0)
 
@@ -94,14 +94,14 @@ def test_a_function_of_ones_own(mine):
         ("gan_jax.losses:hing", "unknown loss in gan_jax.losses 'hing': did you mean 'hinge'?"),
     ],
 )
-def test_what_is_not_there_is_one_line(mine, text, words):
+def test_unknown_names_are_one_line(mine, text, words):
     with pytest.raises(InputError) as error:
         find("loss", text.format(mine), losses)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_the_known_ones_are_all_listed():
+def test_all_known_names_are_listed():
     with pytest.raises(InputError) as error:
         find("penalty", "nothing", penalties)
     assert str(error.value).split("known: ")[1].split(", ") == sorted([*public_functions(penalties), "path/file.py:function"])
@@ -119,15 +119,15 @@ def test_the_known_ones_are_all_listed():
     ],
 )
 def test_a_sum_of_penalties(text, value):
-    """Of functions that only call their critic, which may be any function then."""
+    """Of functions that only call their critic, which may then be any function."""
     penalty = find_penalty("penalty", text, penalties)
     total, memory = penalty(linear, REAL, FAKE, KEY)
     np.testing.assert_allclose(total, value, rtol=1e-6)
     assert memory == penalty.memory == {}
 
 
-def test_each_term_of_a_sum_has_a_key_of_its_own(mine):
-    """And a single one the key itself."""
+def test_each_term_of_a_sum_has_its_own_key(mine):
+    """A single term receives the key itself."""
     alone, _ = find_penalty("penalty", f"{mine}:draw", penalties)(linear, REAL, FAKE, KEY)
     assert alone == jax.random.normal(KEY)
     both, _ = find_penalty("penalty", f"{mine}:draw + 10 * {mine}:draw", penalties)(linear, REAL, FAKE, KEY)
@@ -135,8 +135,8 @@ def test_each_term_of_a_sum_has_a_key_of_its_own(mine):
     np.testing.assert_allclose(both, first + 10 * second, rtol=1e-6)
 
 
-def test_terms_that_remember_do_not_share_a_memory(mine):
-    """The same function twice with other options, beside one that remembers nothing."""
+def test_terms_do_not_share_their_memory(mine):
+    """The same function twice with different options, and one without memory."""
     penalty = find_penalty("penalty", f"{mine}:count + r1 + 0.5 * {mine}:count(by=3.0)", penalties)
     assert penalty.memory == {"0.count": 10.0, "2.count": 10.0}
     total, memory = penalty(Critic(linear, memory=penalty.memory), REAL, FAKE, KEY)
@@ -148,7 +148,7 @@ def test_terms_that_remember_do_not_share_a_memory(mine):
 
 
 def test_a_term_sees_its_own_memory_and_the_rest_of_the_critic():
-    """LeCam twice: each value and each new memory as by itself."""
+    """LeCam twice: each value and each new memory as if alone."""
 
     def alone(decay, real_logit, fake_logit):
         at = Critic(linear, memory={"real_logit": jnp.float32(real_logit), "fake_logit": jnp.float32(fake_logit)})
@@ -168,7 +168,7 @@ def test_a_term_sees_its_own_memory_and_the_rest_of_the_critic():
 
 
 def test_the_generators_penalties_are_found_the_same_way():
-    """path_length remembers a mean; the others look at the latents."""
+    """path_length keeps a mean; the others use the latents."""
     synthesis = Synthesis(lambda z: 2 * z, z=REAL, memory={"0.mean": jnp.float32(0.0)})
     penalty = find_penalty("g_penalty", "path_length(decay=0.5) + 0.1 * latent_consistency(sigma=0.0)", g_penalties)
     assert penalty.memory == {"0.mean": 0.0}
@@ -182,7 +182,7 @@ def test_the_generators_penalties_are_found_the_same_way():
     np.testing.assert_allclose(memory["0.mean"], alone["mean"], rtol=1e-6)
 
 
-def test_augmentations_follow_one_another(mine):
+def test_augmentations_are_chained(mine):
     p = jnp.float32(1.0)
     assert find_augment("flip", augment) is augment.flip
     assert find_augment(f"{mine}:double + {mine}:plus(one=3.0)", augment)(KEY, REAL, p).tolist() == (2 * REAL + 3).tolist()
@@ -201,15 +201,15 @@ def test_augmentations_follow_one_another(mine):
         ("flip + flap", "unknown augment 'flap'"),
     ],
 )
-def test_augmentations_that_cannot_be(text, words):
+def test_invalid_augmentations_are_refused(text, words):
     with pytest.raises(InputError) as error:
         find_augment(text, augment)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_networks_get_the_options_that_are_theirs(tiny):
-    """And the discriminator, samples side by side in the last axis."""
+def test_networks_receive_their_own_options(tiny):
+    """And the discriminator receives packs of samples in the last axis."""
     g, d = find_networks(replace(tiny, pack=2, g_width=5, d_width=7, d_norm="spectral"), (4, 4, 3), 10)
     assert (g.sample_shape, g.num_classes, g.width, g.norm) == ((4, 4, 3), 10, 5, "none")
     assert (d.sample_shape, d.num_classes, d.width, d.norm) == ((4, 4, 6), 10, 7, "spectral")
@@ -219,12 +219,12 @@ def test_networks_get_the_options_that_are_theirs(tiny):
     ("changes", "words"),
     [
         ({"model": "mpl"}, "unknown model 'mpl': did you mean 'mlp'? known: "),
-        ({"model": "layers"}, "unknown model 'layers'"),  # no family, though a file of models/
+        ({"model": "layers"}, "unknown model 'layers'"),  # a file of models/ without networks
         ({"g_window": 3}, "unknown option of mlp's Generator 'g_window'"),
         ({"model": "gan_jax.losses"}, "model gan_jax.losses must define a flax.linen module named Generator"),
     ],
 )
-def test_networks_that_are_not_there(tiny, changes, words):
+def test_unknown_networks_and_options_are_refused(tiny, changes, words):
     with pytest.raises(InputError) as error:
         find_networks(replace(tiny, **changes), (2,), 0)
     assert words in str(error.value)

@@ -1,4 +1,4 @@
-"""Sweeps: each combination of values is the run that it would be alone, to rounding, and a method in a comparison."""
+"""Sweeps: each combination of values equals, to rounding, its run alone, and is a method in a comparison."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ from gan_jax.training.train import train
 
 SWEEP = {"g_lr": [0.001, 0.01], "gamma": [0.1, 1.0]}
 SEEDS = [3, 4]
-ROUNDING = {"rtol": 2e-5, "atol": 2e-6}  # a traced number is not folded into the program as a constant is
+ROUNDING = {"rtol": 2e-5, "atol": 2e-6}  # a traced number is not folded into the program like a constant
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def swept(config, tmp_path_factory):
     return run_dir
 
 
-def test_each_is_the_run_that_it_would_be_alone(config, swept, tmp_path):
+def test_each_member_equals_its_run_alone(config, swept, tmp_path):
     lines = [json.loads(line) for line in (swept / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 4 * 2 * 4
     chosen = {"seed": 4, "g_lr": 0.01, "gamma": 0.1}
@@ -52,7 +52,7 @@ def test_each_is_the_run_that_it_would_be_alone(config, swept, tmp_path):
     assert len(last) == 8 and len(set(norms)) == 8  # eight games
 
 
-def test_a_comparison_knows_them_as_methods(swept):
+def test_a_comparison_shows_them_as_methods(swept):
     methods, notes = load_methods([swept])
     names = ["gamma 0.1, g_lr 0.001", "gamma 1.0, g_lr 0.001", "gamma 0.1, g_lr 0.01", "gamma 1.0, g_lr 0.01"]
     assert [method.name for method in methods] == names and not notes
@@ -65,7 +65,7 @@ def test_a_comparison_knows_them_as_methods(swept):
 
 
 def test_all_fields_can_be_traced(tiny):
-    """Every number that may be swept makes its part of the game, whatever the others are."""
+    """Every tunable field can be traced, whatever the others are."""
     given = {"gamma": 2.0, "augment_target": 0.5, "d_clip": 0.1, "b2": 0.9, "ema_half_life": 100.0, "ema_ramp": 0.1}
     values = {field: given.get(field, 0.5) for field in sweep.FIELDS}
     config = replace(tiny, augment="noise", **values)
@@ -92,12 +92,12 @@ def test_all_fields_can_be_traced(tiny):
         (["g_lr=1", "g_lr=2"], "each field once"),
     ],
 )
-def test_what_is_no_sweep(texts, words):
+def test_invalid_sweeps_are_refused(texts, words):
     with pytest.raises(InputError, match=words):
         sweep.parse_sweep(texts)
 
 
-def test_values_that_no_config_has_are_refused_before_anything_is_written(config, swept, tmp_path):
+def test_values_out_of_bounds_are_refused_before_anything_is_written(config, swept, tmp_path):
     with pytest.raises(InputError, match=r"b1 must be at least 0 and below 1, got 2\.0"):
         train(config, tmp_path / "run", sweep={"b1": [0.0, 2.0]})
     with pytest.raises(InputError, match="--sweep gamma has no effect without a penalty: set --penalty"):

@@ -1,4 +1,4 @@
-"""The page: what one step computes, against the same step written out by hand; lazy penalties; the moving average."""
+"""The update: one step compared with the same step by hand; lazy penalties; the moving average."""
 
 from dataclasses import replace
 
@@ -96,12 +96,12 @@ def test_d_steps_use_fresh_batches_and_g_moves_once():
     np.testing.assert_allclose(state.g.params["theta"], [theta + RATE * psi], rtol=1e-5)
 
 
-def test_a_lazy_penalty_comes_every_kth_update_k_times_as_strong():
+def test_a_lazy_penalty_is_taken_on_every_kth_update_k_times_as_strong():
     """Three steps of two updates each, penalised at updates 0, 3: at the first of step 0 and the second of step 1."""
     lazy = replace(GAME, penalty_every=3, d_steps=2, loss=lambda real, fake, label: (jnp.zeros(()), jnp.zeros(())))
     state, history = play(lazy, 3)
     np.testing.assert_allclose(state.d.params["psi"], [-0.25 * (1 - RATE * 3 * GAMMA) ** 2], rtol=1e-6)
-    # What is logged is the last update's.
+    # The last update is logged.
     assert [bool(metrics["d/penalty"] > 0) for metrics in history] == [False, True, False]
 
 
@@ -118,7 +118,7 @@ def test_a_schedule_is_traced_from_the_step():
 
 @pytest.mark.parametrize("player", ["d", "g"])
 def test_each_player_moves_against_the_others_frozen_parameters(player):
-    """With one learning rate at zero, that player stays where it is and the other moves all the same."""
+    """With one learning rate at zero, that player stays and the other still moves."""
     still = replace(GAME, **{f"{player}_tx": optax.sgd(0.0)})
     start, (state, _) = init_state(still, jax.random.key(1)), play(still, 1)
     other = {"d": "g", "g": "d"}[player]
@@ -134,8 +134,8 @@ def test_the_key_of_a_step_is_all_its_randomness():
     assert float(a.d.params["psi"][0]) != float(c.d.params["psi"][0])
 
 
-def test_fakes_are_made_once_in_each_step(monkeypatch):
-    """A penalty on G that asks for them is given those that there are, and others where it asks for others."""
+def test_fakes_are_generated_once_per_step(monkeypatch):
+    """A penalty on G reuses the step's fake samples, and generates others only from other latents."""
     made, generate = [], update_page.generate
     monkeypatch.setattr(update_page, "generate", lambda *given: made.append(given[3]) or generate(*given))
 

@@ -65,7 +65,7 @@ DIRAC = Game(
     adapt=None,
     gamma=cosine(1.0, None, 1),
     augment_p=cosine(0.0, None, 1),
-    ema_decay=lambda step: 1 - 1 / (step + 1.0),  # the mean of all so far
+    ema_decay=lambda step: 1 - 1 / (step + 1.0),  # the mean of all steps so far
     auxiliary_weight=1.0,
     g_gamma=1.0,
     penalty_every=1,
@@ -110,7 +110,7 @@ ONE, J = np.eye(2), np.array([[0, 1], [-1, 0]])
 THETA, PSI = np.array([[1.0, 0], [0, 0]]), np.array([[0.0, 0], [0, 1]])
 ALTERNATING = (ONE + H * THETA @ J) @ (ONE + H * PSI @ J)
 C, E = 0.5, 0.3
-# page, the matrix of its step (theta, psi) -> (theta, psi), |mu|. Source: by hand, from the pages' definitions; the unrolled
+# rule, the matrix of its step (theta, psi) -> (theta, psi), |mu|. Source: by hand, from the rules' definitions; the unrolled
 # D's slope is psi - k e theta, and so G's loss -theta (psi - k e theta), whose gradient is 2 k e theta - psi. Were the
 # dependence of psi on theta left out, it would be k e theta - psi.
 LINEAR = {
@@ -123,9 +123,9 @@ LINEAR = {
 }
 
 
-@pytest.mark.parametrize(("page", "matrix", "expected"), LINEAR.values(), ids=LINEAR)
-def test_a_page_is_its_linear_map(float64, page, matrix, expected):
-    _, y = run(replace(DIRAC, update=page), 60)
+@pytest.mark.parametrize(("rule", "matrix", "expected"), LINEAR.values(), ids=LINEAR)
+def test_a_rule_is_its_linear_map(float64, rule, matrix, expected):
+    _, y = run(replace(DIRAC, update=rule), 60)
     by_hand = [np.linalg.matrix_power(matrix, t) @ y[0] for t in range(61)]
     np.testing.assert_allclose(y, by_hand, rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(rate(y[:, 0]), expected, rtol=1e-12)
@@ -159,12 +159,12 @@ OPTIMISERS = {
 }
 
 
-@pytest.mark.parametrize(("page", "tx", "formula", "known"), OPTIMISERS.values(), ids=OPTIMISERS)
-def test_an_optimisers_rate(float64, page, tx, formula, known):
+@pytest.mark.parametrize(("rule", "tx", "formula", "known"), OPTIMISERS.values(), ids=OPTIMISERS)
+def test_an_optimisers_rate(float64, rule, tx, formula, known):
     """After 100 steps, when the faster modes have died out."""
-    _, y = run(replace(DIRAC, update=page, g_tx=tx, d_tx=tx), 100)
+    _, y = run(replace(DIRAC, update=rule, g_tx=tx, d_tx=tx), 100)
     np.testing.assert_allclose(rate(y[:, 0]), formula, rtol=1e-9)
-    np.testing.assert_allclose(formula, known, atol=5e-6 if known < 1 else 5e-5)  # the last digit
+    np.testing.assert_allclose(formula, known, atol=5e-6 if known < 1 else 5e-5)  # the last known digit
 
 
 def test_averages_of_a_run_that_circles_converge(float64):
@@ -183,7 +183,7 @@ def test_averages_of_a_run_that_circles_converge(float64):
         assert abs(average["params"]["w"][n - 1]) < 0.3
 
 
-def test_a_page_that_moves_both_at_once_counts_its_updates():
+def test_a_rule_that_moves_both_at_once_counts_its_updates():
     """A lazy penalty: at steps 0 and 2, twice as strong."""
     game = replace(
         DIRAC, update=update_rules.simultaneous, penalty=find_penalty("penalty", "r1", penalties), penalty_every=2,
@@ -197,7 +197,7 @@ SCALE = replace(DIRAC, generator=Net(lambda theta, z: theta * z, 0.6))  # G(z) =
 
 
 def fakes_of(key, size, z_dim=1):
-    """The latents of the generator's step, one discriminator step being before it; and those of the discriminator's."""
+    """The latents of the generator step, after one discriminator step, and those of the discriminator step."""
     return [jax.random.normal(jax.random.split(jax.random.fold_in(key, i), 3)[0], (size, z_dim)) for i in (1, 0)]
 
 
@@ -209,8 +209,8 @@ def top_k_step():
 
     def step(loss, share, number):
         game = replace(SCALE, loss=with_label(loss))
-        page = partial(update_rules.top_k, share=share, decay=0.8)
-        made.setdefault((loss, share), jax.jit(lambda state: page(game, state, batch, KEY)))
+        rule = partial(update_rules.top_k, share=share, decay=0.8)
+        made.setdefault((loss, share), jax.jit(lambda state: rule(game, state, batch, KEY)))
         made.setdefault(loss, jax.jit(lambda state: update.update(game, state, batch, KEY)))
         start = init_state(game, KEY).replace(step=jnp.int32(number))
         return made[loss, share](start), made[loss](start)
@@ -223,9 +223,9 @@ def top_k_step():
     [(losses.hinge, lambda logit: -np.ones_like(logit)), (losses.non_saturating, lambda logit: -1 / (1 + np.exp(logit)))],
     ids=["hinge", "non_saturating"],
 )
-# Shares of 8: .8^1 = .8 is 6.4, .8^2 is 5.1, and so on down to the share. One sample is left, be the share ever so small.
+# Shares of 8: .8^1 = .8 is 6.4, .8^2 is 5.1, and so on down to the share. At least one sample is left, however small the fraction.
 @pytest.mark.parametrize(("share", "number", "count"), [(0.5, 0, 8), (0.5, 1, 6), (0.5, 2, 5), (0.5, 100, 4), (0.01, 100, 1)])
-def test_top_k_is_the_mean_over_the_most_real(top_k_step, loss, slope, share, number, count):
+def test_top_k_is_the_mean_over_the_highest_logits(top_k_step, loss, slope, share, number, count):
     (state, metrics), (plain, plain_metrics) = top_k_step(loss, share, number)
     np.testing.assert_allclose(state.d.params["w"], plain.d.params["w"], rtol=1e-6)  # D learns from all of them
     np.testing.assert_allclose(metrics["g/loss"], plain_metrics["g/loss"], rtol=1e-6)
@@ -242,8 +242,8 @@ def test_logan_moves_z_by_its_formula(float64):
     theta, psi = np.array([0.5, -1.5]), 0.8
     game = replace(SCALE, generator=Net(lambda w, z: z @ w[:, None], tuple(theta)), z_dim=2, d_tx=optax.sgd(0.0))
     batch = Batch(jnp.zeros((1, 8, 1)), None)
-    page = jax.jit(lambda state: update_rules.logan(game, state, batch, KEY, alpha=0.9, beta=0.3))
-    _, metrics = page(init_state(game, KEY))
+    rule = jax.jit(lambda state: update_rules.logan(game, state, batch, KEY, alpha=0.9, beta=0.3))
+    _, metrics = rule(init_state(game, KEY))
     w, squared = psi * theta, np.square(psi * theta).sum()
     (g_z, d_z), moved = fakes_of(KEY, 8, 2), 0.9 * squared / (0.3 + squared)
     assert moved > 0.5
@@ -273,8 +273,8 @@ def test_logan_trains_both_players_through_the_move(float64):
         DIRAC, generator=Net(sample, start[0], (2,)), discriminator=Net(judge, start[1], (2,)), z_dim=2, sample_shape=(2,)
     )
     real = jnp.linspace(-1, 1, 8).reshape(4, 2)
-    page = jax.jit(lambda state: update_rules.logan(game, state, Batch(real[None], None), KEY, alpha=alpha, beta=beta))
-    state, _ = page(init_state(game, KEY))
+    rule = jax.jit(lambda state: update_rules.logan(game, state, Batch(real[None], None), KEY, alpha=alpha, beta=beta))
+    state, _ = rule(init_state(game, KEY))
     g_z, d_z = fakes_of(KEY, 4, 2)
     psi_after = psi - H * jax.grad(lambda psi: mean_logit(psi, theta, d_z) - judge(psi, real).mean())(psi)
     np.testing.assert_allclose(state.d.params["w"], psi_after, rtol=1e-10)
@@ -283,7 +283,7 @@ def test_logan_trains_both_players_through_the_move(float64):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"),
+    ("rule", "words"),
     [
         (partial(update_rules.top_k, share=0.0), "top_k needs a share above 0 and at most 1, got 0.0"),
         (partial(update_rules.top_k, share=1.5), "top_k needs a share above 0 and at most 1, got 1.5"),
@@ -291,12 +291,12 @@ def test_logan_trains_both_players_through_the_move(float64):
         (partial(update_rules.unrolled, steps=0), "unrolled needs steps of at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_played(page, words):
+def test_invalid_options_are_refused(rule, words):
     with pytest.raises(ValueError, match=words):
-        page(DIRAC, init_state(DIRAC, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
+        rule(DIRAC, init_state(DIRAC, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
 
 
-def test_top_k_ranks_one_logit_a_sample():
+def test_top_k_ranks_one_logit_per_sample():
     game = replace(SCALE, discriminator=Net(lambda psi, x: psi * jnp.tile(x, 2), 0.8))
     with pytest.raises(ValueError, match=r"D returns \(2, 2\): set d_outputs to 1"):
         update_rules.top_k(game, init_state(game, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
@@ -315,15 +315,14 @@ RULES = [name.replace("unrolled", "unrolled(steps=1)") for name in public_functi
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_every_page_plays_a_small_game(small, name):
-    """One program for all steps, the same state in and out, nothing but finite numbers, both players moved, and stopped and
-    resumed it goes on bit for bit."""
+def test_every_rule_on_a_small_game(small, name):
+    """One program for all steps, the same state structure, only finite numbers, both players moved, and bitwise resumption."""
     game, batch_at = small
-    page = find("update", name, update_rules)
-    if name in ("simultaneous", "extragradient", "consensus"):  # which play one step of each
+    rule = find("update", name, update_rules)
+    if name in ("simultaneous", "extragradient", "consensus"):  # which take one step of each
         game, two_at = replace(game, d_steps=1), batch_at
         batch_at = lambda t: jax.tree.map(lambda x: x[:1], two_at(t))  # noqa: E731
-    step = jax.jit(lambda state, batch, key: page(game, state, batch, key))
+    step = jax.jit(lambda state, batch, key: rule(game, state, batch, key))
     states = [jax.jit(lambda key: init_state(game, key))(KEY)]
     for t in range(3):
         state, metrics = step(states[-1], batch_at(t), jax.random.fold_in(KEY, t))

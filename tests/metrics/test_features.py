@@ -1,4 +1,4 @@
-"""The feature extractors of small images, on the digits."""
+"""Feature extractors for small images, on the digits."""
 
 import dataclasses
 import os
@@ -30,45 +30,45 @@ def quick(monkeypatch, tmp_path) -> Path:
 
 @pytest.fixture
 def trainings(monkeypatch) -> list:
-    """Grows by one with each training, which costs no time: all weights are one."""
-    seen = []
+    """A list that grows by one with each training; training is replaced by weights of ones, which takes no time."""
+    calls = []
 
     def train(network, samples, labels, to_float):
-        seen.append(samples)
+        calls.append(samples)
         images = np.zeros((1, *samples.shape[1:]), np.float32)
         abstract = jax.eval_shape(network.init, jax.random.key(0), images)["params"]
         return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), abstract)
 
     monkeypatch.setattr(classifier, "fit", train)
-    return seen
+    return calls
 
 
-def test_the_classifier_knows_digits_and_says_what_it_is(digits):
-    found = extractors.classifier(digits)
-    features, logits = found.features(digits.to_float(digits.test.samples))
+def test_the_classifier_classifies_digits_and_reports_its_accuracy(digits):
+    extractor = extractors.classifier(digits)
+    features, logits = extractor.features(digits.to_float(digits.test.samples))
     accuracy = (logits.argmax(axis=1) == digits.test.labels).mean()
     assert accuracy >= 0.97
-    assert found.name == f"classifier of digits (seed 0, test accuracy {accuracy:.1%})"
+    assert extractor.name == f"classifier of digits (seed 0, test accuracy {accuracy:.1%})"
     assert (features.shape, logits.shape) == ((899, 64), (899, 10))
     assert features.dtype == logits.dtype == np.float32
     assert (features.std(axis=0) > 0.1).all()  # no dead unit
 
 
-def test_blocks_do_not_show(digits):
-    found = extractors.classifier(digits)
-    samples = digits.to_float(np.concatenate([digits.train.samples, digits.test.samples]))  # 1,797: two blocks
-    together, _ = found.features(samples)
-    apart, _ = found.features(samples[990:1010])
-    np.testing.assert_allclose(together[990:1010], apart, rtol=1e-5, atol=1e-5)
+def test_features_do_not_depend_on_the_batch(digits):
+    extractor = extractors.classifier(digits)
+    samples = digits.to_float(np.concatenate([digits.train.samples, digits.test.samples]))  # 1,797: two batches
+    combined, _ = extractor.features(samples)
+    separate, _ = extractor.features(samples[990:1010])
+    np.testing.assert_allclose(combined[990:1010], separate, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=r"\(64,\)"):
-        found.features(np.zeros(64))
+        extractor.features(np.zeros(64))
 
 
-def test_training_is_deterministic_and_the_cache_gives_the_same_bits(digits, quick):
+def test_training_is_deterministic_and_equals_the_cache_bit_for_bit(digits, quick):
     samples = digits.to_float(digits.test.samples[:50])
     first = extractors.classifier(digits)
     cached = extractors.classifier(digits)
-    (path,) = quick.iterdir()  # nothing but the whole file
+    (path,) = quick.iterdir()  # no temporary files
     path.unlink()
     again = extractors.classifier(digits)
     for other in (cached, again):
@@ -77,7 +77,7 @@ def test_training_is_deterministic_and_the_cache_gives_the_same_bits(digits, qui
             np.testing.assert_array_equal(a, b)
 
 
-def test_each_data_is_trained_on_once(digits, quick, trainings):
+def test_one_training_per_data_set(digits, quick, trainings):
     for checksum in ("0" * 64, "1" * 64, "0" * 64):
         extractors.classifier(dataclasses.replace(digits, checksum=checksum))
     assert len(trainings) == len(list(quick.iterdir())) == 2
@@ -121,47 +121,47 @@ CORRUPTIONS = [
 ]
 
 
-def test_a_corrupt_cache_is_not_believed(digits, quick, trainings):
+def test_a_corrupt_cache_file_is_ignored(digits, quick, trainings):
     extractors.classifier(digits)
     (path,) = quick.iterdir()
-    whole = path.read_bytes()
+    original = path.read_bytes()
     with np.load(path) as stored:
         params = {name: stored[name] for name in stored.files}
     abstract = extractors.unflatten_dict(params, sep="/")
     assert extractors._cached_params(path, abstract) is not None
     for corrupt in CORRUPTIONS:
-        path.write_bytes(whole)
+        path.write_bytes(original)
         corrupt(path)
         assert extractors._cached_params(path, abstract) is None
     path.rmdir()
-    path.write_bytes(whole[:-1000])
+    path.write_bytes(original[:-1000])
     extractors.classifier(digits)
-    assert len(trainings) == 2 and path.read_bytes() == whole  # trained anew, and kept
+    assert len(trainings) == 2 and path.read_bytes() == original  # trained again, and cached
 
 
-def test_no_cache_directory_means_only_no_cache(digits, quick, trainings, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("in the way")
+def test_an_unusable_cache_directory_is_no_error(digits, quick, trainings, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a directory")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "file" / "cache"))
     extractors.classifier(digits)
     assert len(trainings) == 1
 
 
-def test_a_failed_write_leaves_nothing(quick, monkeypatch):
-    def full(*_, **__):
+def test_a_failed_write_leaves_no_file(quick, monkeypatch):
+    def disk_full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez", disk_full)
     write_cache(quick / "classifier.npz", {"a": np.zeros(3)})
     assert os.listdir(quick) == []
 
 
-def test_what_the_classifier_cannot_be_of(digits):
+def test_the_classifier_requires_classes(digits):
     with pytest.raises(ValueError, match="digits has 0 classes"):
         extractors.classifier(dataclasses.replace(digits, num_classes=0))
 
 
 @pytest.mark.parametrize("shape", [(12, 9, 1), (32, 32, 3)])
-def test_other_shapes_train_too(digits, quick, monkeypatch, shape):
+def test_training_on_other_shapes(digits, quick, monkeypatch, shape):
     monkeypatch.setattr(classifier, "_STEPS", 1)
     rng = np.random.RandomState(0)
     split = Split(rng.randint(0, 256, (150, *shape)).astype(np.uint8), rng.randint(0, 4, 150).astype(np.int32))
@@ -177,9 +177,9 @@ def unlabelled(digits) -> Data:
 
 
 def test_random_features_are_centred_and_scaled(unlabelled):
-    found = extractors.random(unlabelled)
-    features, logits = found.features(unlabelled.to_float(unlabelled.train.samples))
+    extractor = extractors.random(unlabelled)
+    features, logits = extractor.features(unlabelled.to_float(unlabelled.train.samples))
     assert logits is None and features.shape == (898, 64)
     np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
     assert features.var(axis=0).mean() == pytest.approx(1, rel=1e-4)
-    assert found.name.startswith("random features of digits")
+    assert extractor.name.startswith("random features of digits")

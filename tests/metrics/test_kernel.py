@@ -10,7 +10,7 @@ from gan_jax.metrics.kernel import kernel_distance, squared_mmd
 
 
 def test_expectation_over_two_point_distributions_is_exact():
-    """In one dimension (x y + 1)^3 compares three moments: the expectation over all samples of size two is 3 dm1^2 + 3 dm2^2 + dm3^2."""
+    """In one dimension (x y + 1)^3 compares three moments: the mean over samples of size two is 3 dm1^2 + 3 dm2^2 + dm3^2."""
     (x, p), (y, q) = ((-0.7, 1.1), (0.3, 0.7)), ((0.4, 2.0), (0.6, 0.4))
     pairs = list(itertools.product(range(2), repeat=2))
     expectation = sum(
@@ -38,7 +38,7 @@ def test_squared_mmd_agrees_with_the_definition_and_can_be_negative(monkeypatch)
 
 
 def test_kernel_distance_is_unbiased_with_a_correct_error():
-    """Two Gaussians one unit apart per axis in 2-D: the distance, from moment tensors, and the deviation of 40 estimates of it."""
+    """Two Gaussians one unit apart per axis in 2-D: the distance, from moment tensors, and the spread of 40 estimates of it."""
     rng, d = np.random.RandomState(7), 2
     estimates = [kernel_distance(rng.normal(size=(200, d)), rng.normal(size=(150, d)) + 1, subsets=40) for _ in range(40)]
     mean, error = np.mean(estimates, axis=0)

@@ -82,9 +82,9 @@ def test_authenticity_compares_with_the_nearest_neighbour_of_the_nearest_real_sa
 
 
 def test_authenticity_of_the_true_distribution_is_one_third_in_one_dimension():
-    """Gaps between n uniform points are exponential. A fake falls into a gap with probability proportional to its length, so this
-    gap is a sum of two exponentials, and r is u/2 of it, u uniform. The fake is authentic if r exceeds the adjacent gap:
-    1 - E exp(-r) = 1 - int (1 + u/2)^-2 du."""
+    """Gaps between n uniform points are exponential. A fake falls into a gap with probability proportional to its length, so
+    that gap is the sum of two exponentials, and the distance to its nearer end is r = u gap / 2 with u uniform. As r < gap, the
+    fake is authentic if r exceeds the next gap: 1 - E exp(-r) = 1 - int (1 + u/2)^-2 du."""
     rng = np.random.RandomState(3)
     real, fake = rng.uniform(size=(2000, 1)), rng.uniform(size=(4000, 1))
     assert authenticity(real, fake) == pytest.approx(1 / 3, abs=3 * math.sqrt(1 / 3 * 2 / 3 / 2000))

@@ -1,7 +1,8 @@
 """The metrics against torch-fidelity, torchmetrics, pytorch-fid, clean-fid and prdc, on the same features.
 
-What these tools gave stands in golden/metrics.json, with their versions, so that it is compared with where they are missing,
-too; the features come from seeds. `python tests/test_parity_metrics.py` writes that file anew, where all are installed.
+Reference values are stored in golden/metrics.json with the versions of these packages, so that the comparison also runs where
+they are not installed; the features are generated from seeds. `python tests/metrics/test_parity.py` regenerates the file if
+all packages are installed.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ SPLITS, NEIGHBOURS = 10, 5
 
 
 def features(dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Real [700, 48] and fake [600, 48], positive and of uneven variances as Inception's are; logits [700, 10]."""
+    """Real [700, 48] and fake [600, 48], positive and with uneven variances like those of Inception; logits [700, 10]."""
     rng = np.random.RandomState(0)
     mix = rng.normal(size=(48, 48)) / np.arange(1, 49)[:, None]
     real = np.abs(rng.normal(size=(700, 48)) @ mix + 0.3)
@@ -33,7 +34,7 @@ def features(dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def in_float64(dtype: str) -> list[np.ndarray]:
-    """The same numbers for the tools: their own sums in float32 are off by 1e-6, and by another 1e-6 in another order."""
+    """The features for the reference packages, whose sums in float32 are off by 1e-6, and by another 1e-6 in another order."""
     return [x.astype(np.float64) for x in features(dtype)]
 
 
@@ -52,14 +53,14 @@ def torch_fidelity(real: np.ndarray, fake: np.ndarray, logits: np.ndarray) -> di
     statistics = [metric_fid.fid_features_to_statistics(x) for x in (real, fake)]
     fid = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     kid = metric_kid.kid_features_to_metric(real[: len(fake)], fake, kid_subsets=1, kid_subset_size=len(fake), verbose=False)
-    # Fakes come first here: with prdc's order, precision and recall would change places.
-    found = metric_prc.prc_features_to_metric(fake, real, prc_neighborhood=NEIGHBOURS, verbose=False, save_cpu_ram=False)
+    # Fakes come first here: in the order of prdc, precision and recall would be swapped.
+    result = metric_prc.prc_features_to_metric(fake, real, prc_neighborhood=NEIGHBOURS, verbose=False, save_cpu_ram=False)
     return {
         "is_of_splits": score,
         "fid": fid,
         "kid": kid["kernel_inception_distance_mean"],
-        "precision": found["precision"],
-        "recall": found["recall"],
+        "precision": result["precision"],
+        "recall": result["recall"],
     }
 
 
@@ -74,8 +75,8 @@ def torchmetrics(real: np.ndarray, fake: np.ndarray, logits: np.ndarray) -> dict
     fid = FrechetInceptionDistance(network)
     kid = KernelInceptionDistance(network, subsets=1, subset_size=len(fake))
     score = InceptionScore(network, splits=1)
-    for metric, genuine in ((fid, real), (kid, real[: len(fake)])):
-        metric.update(torch.from_numpy(genuine), real=True)
+    for metric, reference in ((fid, real), (kid, real[: len(fake)])):
+        metric.update(torch.from_numpy(reference), real=True)
         metric.update(torch.from_numpy(fake), real=False)
     score.update(torch.from_numpy(logits))
     return {"is": score.compute()[0].item(), "fid": fid.compute().item(), "kid": kid.compute()[0].item()}
@@ -105,7 +106,7 @@ def gaussian(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x.mean(axis=0), np.cov(x, rowvar=False)
 
 
-# By the name of the distribution, beside that of the module.
+# Name of the distribution -> (name of the module, function).
 TOOLS = {
     "torch-fidelity": ("torch_fidelity", torch_fidelity),
     "torchmetrics": ("torchmetrics", torchmetrics),
@@ -115,29 +116,29 @@ TOOLS = {
 }
 
 
-def check(found: dict[str, float], expected: dict[str, float], dtype: str) -> None:
-    """In float64, but that torch-fidelity takes means of shares in float32, the definitions agree to the last digits."""
-    of_tool = {name: found[name] for name in expected}
-    assert of_tool == pytest.approx(expected, rel=1e-7 if dtype == "float64" else 1e-6)
+def check(result: dict[str, float], expected: dict[str, float], dtype: str) -> None:
+    """Definitions agree to the last digits in float64, except that torch-fidelity averages fractions in float32."""
+    compared = {name: result[name] for name in expected}
+    assert compared == pytest.approx(expected, rel=1e-7 if dtype == "float64" else 1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.filterwarnings("ignore")  # of the tools, not ours
+@pytest.mark.filterwarnings("ignore")  # warnings of the reference packages
 def test_parity(tool, dtype):
     pytest.importorskip(TOOLS[tool][0])
     check(ours(*features(dtype)), TOOLS[tool][1](*in_float64(dtype)), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_parity_with_what_the_tools_gave(dtype):
+def test_parity_with_the_stored_values(dtype):
     golden = json.loads(GOLDEN.read_text())
     assert golden["versions"].keys() >= TOOLS.keys()
-    found = ours(*features(dtype))
+    result = ours(*features(dtype))
     for tool in TOOLS:
-        check(found, golden[dtype][tool], dtype)
+        check(result, golden[dtype][tool], dtype)
     exact = ("precision", "recall", "density", "coverage")
-    assert [found[name] for name in exact] == [golden[dtype]["prdc"][name] for name in exact]
+    assert [result[name] for name in exact] == [golden[dtype]["prdc"][name] for name in exact]
 
 
 def test_parity_of_the_mean_over_the_same_subsets():

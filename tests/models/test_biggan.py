@@ -1,4 +1,4 @@
-"""BigGAN's networks and self-attention: sizes as published, every shape, what they begin with."""
+"""BigGAN and self-attention: published parameter counts, supported image sizes, the effect of z and label, values by hand."""
 
 import math
 
@@ -19,19 +19,19 @@ def count(module, x):
 
 
 @pytest.mark.parametrize(
-    ("side", "z_dim", "g", "d"),
+    ("size", "z_dim", "g", "d"),
     [
-        (128, 120, 70_433_988, 87_982_370),  # what the authors' PyTorch code prints for ImageNet
+        (128, 120, 70_433_988, 87_982_370),  # printed by the authors' PyTorch code for ImageNet
         (256, 119, 82_108_548, 99_225_890),
     ],
 )
-def test_parameters_as_published(side, z_dim, g, d):
-    assert count(Generator((side, side, 3), 1000), jnp.zeros((2, z_dim))) == g
-    assert count(Discriminator((side, side, 3), 1000), jnp.zeros((2, side, side, 3))) == d
+def test_parameters_as_published(size, z_dim, g, d):
+    assert count(Generator((size, size, 3), 1000), jnp.zeros((2, z_dim))) == g
+    assert count(Discriminator((size, size, 3), 1000), jnp.zeros((2, size, size, 3))) == d
 
 
 def test_parameters_for_cifar10():
-    """Layer by layer: 256 channels, biases in all but the class tables, gain and bias of each norm from a table."""
+    """Counted by layer: 256 channels, biases in all but the class tables, gain and bias of each norm from a table."""
     table, conv, skip = 10 * 2 * 256, 9 * 256**2 + 256, 256**2 + 256
     g = 129 * 16 * 256 + 3 * (2 * table + 2 * conv + skip) + 2 * 256 + 9 * 256 * 3 + 3
     d = (9 * 3 * 256 + 256) + conv + (3 * 256 + 256) + (2 * conv + skip) + 4 * conv + 257 + 10 * 256
@@ -41,7 +41,7 @@ def test_parameters_for_cifar10():
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 24, 3), (64, 64, 3), (64, 96, 3)])
-def test_every_size(shape):
+def test_every_image_size(shape):
     generator = Generator(shape, 3, width=2, attention=32)
     discriminator = Discriminator(shape, 3, width=2, attention=32)
     x, _ = jax.eval_shape(lambda z: generator.init_with_output(jax.random.key(0), z, LABEL, train=True), jnp.zeros((2, 12)))
@@ -51,8 +51,8 @@ def test_every_size(shape):
     assert x.shape == (2, *shape) and logits.shape == (2,) and features.shape[0] == 2
 
 
-def test_what_a_size_needs():
-    with pytest.raises(ValueError, match=r"z is cut into 4 parts: set z_dim to at least that, not 3"):
+def test_unsupported_sizes():
+    with pytest.raises(ValueError, match=r"z is split into 4 chunks: set z_dim to at least that, not 3"):
         jax.eval_shape(lambda z: Generator((32, 32, 3), 2).init(jax.random.key(0), z, LABEL, train=True), jnp.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"biggan needs images that can be halved 4 to 7 times, got \(56, 56, 1\)"):
         jax.eval_shape(
@@ -60,39 +60,39 @@ def test_what_a_size_needs():
         )
 
 
-def test_each_part_of_z_and_the_label_move_the_picture():
+def test_each_chunk_of_z_and_the_label_change_the_image():
     generator = Generator((8, 8, 1), 2, width=2, attention=0)
     z = jax.random.normal(jax.random.key(1), (2, 6))
     variables = jax.jit(lambda z: generator.init(jax.random.key(0), z, LABEL, train=True))(z)
 
     @jax.jit
-    def picture(z, label):
+    def generate(z, label):
         return generator.apply(variables, z, label, train=False)
 
-    before = picture(z, LABEL)
-    assert not np.allclose(before[0], picture(z, jnp.array([1, 1]))[0])
-    for start in (0, 3):  # of the grid, and of the block
-        assert not np.allclose(before, picture(z.at[:, start : start + 3].add(1.0), LABEL))
+    image = generate(z, LABEL)
+    assert not np.allclose(image[0], generate(z, jnp.array([1, 1]))[0])
+    for start in (0, 3):  # the chunks of the grid and of the block
+        assert not np.allclose(image, generate(z.at[:, start : start + 3].add(1.0), LABEL))
 
 
 def test_attention_by_hand():
-    """It begins as the identity; with a gain it adds what NumPy adds."""
+    """Initially it is the identity; with a nonzero gain it agrees with NumPy."""
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 8))
     attention = SelfAttention()
     variables = attention.init(jax.random.key(1), x)
     np.testing.assert_array_equal(attention.apply(variables, x), x)
 
-    given = {"params": variables["params"] | {"gain": jnp.float32(0.5)}, "spectral": variables["spectral"]}
+    variables = {"params": variables["params"] | {"gain": jnp.float32(0.5)}, "spectral": variables["spectral"]}
 
     def kernel(name):
-        matrix = np.asarray(given["params"][name]["kernel"], np.float64)[0, 0]
-        left = np.asarray(given["spectral"][name]["left"], np.float64)
+        matrix = np.asarray(variables["params"][name]["kernel"], np.float64)[0, 0]
+        left = np.asarray(variables["spectral"][name]["left"], np.float64)
         right = matrix @ left / np.linalg.norm(matrix @ left)
         return matrix / (right @ matrix @ (right @ matrix / np.linalg.norm(right @ matrix)))
 
     flat = np.asarray(x, np.float64).reshape(2, 16, 8)
     pooled = [(flat @ kernel(n)).reshape(2, 2, 2, 2, 2, -1).max(axis=(2, 4)).reshape(2, 4, -1) for n in ("phi", "g")]
     scores = np.exp(np.einsum("bic,bjc->bij", flat @ kernel("theta"), pooled[0]))
-    seen = np.einsum("bij,bjc->bic", scores / scores.sum(axis=-1, keepdims=True), pooled[1])
-    expected = flat + 0.5 * seen @ kernel("o")
-    np.testing.assert_allclose(attention.apply(given, x), expected.reshape(x.shape), rtol=1e-4, atol=1e-5)
+    attended = np.einsum("bij,bjc->bic", scores / scores.sum(axis=-1, keepdims=True), pooled[1])
+    expected = flat + 0.5 * attended @ kernel("o")
+    np.testing.assert_allclose(attention.apply(variables, x), expected.reshape(x.shape), rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Labels and batches in the networks, against NumPy: conditional norms, projection, concatenation, minibatch layers."""
+"""Conditioning and minibatch layers against NumPy: conditional norms, projection, concatenation, minibatch statistics."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.conditioning import MinibatchDiscrimination, label_vector, stddev, discriminator_head, with_label
+from gan_jax.models.conditioning import MinibatchDiscrimination, discriminator_head, label_vector, stddev, with_label
 from gan_jax.models.layers import normalise
 
 LABEL = jnp.array([2, 0, 1, 2])
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 
 class Calls(nn.Module):
-    """A module that is one function's call, so that the function can make layers."""
+    """A module that calls one function, so that the function can create layers."""
 
     function: Any
 
@@ -25,30 +25,30 @@ class Calls(nn.Module):
         return self.function(*arguments)
 
 
-def drawn(variables, seed=0):
-    """The same parameters, drawn anew: those of norms begin as constants."""
+def randomised(variables, seed=0):
+    """Replace all parameters by random ones: those of norms are initially constant."""
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), variables)
 
 
-def test_labels_as_vectors():
+def test_label_vector():
     np.testing.assert_array_equal(label_vector(LABEL, 3), np.eye(3)[LABEL])
-    many = jnp.array([[1, 0, 1], [0, 0, 0]])
-    assert label_vector(many, 3).dtype == jnp.float32
-    np.testing.assert_array_equal(label_vector(many, 3), many)
-    np.testing.assert_array_equal(label_vector(many * 0.5, 3), many * 0.5)
-    for wrong in (many[:, :2], many[..., None], jnp.array([0.5, 1.0])):
+    multi_hot = jnp.array([[1, 0, 1], [0, 0, 0]])
+    assert label_vector(multi_hot, 3).dtype == jnp.float32
+    np.testing.assert_array_equal(label_vector(multi_hot, 3), multi_hot)
+    np.testing.assert_array_equal(label_vector(multi_hot * 0.5, 3), multi_hot * 0.5)
+    for invalid in (multi_hot[:, :2], multi_hot[..., None], jnp.array([0.5, 1.0])):
         with pytest.raises(ValueError, match=r"int \[B\] or a vector \[B, 3\]"):
-            label_vector(wrong, 3)
+            label_vector(invalid, 3)
 
 
 @pytest.mark.parametrize(("norm", "axes"), [("batch", (0, 1, 2)), ("instance", (1, 2)), ("layer", (1, 2, 3))])
 def test_conditional_norm_is_an_affine_map_for_each_class(norm, axes):
-    """Class-conditional batch norm and AdaIN: statistics of the plain norm, then gain and bias of the sample's class."""
+    """Conditional batch norm and AdaIN: normalised as by the plain norm, then scaled and shifted by the sample's class."""
     x = RNG.normal(2, 3, (4, 5, 6, 2))
     module = Calls(lambda x, style: normalise(norm, x, train=True, style=style))
     variables = module.init(jax.random.key(0), jnp.float32(x), jax.nn.one_hot(LABEL, 3))
-    params = drawn(variables["params"])
+    params = randomised(variables["params"])
     y, _ = module.apply(variables | {"params": params}, jnp.float32(x), jax.nn.one_hot(LABEL, 3), mutable=True)
 
     plain = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
@@ -59,16 +59,16 @@ def test_conditional_norm_is_an_affine_map_for_each_class(norm, axes):
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "layer"])
-def test_conditional_norm_begins_as_the_plain_one(norm):
-    """Gain 1 and bias 0, to the bit."""
+def test_conditional_norm_is_initially_the_plain_one(norm):
+    """Bitwise: gain 1 and bias 0."""
     x, style = jnp.float32(RNG.normal(2, 3, (4, 5, 6, 2))), jax.nn.one_hot(LABEL, 3)
     plain, conditional = (Calls(lambda x, s=s: normalise(norm, x, train=True, style=s)) for s in (None, style))
     (y, _), (z, _) = (module.init_with_output(jax.random.key(0), x) for module in (plain, conditional))
     np.testing.assert_array_equal(y, z)
 
 
-def test_instance_norm_is_of_each_channel_of_each_sample():
-    """It has the gain and bias of any norm; without them each channel of each sample has mean 0 and variance 1."""
+def test_instance_norm():
+    """Each channel of each sample has mean 0 and variance 1; it has the gain and bias parameters of the other norms."""
     x = jnp.float32(RNG.normal(size=(3, 8, 8, 2)) * [1, 10] + RNG.normal(size=(3, 1, 1, 2)))
     module = Calls(lambda x: normalise("instance", x, train=True))
     variables = module.init(jax.random.key(0), x)
@@ -81,7 +81,7 @@ def test_instance_norm_is_of_each_channel_of_each_sample():
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 3, 2, 5)])
-def test_concatenated_label_is_the_same_everywhere(shape):
+def test_concatenated_label_is_the_same_at_each_position(shape):
     x = jnp.float32(RNG.normal(size=shape))
     module = Calls(lambda x, label: with_label(x, label, 3, 7))
     y, variables = module.init_with_output(jax.random.key(0), x, LABEL)
@@ -98,7 +98,7 @@ def test_concatenated_label_is_the_same_everywhere(shape):
     "label", [LABEL, jnp.array([[1, 0, 1], [0, 0, 1], [0, 0, 0], [1, 1, 1]])], ids=["classes", "multi-hot"]
 )
 def test_projection_is_the_inner_product_of_label_and_features(label, outputs, spectral):
-    """Miyato and Koyama's eq. 3, y V phi(x) + psi(phi(x)), with V over its largest singular value where it is normalised."""
+    """Miyato and Koyama's eq. 3, y V phi(x) + psi(phi(x)), with V divided by its largest singular value if `spectral`."""
     x = jnp.float32(RNG.normal(size=(4, 2, 2, 3)))
     options = {"outputs": outputs, "spectral": spectral}
     module = Calls(lambda x, label: discriminator_head(x, label, 3, condition="projection", **options))
@@ -122,8 +122,8 @@ def test_projection_is_the_inner_product_of_label_and_features(label, outputs, s
 
 @pytest.mark.parametrize(("batch", "group"), [(8, 4), (4, 4), (6, 6), (2, 2), (1, 1)])
 @pytest.mark.parametrize("shape", [(3,), (2, 2, 3)])
-def test_stddev_of_groups(batch, group, shape):
-    """Groups of four that follow each other; the whole batch where that does not divide it."""
+def test_stddev_over_groups(batch, group, shape):
+    """Groups of four consecutive samples; the whole batch if four does not divide its size."""
     x = np.float32(RNG.normal(size=(batch, *shape)))
     y = stddev(jnp.asarray(x))
     assert y.shape == (batch, *shape[:-1], 4)
@@ -134,7 +134,7 @@ def test_stddev_of_groups(batch, group, shape):
         np.testing.assert_allclose(y[i, ..., 3], np.full(shape[:-1], expected), rtol=1e-5, atol=2e-4)
 
 
-def test_minibatch_discrimination_sums_closeness():
+def test_minibatch_discrimination_by_hand():
     x = np.float32(RNG.normal(size=(3, 4)))
     module = MinibatchDiscrimination(kernels=2, dims=5)
     y, variables = module.init_with_output(jax.random.key(0), jnp.asarray(x))
@@ -147,11 +147,11 @@ def test_minibatch_discrimination_sums_closeness():
 
 
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination"])
-@pytest.mark.parametrize("alike", [False, True])
-def test_minibatch_layers_have_second_derivatives(minibatch, alike):
-    """R1 differentiates the gradient, also where a collapsed generator's samples are all alike."""
+@pytest.mark.parametrize("collapsed", [False, True])
+def test_minibatch_layers_have_second_derivatives(minibatch, collapsed):
+    """R1 differentiates the gradient, even if all samples are equal, as from a collapsed generator."""
     x = jnp.float32(RNG.normal(size=(4, 3)))
-    x = jnp.broadcast_to(x[:1], x.shape) if alike else x
+    x = jnp.broadcast_to(x[:1], x.shape) if collapsed else x
     module = Calls(lambda x: discriminator_head(x, None, 0, minibatch=minibatch)[0])
     variables = module.init(jax.random.key(0), x)
 
@@ -165,8 +165,8 @@ def test_minibatch_layers_have_second_derivatives(minibatch, alike):
 
 
 @pytest.mark.parametrize("minibatch", ["stddev", "discrimination"])
-def test_minibatch_layers_see_the_others(minibatch):
-    """The logit of a sample depends on the rest of its batch; without them it does not."""
+def test_minibatch_layers_use_the_other_samples(minibatch):
+    """With a minibatch layer the logit of a sample depends on the rest of its batch; without, it does not."""
     x = jnp.float32(RNG.normal(size=(4, 3)))
     for option, depends in (("none", False), (minibatch, True)):
         module = Calls(lambda x, option=option: discriminator_head(x, None, 0, minibatch=option)[0])

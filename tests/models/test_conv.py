@@ -1,4 +1,4 @@
-"""The closed family of convolutions against the stock operations of `lax` and their automatic derivatives."""
+"""The convolutions of `conv.py` against the stock operations of `lax` and their automatic derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "
 
 
 def normal(*shape):
-    """In numpy: most of this file's time is compilation, and each new shape of a random number costs some."""
+    """Normal numbers from NumPy: JAX would compile a program for each new shape, and compilation dominates this file's time."""
     return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
 
 
@@ -35,7 +35,7 @@ def operands(case):
     return normal(2, *size, 4), normal(*window, 4 // groups, 6) / 4
 
 
-def ours(x, kernel, case):
+def convolve_case(x, kernel, case):
     return convolve(x, kernel, *case[2:])
 
 
@@ -48,7 +48,7 @@ def stock(x, kernel, case):
 
 
 def derivatives(f, x, kernel):
-    """The value, both first derivatives, and both of a gradient penalty, which take the derivative of a derivative."""
+    """The value, its two gradients, and the two gradients of a gradient penalty, which are second derivatives."""
 
     def penalty(x, kernel):
         return jnp.square(jax.grad(lambda x: jnp.tanh(f(x, kernel)).sum())(x)).sum()
@@ -58,7 +58,8 @@ def derivatives(f, x, kernel):
 
 
 def assert_near(actual, expected, tolerance=2e-6):
-    """Relative to the largest number of each array: sums of both signs have no relative error of their own."""
+    """Compare relative to the largest number of each array: sums with cancellation have no bounded elementwise relative
+    error."""
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         a, e = np.asarray(a), np.asarray(e)
         assert a.shape == e.shape and a.dtype == e.dtype
@@ -68,13 +69,13 @@ def assert_near(actual, expected, tolerance=2e-6):
 @each_case
 def test_convolve_and_its_derivatives(case):
     x, kernel = operands(case)
-    actual = jax.jit(lambda x, kernel: derivatives(lambda x, k: ours(x, k, case), x, kernel))(x, kernel)
+    actual = jax.jit(lambda x, kernel: derivatives(lambda x, k: convolve_case(x, k, case), x, kernel))(x, kernel)
     assert_near(actual, jax.jit(lambda x, kernel: derivatives(lambda x, k: stock(x, k, case), x, kernel))(x, kernel))
 
 
 @few_cases
 def test_convolve_transpose_and_its_derivatives(case):
-    """Against the transpose, by automatic differentiation, of the stock convolution whose kernel has its channels swapped."""
+    """Against the automatic transpose of the stock convolution, with the channels of its kernel swapped."""
     size, _, strides, padding, groups = case
     x, swapped = operands(case)
     y = normal(*jax.eval_shape(lambda: stock(x, swapped, case)).shape)
@@ -95,16 +96,16 @@ def test_weight_gradient_and_its_derivatives(case):
     x, kernel = operands(case)
     y = normal(*jax.eval_shape(lambda: stock(x, kernel, case)).shape)
 
-    def of_stock(x, y):
+    def stock_weight_gradient(x, y):
         return jax.linear_transpose(lambda kernel: stock(x, kernel, case), kernel)(y)[0]
 
     actual = jax.jit(lambda x, y: derivatives(lambda x, y: weight_gradient(x, y, case[1], *case[2:]), x, y))(x, y)
-    assert_near(actual, jax.jit(lambda x, y: derivatives(of_stock, x, y))(x, y))
+    assert_near(actual, jax.jit(lambda x, y: derivatives(stock_weight_gradient, x, y))(x, y))
 
 
 @each_case
-def test_forms_for_accelerators(case):
-    """What is compiled where there is no CPU must be the same map; here it is run on a CPU, where it is only slow."""
+def test_lowerings_for_accelerators(case):
+    """The lowerings for accelerators compute the same maps as those for CPUs; on a CPU they run too, only slowly."""
     x, kernel = operands(case)
     geometry = conv._geometry(x, kernel, *case[2:])
     y = normal(2, *geometry.out, 6)
@@ -129,14 +130,15 @@ def test_numbers_by_hand():
 
 @pytest.mark.parametrize(("window", "strides"), [(4, 2), (5, 2), (3, 3), (3, 1)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_convolve_transpose_is_flax_s(window, strides, padding):
-    """Same sizes and, with the window reversed, same numbers as `lax.conv_transpose`, flax's ConvTranspose."""
+def test_convolve_transpose_agrees_with_flax(window, strides, padding):
+    """The same sizes and, with the window reversed, the same numbers as `lax.conv_transpose`, which flax's ConvTranspose
+    uses."""
     y, kernel = operands(((5, 6), (window, window), strides, padding, 1))
     expected = lax.conv_transpose(y, jnp.flip(kernel, (0, 1)), (strides,) * 2, padding, dimension_numbers=LAYOUTS[2])
     assert_near(convolve_transpose(y, kernel, strides, padding), expected)
 
 
-def test_sizes():
+def test_sizes_of_convolve_transpose():
     def size(window, *args, out=(7, 5), **kwargs):
         kernel = jnp.ones((window, window, 2, 3))
         return jax.eval_shape(lambda: convolve_transpose(jnp.ones((1, *out, 2)), kernel, *args, **kwargs)).shape[1:3]
@@ -149,35 +151,37 @@ def test_sizes():
 
 @pytest.mark.parametrize("members", [3, conv.MAX_UNROLLED + 1])
 def test_vmap(members):
-    """Over seeds with batches of their own or a shared one, few members and many: as one after the other."""
+    """A `vmap` over kernels, with separate or shared inputs and few or many members, agrees with a loop."""
     case = ((8,), (4,), 2, 1, 1)
     x, kernel = operands(case)
     xs = x * np.linspace(0.5, 1, members, dtype=np.float32).reshape(-1, 1, 1, 1)
     kernels = kernel + 0.1 * normal(members, *kernel.shape)
 
     def f(x, kernel):
-        """A convolution and a transposed one in a row, and the gradient of a gradient by the kernel of both."""
+        """A convolution followed by a transposed one, and its gradient."""
 
-        def bent(x):
-            return jnp.tanh(convolve_transpose(jnp.tanh(ours(x, kernel, case)), kernel.swapaxes(1, 2), 2, 1))
+        def composed(x):
+            return jnp.tanh(convolve_transpose(jnp.tanh(convolve_case(x, kernel, case)), kernel.swapaxes(1, 2), 2, 1))
 
-        return bent(x), jax.grad(lambda x: bent(x).sum())(x)
+        return composed(x), jax.grad(lambda x: composed(x).sum())(x)
 
     f = jax.value_and_grad(lambda x, kernel, f=f: sum(jnp.square(leaf).sum() for leaf in f(x, kernel)), 1)
-    one = jax.jit(f)
+    single = jax.jit(f)
     for axes in ((0, 0), (None, 0)):
         actual = jax.jit(jax.vmap(f, axes))(x if axes[0] is None else xs, kernels)
         for i in (0, members - 1):
-            assert_near(jax.tree.map(lambda leaf, i=i: leaf[i], actual), one(x if axes[0] is None else xs[i], kernels[i]), 1e-5)
+            assert_near(
+                jax.tree.map(lambda leaf, i=i: leaf[i], actual), single(x if axes[0] is None else xs[i], kernels[i]), 1e-5
+            )
 
 
-def test_loops_and_donation():
-    """A descent in a `scan` and under `cond` is that of single jitted steps, whose input is donated."""
+def test_scan_cond_and_donation():
+    """Gradient descent inside `scan` and `cond` agrees with single jitted steps whose input is donated."""
     case = ((6, 6), (3, 3), 1, "SAME", 1)
     x, kernel = operands(case)
 
     def step(kernel):
-        return kernel - 0.01 * jax.grad(lambda k: jnp.square(ours(x, k, case)).mean())(kernel)
+        return kernel - 0.01 * jax.grad(lambda k: jnp.square(convolve_case(x, k, case)).mean())(kernel)
 
     single, expected = jax.jit(step, donate_argnums=0), jnp.array(kernel)
     for _ in range(3):
@@ -186,10 +190,13 @@ def test_loops_and_donation():
     assert_near(scan(kernel), expected)
 
 
-def test_compiled_for_cpu_alone():
-    """On CPU neither a conditional, nor groups, nor a layout other than channels last: nothing its fast kernels refuse."""
+def test_cpu_program_uses_fast_kernels():
+    """On CPU there is no conditional, no grouped convolution and no layout other than channels last, which lack fast
+    kernels."""
     x, kernel = operands(CASES["groups"])
-    compiled = jax.jit(lambda x, k: derivatives(lambda x, k: ours(x, k, CASES["groups"]), x, k)).lower(x, kernel).compile()
+    compiled = (
+        jax.jit(lambda x, k: derivatives(lambda x, k: convolve_case(x, k, CASES["groups"]), x, k)).lower(x, kernel).compile()
+    )
     text = compiled.as_text()
     assert " conditional(" not in text and "group_count" not in text and "rhs_reversal" not in text
     layouts = {line.split("dim_labels=")[1].split(",")[0] for line in text.splitlines() if "dim_labels=" in line}
@@ -198,16 +205,16 @@ def test_compiled_for_cpu_alone():
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_lowers_for_accelerators(platform):
-    """Groups stay one operation there: three derivatives of one convolution are at most three convolutions."""
+    """On accelerators a grouped convolution stays one operation: a convolution and its two gradients are three convolutions."""
     x, kernel = operands(CASES["groups"])
-    grad = jax.jit(jax.grad(lambda x, k: jnp.square(ours(x, k, CASES["groups"])).sum(), (0, 1)))
+    grad = jax.jit(jax.grad(lambda x, k: jnp.square(convolve_case(x, k, CASES["groups"])).sum(), (0, 1)))
     text = grad.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution(") == 3
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bfloat16", "float16"])
 def test_half_precision_is_summed_in_float32(dtype):
-    """A sum of 4,096 ones stalls at 256 in bfloat16 and at 2,048 in float16 if it is summed there."""
+    """A sum of 4,096 ones would stall at 256 in bfloat16 and at 2,048 in float16."""
     ones = jnp.ones((1, 2, 2, 1024), dtype)
     kernel = jnp.ones((2, 2, 1024, 1), dtype)
     assert convolve(ones, kernel, 1, "VALID").dtype == dtype
@@ -222,7 +229,7 @@ def test_half_precision_is_summed_in_float32(dtype):
 def test_reverse_mode_only():
     x, kernel = operands(CASES["dcgan"])
     with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(lambda x: ours(x, kernel, CASES["dcgan"]), (x,), (x,))
+        jax.jvp(lambda x: convolve_case(x, kernel, CASES["dcgan"]), (x,), (x,))
 
 
 X, KERNEL = jnp.ones((2, 8, 8, 4)), jnp.ones((4, 4, 4, 6))
@@ -246,7 +253,7 @@ X, KERNEL = jnp.ones((2, 8, 8, 4)), jnp.ones((4, 4, 4, 6))
         (lambda: weight_gradient(X, X, 4, 2, 1), ["(2, 8, 8, 4)", "(4, 4)"]),
     ],
 )
-def test_what_does_not_fit_is_named(call, words):
+def test_errors_name_the_shapes(call, words):
     with pytest.raises(ValueError) as error:
         call()
     for word in words:

@@ -1,4 +1,4 @@
-"""CTGAN's networks: choices at random by their probabilities, conditions met by construction, packs."""
+"""CTGAN: random choices follow their probabilities, conditions are met by construction, packs, a run on a table."""
 
 import json
 from dataclasses import replace
@@ -14,46 +14,47 @@ from gan_jax.models.ctgan import Discriminator, Generator
 from gan_jax.training.train import train
 
 SHAPE = {"values": (2,), "choices": {"b": (3,), "a": (2,), "x": (4,)}, "condition": {"b": (3,), "a": (2,)}}
-# Of a and b in the order of the alphabet: a = 1 in training, b = 2 in evaluation; and the reverse.
+# Conditions on a, then b: for the first row a = 1 in training and b = 2 in evaluation, for the second the reverse.
 LABEL = jnp.array([[0, 1, 0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 0, 1, 0, 0, 0]], jnp.float32)
 
 
-def play(train, **options):
+def generate(train, **options):
     generator = Generator(SHAPE, 10, width=8, norm="none", **options)
     z = jax.random.normal(jax.random.key(0), (2, 20))
     return jax.jit(lambda z: generator.init_with_output(jax.random.key(1), z, LABEL, train=train)[0])(z)
 
 
 @pytest.mark.parametrize("relaxation", ["soft", "gumbel", "straight_through"])
-def test_rows_are_of_their_shape_and_meet_their_condition(relaxation):
-    x = play(True, relaxation=relaxation)
+def test_rows_have_their_shape_and_meet_their_condition(relaxation):
+    x = generate(True, relaxation=relaxation)
     assert jax.tree.map(lambda leaf: leaf.shape[1:], x) == SHAPE
     assert all(np.allclose(leaf.sum(axis=1), 1) for leaf in x["choices"].values())
-    np.testing.assert_array_equal(x["choices"]["a"][0], [0, 1])  # asked for
+    np.testing.assert_array_equal(x["choices"]["a"][0], [0, 1])  # requested in training
     np.testing.assert_array_equal(x["choices"]["b"][1], [0, 0, 1])
     np.testing.assert_array_equal(np.concatenate([x["condition"]["a"], x["condition"]["b"]], axis=1), LABEL[:, :5])
-    free = np.asarray(x["choices"]["b"][0])
-    assert (free.max() > 0.99) == (relaxation == "straight_through") or relaxation == "gumbel"
-    seen = play(False, relaxation=relaxation)
-    np.testing.assert_array_equal(seen["choices"]["b"][0], [0, 0, 1])  # what is asked for where it is looked at
-    np.testing.assert_array_equal(seen["choices"]["a"][1], [0, 1])
+    unconditioned = np.concatenate([x["choices"]["b"][0], x["choices"]["a"][1], *x["choices"]["x"]])
+    is_one_hot = np.minimum(np.abs(unconditioned), np.abs(1 - unconditioned)).max() < 1e-6
+    assert is_one_hot == (relaxation == "straight_through")
+    evaluated = generate(False, relaxation=relaxation)
+    np.testing.assert_array_equal(evaluated["choices"]["b"][0], [0, 0, 1])  # requested in evaluation
+    np.testing.assert_array_equal(evaluated["choices"]["a"][1], [0, 1])
 
 
-def test_a_choice_is_drawn_by_its_probability():
-    """Gumbel noise made of normal numbers: the largest is k with probability softmax(logits)_k, however hot."""
+def test_a_choice_follows_its_probabilities():
+    """Gumbel noise computed from normal numbers: the largest is k with probability softmax(logits)_k, at any temperature."""
     logits = jnp.log(jnp.array([0.1, 0.6, 0.3]))
     generator = Generator({"values": (0,), "choices": {"c": (3,)}}, width=1, depth=1, norm="none", temperature=2.0)
     z = jax.random.normal(jax.random.key(2), (40_000, 4))
     variables = jax.jit(lambda z: generator.init(jax.random.key(0), z, None, train=True))(z)
     last = variables["params"]["Dense_1"]
     variables["params"]["Dense_1"] = {"kernel": jnp.zeros_like(last["kernel"]), "bias": logits}
-    made = generator.apply(variables, z, None, train=True)["choices"]["c"]
-    share = np.bincount(made.argmax(axis=1), minlength=3) / 40_000
-    np.testing.assert_allclose(share, [0.1, 0.6, 0.3], atol=5 * np.sqrt(0.24 / 40_000))
-    assert made.max(axis=1).mean() < 0.9  # soft
+    choices = generator.apply(variables, z, None, train=True)["choices"]["c"]
+    frequencies = np.bincount(choices.argmax(axis=1), minlength=3) / 40_000
+    np.testing.assert_allclose(frequencies, [0.1, 0.6, 0.3], atol=5 * np.sqrt(0.24 / 40_000))
+    assert choices.max(axis=1).mean() < 0.9  # not one-hot
 
 
-def test_the_gradient_of_a_hard_choice_is_that_of_the_soft_one():
+def test_a_hard_choice_has_the_gradient_of_the_soft_one():
     z = jax.random.normal(jax.random.key(0), (2, 20))
 
     @jax.jit
@@ -71,18 +72,18 @@ def test_the_gradient_of_a_hard_choice_is_that_of_the_soft_one():
     assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(soft)) > 0
 
 
-def test_the_discriminator_sees_all_of_a_pack():
-    """Three rows side by side: each of its numbers moves the logit."""
+def test_the_logit_depends_on_all_of_a_pack():
+    """For three concatenated rows, the gradient of the logit is nonzero for each number."""
     packed = jax.tree.map(lambda size: (3 * size[0],), SHAPE, is_leaf=lambda x: isinstance(x, tuple))
     x = jax.tree.map(lambda size: jnp.full((2, *size), 0.3), packed, is_leaf=lambda x: isinstance(x, tuple))
     discriminator = Discriminator(packed, 10, width=16)
 
     @jax.jit
-    def slopes_of(x):
-        judged, variables = discriminator.init_with_output(jax.random.key(0), x, None, train=True)
-        return judged, jax.grad(lambda x: discriminator.apply(variables, x, None, train=True)[0].sum())(x)
+    def outputs_and_slopes(x):
+        outputs, variables = discriminator.init_with_output(jax.random.key(0), x, None, train=True)
+        return outputs, jax.grad(lambda x: discriminator.apply(variables, x, None, train=True)[0].sum())(x)
 
-    (logits, features), slopes = slopes_of(x)
+    (logits, features), slopes = outputs_and_slopes(x)
     assert logits.shape == (2,) and features.shape == (2, 16)
     assert all((jnp.abs(leaf) > 0).all() for leaf in jax.tree.leaves(slopes))
 
@@ -91,21 +92,21 @@ def test_the_discriminator_sees_all_of_a_pack():
     ("shape", "z", "options", "label", "words"),
     [
         ((2,), 20, {}, None, "rows of tables"),
-        (SHAPE, 9, {}, LABEL, "gumbel noise takes 9 numbers of z: set z_dim to 137, not 9"),
+        (SHAPE, 9, {}, LABEL, "gumbel noise uses 9 numbers of z: set z_dim to 137, not 9"),
         (SHAPE, 20, {"relaxation": "hard"}, LABEL, "relaxation must be one of soft, gumbel, straight_through"),
         (SHAPE, 20, {"temperature": 0.0}, LABEL, "temperature must be above 0"),
         (SHAPE, 20, {}, LABEL[:, :5], "two conditions of 5 numbers"),
     ],
 )
-def test_what_does_not_fit_is_refused(shape, z, options, label, words):
+def test_invalid_arguments(shape, z, options, label, words):
     classes = 0 if label is None else label.shape[1]
     with pytest.raises(ValueError, match=words):
         generator = Generator(shape, classes, **options)
         jax.eval_shape(lambda z: generator.init(jax.random.key(0), z, label, train=True), jnp.zeros((2, z)))
 
 
-def test_a_table_is_learnt_by_the_update_of_all_games(tmp_path):
-    """Packs, WGAN-GP and conditions: which level goes with which number is learnt in 400 steps."""
+def test_a_run_learns_a_table(tmp_path):
+    """With packs, WGAN-GP and conditions, the dependence of a number on a level is learnt in 400 steps."""
     random = np.random.RandomState(0)
     kind = random.choice(["few", "many"], 400, p=[0.2, 0.8])
     lines = [f"{random.randn() + (8 if k == 'many' else -8):.2f},{k}" for k in kind]
@@ -117,7 +118,7 @@ def test_a_table_is_learnt_by_the_update_of_all_games(tmp_path):
     train(config, tmp_path / "run")
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["eval/tstr"] > 0.95 and last["eval/wasserstein"] < 0.3
-    assert last["eval/jsd"] < last["eval/jsd_floor"] + 0.01  # the levels are as common as in the training rows
+    assert last["eval/jsd"] < last["eval/jsd_floor"] + 0.01  # levels are as frequent as in the training rows
     assert sorted(path.suffix for path in (tmp_path / "run" / "samples").glob("step-*")) == sorted(2 * [".csv", ".png", ".txt"])
     with pytest.raises(InputError, match="numbers of z"):
         train(replace(config, z_dim=2), tmp_path / "other")

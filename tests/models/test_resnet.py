@@ -1,4 +1,4 @@
-"""The residual networks: sizes as published, every shape, what they begin with."""
+"""The residual networks: published parameter counts, supported image sizes, resampling, initialisation."""
 
 import math
 
@@ -16,18 +16,18 @@ def count(module, x):
 
 
 def test_parameters_of_sngan_for_cifar10():
-    """Layer by layer, from tables 4 and 5 of the paper; biases in every layer, gain and bias in every norm."""
+    """Counted by layer, from tables 4 and 5 of the paper; biases in every layer, gain and bias in every norm."""
     block = 2 * (2 * 256 + 9 * 256**2 + 256) + 256**2 + 256
     g = 129 * 4096 + 3 * block + 2 * 256 + 9 * 256 * 3 + 3
     conv, skip = 9 * 128**2 + 128, 128**2 + 128
     d = (9 * 3 * 128 + 128) + conv + (3 * 128 + 128) + 2 * conv + skip + 4 * conv + 129
-    assert (g, d) == (4_276_739, 1_053_825)  # what the field quotes
+    assert (g, d) == (4_276_739, 1_053_825)  # as quoted in the literature
     assert count(Generator((32, 32, 3)), jnp.zeros((2, 128))) == g
     assert count(Discriminator((32, 32, 3)), jnp.zeros((2, 32, 32, 3))) == d
 
 
 def test_parameters_of_sagan_for_cifar10():
-    """SNGAN's, and in either player one self-attention at 16 x 16: four maps without bias, and a gain."""
+    """SNGAN's, plus one self-attention at 16x16 in each player: four maps without bias, and a gain."""
 
     def attention(channels):
         return 2 * channels * channels // 8 + 2 * channels * channels // 2 + 1
@@ -49,7 +49,7 @@ def test_parameters_of_sagan_for_cifar10():
         ((64, 96, 3), [(1, True), (2, True), (4, True), (8, True), (16, True)]),
     ],
 )
-def test_every_size(shape, expected):
+def test_every_image_size(shape, expected):
     assert discriminator_blocks(shape) == expected
     generator, discriminator = Generator(shape, width=2), Discriminator(shape, width=2)
     x, _ = jax.eval_shape(lambda z: generator.init_with_output(jax.random.key(0), z, None, train=True), jnp.zeros((2, 8)))
@@ -67,8 +67,7 @@ def test_doubling_and_halving():
     np.testing.assert_allclose(halve(x)[0, 0, 0], (x[0, :2, :2]).mean(axis=(0, 1)))
 
 
-def test_a_norm_keeps_activations_alive():
-    """The generator's pictures neither vanish nor saturate as it begins."""
+def test_initial_images_neither_vanish_nor_saturate():
     generator = Generator((32, 32, 3), width=8)
     x, _ = jax.jit(lambda z: generator.init_with_output(jax.random.key(0), z, None, train=True))(
         jax.random.normal(jax.random.key(1), (16, 32))

@@ -1,4 +1,4 @@
-"""Files: whole or not there, never through a link, and none of them a program."""
+"""Files are written atomically, never through links, and never executed when read."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "gan_jax").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")])
 
 
-def test_a_file_takes_the_place_of_a_link_and_what_it_led_to_stays(tmp_path):
+def test_a_file_replaces_a_link_and_leaves_its_target_alone(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("do not touch")
     inside = tmp_path / "run"
@@ -31,7 +31,7 @@ def test_a_file_takes_the_place_of_a_link_and_what_it_led_to_stays(tmp_path):
 
 
 @pytest.mark.parametrize("name", RUN_ENTRIES)
-def test_a_run_directory_with_a_way_out_is_refused(tiny, tmp_path, name):
+def test_a_run_directory_containing_a_link_is_refused(tiny, tmp_path, name):
     outside, run_dir = tmp_path / "outside", tmp_path / "run"
     outside.mkdir()
     (outside / "precious").write_text("do not touch")
@@ -41,7 +41,7 @@ def test_a_run_directory_with_a_way_out_is_refused(tiny, tmp_path, name):
         (run_dir / name).rmdir()
     (run_dir / name).unlink(missing_ok=True)
     (run_dir / name).symlink_to(target)
-    if name == "config.json":  # what it leads to must be a config for anyone to get so far
+    if name == "config.json":  # must be parsable, so that the link is what causes the error
         (outside / "precious").write_text("{}")
     before = (outside / "precious").read_text()
     for use in (lambda: train(tiny, run_dir), lambda: load_run(run_dir, print)):
@@ -58,11 +58,11 @@ def test_a_run_directory_may_itself_be_a_link(tiny, tmp_path):
     assert (tmp_path / "scratch" / "config.json").exists()
 
 
-def test_sums_are_read_as_they_were_written(tmp_path):
-    sums = {"checkpoints/1/a  b": "00", "checkpoints/1/c": "11"}
-    write_checksums(tmp_path / "sums", sums)
-    assert read_checksums(tmp_path / "sums") == sums
-    assert read_checksums(tmp_path / "none") == {}
+def test_checksums_are_read_as_written(tmp_path):
+    sha256 = {"checkpoints/1/a  b": "00", "checkpoints/1/c": "11"}
+    write_checksums(tmp_path / "sums", sha256)
+    assert read_checksums(tmp_path / "sums") == sha256
+    assert read_checksums(tmp_path / "missing") == {}
 
 
 def calls(tree):
@@ -71,8 +71,8 @@ def calls(tree):
             yield ast.unparse(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
 
 
-def test_no_source_loads_a_pickle_or_runs_what_it_reads():
-    """One file names pickle: the reader of PyTorch's weights, whose unpickler builds nothing but dictionaries of tensors."""
+def test_no_source_loads_pickles_or_executes_what_it_reads():
+    """A single file uses pickle: the reader of PyTorch weights, whose unpickler builds only dictionaries of tensors."""
     loads = 0
     for path in SOURCES:
         tree, where = ast.parse(path.read_text()), path.relative_to(ROOT).as_posix()
@@ -89,11 +89,11 @@ def test_no_source_loads_a_pickle_or_runs_what_it_reads():
             if name == "np.load":
                 loads += 1
                 assert "allow_pickle" in keywords, f"{where}: np.load without allow_pickle=False"
-    assert loads >= 4, "this test has gone blind"
+    assert loads >= 4, "this test no longer finds calls of np.load"
 
 
 class Trap:
-    """A pickle of this writes a file when it is loaded."""
+    """Unpickling an instance creates a directory."""
 
     def __init__(self, path):
         self.path = path
@@ -102,7 +102,7 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
-def test_an_npz_from_a_stranger_runs_nothing(tmp_path, tiny):
+def test_an_untrusted_npz_executes_nothing(tmp_path, tiny):
     trap = np.array([Trap(tmp_path / "sprung")], object)
     np.savez(tmp_path / "data.npz", images=trap)
     with pytest.raises(InputError):

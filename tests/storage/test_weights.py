@@ -1,4 +1,4 @@
-"""Foreign weights: read without running them, downloaded through cuts and lies."""
+"""Published weights: read without executing anything, downloaded despite interruptions and wrong content."""
 
 import hashlib
 import io
@@ -33,11 +33,11 @@ EXPECTED = {  # golden/zip.pth and golden/legacy.pth, by torch.save of PyTorch 2
 CONTENT = np.random.RandomState(0).bytes(3_000_000)
 
 
-def assert_same(found: dict, expected: dict) -> None:
-    assert found.keys() == expected.keys()
+def assert_same(tensors: dict, expected: dict) -> None:
+    assert tensors.keys() == expected.keys()
     for name, array in expected.items():
-        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
-        np.testing.assert_array_equal(found[name], array)
+        assert (tensors[name].dtype, tensors[name].shape) == (array.dtype, array.shape), name
+        np.testing.assert_array_equal(tensors[name], array)
 
 
 # Reading
@@ -49,15 +49,15 @@ def test_pytorch_files_of_both_formats(name):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_pytorch_saves_today(zipped, tmp_path):
+def test_files_saved_by_the_installed_pytorch(zipped, tmp_path):
     torch = pytest.importorskip("torch")
     base = torch.arange(24.0)
-    kinds = (torch.float64, torch.float16, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
-    tensors = {str(kind): (base[:5] - 1).clamp(0).to(kind) for kind in kinds}
+    dtypes = (torch.float64, torch.float16, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+    tensors = {str(dtype): (base[:5] - 1).clamp(0).to(dtype) for dtype in dtypes}
     tensors |= {"view": base[2:20].reshape(3, 6)[:, ::2].T, "empty": base[:0].reshape(0, 3), "scalar": base[3]}
     path = tmp_path / "model.bin"
     state = OrderedDict(tensors | {"bfloat16": base.bfloat16(), "parameter": torch.nn.Parameter(base)})
-    state._metadata = {"": {"version": 1}}  # as every state_dict() carries
+    state._metadata = {"": {"version": 1}}  # as in every state_dict()
     torch.save(state, path, _use_new_zipfile_serialization=zipped)
     expected = {name: tensor.numpy() for name, tensor in tensors.items()}
     assert_same(load_tensors(path), expected | {"bfloat16": base.numpy(), "parameter": base.numpy()})
@@ -84,7 +84,7 @@ def test_safetensors(tmp_path):
         load_tensors(path)
 
 
-def test_safetensors_as_its_package_writes_them(tmp_path):
+def test_safetensors_written_by_the_official_package(tmp_path):
     numpy = pytest.importorskip("safetensors.numpy")
     numpy.save_file({name: array.copy(order="C") for name, array in EXPECTED.items()}, tmp_path / "model")
     assert_same(load_tensors(tmp_path / "model"), EXPECTED)
@@ -108,18 +108,18 @@ def as_zip(data: bytes) -> bytes:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("wrap", [as_zip, bytes], ids=["zip", "legacy"])
 @pytest.mark.parametrize("function", [os.system, eval, OrderedDict.fromkeys], ids=lambda function: function.__name__)
-def test_a_pickle_that_would_run_something_is_refused(function, wrap, protocol, tmp_path):
-    path, mark = tmp_path / "evil.pth", tmp_path / "mark"
-    argument = f"touch {mark}" if function is os.system else f"open({str(mark)!r}, 'w')"
+def test_a_pickle_that_would_execute_something_is_refused(function, wrap, protocol, tmp_path):
+    path, marker = tmp_path / "evil.pth", tmp_path / "marker"
+    argument = f"touch {marker}" if function is os.system else f"open({str(marker)!r}, 'w')"
     path.write_bytes(wrap(pickle.dumps({"weight": Evil(function, argument)}, protocol=protocol)))
     name = r"(posix.system|(__)?builtin(s|__).(eval|getattr)|collections.OrderedDict.fromkeys)"
-    with pytest.raises(InputError, match=rf"evil.pth: refused: the file asks for {name}"):
+    with pytest.raises(InputError, match=rf"evil.pth: refused: the file refers to {name}"):
         load_tensors(path)
-    assert not mark.exists()
+    assert not marker.exists()
 
 
 def forged(size, stride, offset=0) -> bytes:
-    """A PyTorch zip with one tensor of those dimensions over four floats, as its pickle's opcodes."""
+    """A PyTorch zip file with one tensor of this size, stride and offset over four floats, from pickle opcodes."""
 
     def numbers(values):
         return b"(" + b"".join(b"J" + struct.pack("<i", value) for value in values) + b"t"
@@ -134,7 +134,7 @@ def forged(size, stride, offset=0) -> bytes:
     return file.getvalue()
 
 
-def test_a_tensor_stays_within_its_storage(tmp_path):
+def test_a_tensor_must_lie_within_its_storage(tmp_path):
     path = tmp_path / "forged.pth"
     path.write_bytes(forged((2, 2), (2, 1)))
     assert_same(load_tensors(path), {"weight": np.array([[0, 1], [2, 3]], np.float32)})
@@ -153,14 +153,14 @@ def test_a_tensor_stays_within_its_storage(tmp_path):
         (b"", "damaged"),
         (b"not weights at all", "damaged"),
         (pickle.dumps({"a": 1}), "not a PyTorch file"),
-        (as_zip(pickle.dumps({"epoch": 3})), "holds a int under 'epoch', not a tensor"),
-        (as_zip(pickle.dumps([])), "holds a list, not a dictionary of tensors"),
+        (as_zip(pickle.dumps({"epoch": 3})), "contains a int under 'epoch', not a tensor"),
+        (as_zip(pickle.dumps([])), "contains a list, not a dictionary of tensors"),
         ((GOLDEN / "zip.pth").read_bytes()[:-100], "damaged"),
         ((GOLDEN / "legacy.pth").read_bytes()[:-8], "does not fit the 0 elements"),
         (safetensors({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"1"), "F8_E4M3"),
     ],
 )
-def test_what_is_no_weights_file_is_one_line(content, message, tmp_path):
+def test_errors_for_other_files(content, message, tmp_path):
     path = tmp_path / "some.pth"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"some.pth.*({message})"):
@@ -169,14 +169,14 @@ def test_what_is_no_weights_file_is_one_line(content, message, tmp_path):
         load_tensors(tmp_path / "missing.pth")
 
 
-def test_converted_once_under_the_hash_of_the_file(tmp_path, monkeypatch):
+def test_conversion_is_cached_by_the_hash_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     converted = convert(GOLDEN / "zip.pth")
     digest = hashlib.sha256((GOLDEN / "zip.pth").read_bytes()).hexdigest()
     assert converted == cache_path(f"weights-{digest}.npz")
     assert_same(load_tensors(converted), EXPECTED)
     assert convert(converted) == converted
-    monkeypatch.setattr(weights, "load_tensors", None)  # not asked again
+    monkeypatch.setattr(weights, "load_tensors", None)  # must not be called again
     assert convert(GOLDEN / "zip.pth") == converted
     monkeypatch.undo()
     monkeypatch.setenv("GAN_JAX_CACHE", "/dev/null/no")
@@ -188,18 +188,18 @@ def test_converted_once_under_the_hash_of_the_file(tmp_path, monkeypatch):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content`, the part asked for, and notes the parts; `cut` bytes at most, or without knowing ranges."""
+    """Serve `content` or the requested range of it and record the ranges; send at most `cut` bytes, or ignore ranges."""
 
-    content, cut, ranges, seen = CONTENT, None, True, ()
+    content, cut, ranges, requested = CONTENT, None, True, ()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.seen += (asked,)
+        requested = self.headers.get("Range")
+        self.server.requested += (requested,)
         if self.path != "/some.pth":
             return self.send_error(404)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        start = int(requested.removeprefix("bytes=").removesuffix("-")) if requested and self.server.ranges else 0
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
         if start:
@@ -233,43 +233,43 @@ def test_a_download_is_verified_and_not_repeated(published, server, tmp_path):
     assert path == tmp_path / "new" / "some.pth"
     assert path.read_bytes() == CONTENT
     assert download(published, tmp_path / "new") == path
-    assert server.seen == (None,)
+    assert server.requested == (None,)
     assert os.listdir(tmp_path / "new") == ["some.pth"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_cut_download_goes_on(ranges, published, server, tmp_path):
+def test_an_interrupted_download_is_resumed(ranges, published, server, tmp_path):
     server.cut, server.ranges = 1_200_000, ranges
-    with pytest.raises(RunError, match=r"stopped after 1200000 of 3000000 bytes .* the same command again"):
+    with pytest.raises(RunError, match=r"stopped after 1200000 of 3000000 bytes .* run the same command again"):
         download(published, tmp_path)
     assert os.listdir(tmp_path) == ["some.pth.part"]
     server.cut = None
     assert download(published, tmp_path).read_bytes() == CONTENT
-    assert server.seen == (None, "bytes=1200000-")
+    assert server.requested == (None, "bytes=1200000-")
 
 
-def test_a_whole_part_needs_no_server(published, server, tmp_path):
+def test_a_complete_part_file_needs_no_server(published, server, tmp_path):
     (tmp_path / "some.pth.part").write_bytes(CONTENT)
     assert download(published, tmp_path).read_bytes() == CONTENT
-    assert server.seen == ()
+    assert server.requested == ()
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"?", CONTENT + b"more" * 500_000], ids=["other", "longer"])
-def test_another_file_is_not_kept(content, published, server, tmp_path):
+def test_a_wrong_download_is_deleted(content, published, server, tmp_path):
     server.content = content
     with pytest.raises(InputError, match=rf"{published.url}: .*, expected 3000000 bytes, sha256 {published.sha256}"):
         download(published, tmp_path)
     assert os.listdir(tmp_path) == []
-    (tmp_path / "some.pth").write_bytes(CONTENT[:-1] + b"?")  # a user's own: not ours to delete
+    (tmp_path / "some.pth").write_bytes(CONTENT[:-1] + b"?")  # the user's file is not deleted
     with pytest.raises(InputError, match=r"sha256 .*: delete it"):
         download(published, tmp_path)
     assert os.listdir(tmp_path) == ["some.pth"]
 
 
-def test_without_network_it_says_where_to_put_the_file(published, tmp_path):
-    with socket.socket() as taken:  # bound, so nobody else's; never listening, so closed
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/some.pth"
+def test_without_network_the_error_states_where_to_put_the_file(published, tmp_path):
+    with socket.socket() as unused:  # bound, so no other process has it; not listening, so connections are refused
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/some.pth"
         with pytest.raises(InputError, match=rf"cannot download {url} .* put it at {tmp_path}/to/some.pth"):
             download(published._replace(url=url), tmp_path / "to")
     with pytest.raises(InputError, match=r"cannot download .* \(Not Found\): get it elsewhere"):
@@ -277,15 +277,15 @@ def test_without_network_it_says_where_to_put_the_file(published, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_silent_server_is_given_up(published, tmp_path, monkeypatch):
+def test_a_silent_server_times_out(published, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "_TIMEOUT", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, but never responds
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/some.pth"
         with pytest.raises(InputError, match=r"timed out"):
             download(published._replace(url=url), tmp_path)
 
 
-def test_a_directory_that_cannot_be_written(published):
+def test_a_directory_that_is_not_writable_is_an_error(published):
     with pytest.raises(InputError, match=r"cannot write /dev/null/no/some.pth"):
         download(published, Path("/dev/null/no"))
 
@@ -293,7 +293,7 @@ def test_a_directory_that_cannot_be_written(published):
 # The command
 
 
-def test_the_command_downloads_converts_and_says_where(published, server, tmp_path, monkeypatch, capsys):
+def test_the_command_downloads_converts_and_prints_the_paths(published, server, tmp_path, monkeypatch, capsys):
     server.content = (GOLDEN / "legacy.pth").read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
@@ -312,9 +312,9 @@ def test_the_command_downloads_converts_and_says_where(published, server, tmp_pa
         main()
 
 
-def test_published_weights_are_named_by_their_hash():
-    """The authors' file name ends in the first eight digits."""
+def test_published_file_names():
+    """The name of the Inception file ends in the first eight digits of its hash."""
     assert weights.INCEPTION.file == f"pt_inception-2015-12-05-{weights.INCEPTION.sha256[:8]}.pth"
     assert weights.DINOV2.file == "dinov2_vitl14_pretrain.pth"
-    for known in (weights.INCEPTION, weights.DINOV2):
-        assert len(known.sha256) == 64 and known.url.startswith("https://")
+    for published in (weights.INCEPTION, weights.DINOV2):
+        assert len(published.sha256) == 64 and published.url.startswith("https://")

@@ -1,4 +1,4 @@
-"""Forms of dispatch: the same run however it is cut, one compilation, donated state."""
+"""Dispatch: a run does not depend on how it is divided into calls; one compilation; donated state."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def run(game, data, advance, most, cuts):
 
 
 @pytest.mark.parametrize("dispatch", ["scan", "loop"])
-def test_cutting_a_run_differently_changes_no_bit_and_compiles_once(game, ring, dispatch):
+def test_dividing_a_run_differently_changes_no_bit_and_compiles_once(game, ring, dispatch):
     advance, most = compile_update(game, ring, dispatch)
     cuts = ([12], [1] * 12, [5, 7]) if dispatch == "scan" else ([1] * 12,) * 2
     digests = {digest(run(game, ring, advance, most, cut)[0]) for cut in cuts}
@@ -44,7 +44,7 @@ def test_cutting_a_run_differently_changes_no_bit_and_compiles_once(game, ring, 
 
 
 def test_scan_and_loop_agree_to_rounding(game, ring):
-    """Not bit for bit: that is why a run keeps to one form."""
+    """Not bit for bit, which is why a run uses one form throughout."""
     (a, _), (b, _) = (
         run(game, ring, *compile_update(game, ring, form), cut) for form, cut in (("scan", [3]), ("loop", [1] * 3))
     )
@@ -68,8 +68,8 @@ def test_state_is_donated(game, ring):
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.d.params))
 
 
-def test_dispatch_is_by_what_the_networks_do(tiny, game, ring):
-    """On a CPU, where these tests run: a compiled loop for matrix products, single steps where there is a convolution."""
+def test_dispatch_depends_on_convolutions(tiny, game, ring):
+    """On a CPU, where these tests run: a compiled loop for matrix products, single steps for convolutions."""
     digits = load("digits", 0, 8)
     convolutions = build(replace(tiny, data="digits", model="dcgan", g_depth=None, d_depth=None), digits)
     assert choose_dispatch(game, ring) == "scan"

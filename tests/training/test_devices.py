@@ -1,4 +1,4 @@
-"""Several devices, eight fake ones in a process of their own: the numbers of one device, whatever their number and the form.
+"""Several devices, eight fake ones in a separate process: the same numbers as on one device, for any number and form.
 
 With plain gradient descent, for Adam's first steps are signs of gradients and magnify rounding.
 """
@@ -16,7 +16,7 @@ OF_SUMS = 5e-7  # of statistics and norms, which are sums in another order
 
 
 def program(slow: bool) -> None:
-    """Plays three steps of each case on fake devices; prints a line of JSON."""
+    """Run three steps of each case on fake devices and print a line of JSON."""
     import jax
     import numpy as np
 
@@ -38,7 +38,7 @@ def program(slow: bool) -> None:
     found = {"devices": len(jax.devices())}
 
     def play(config, seeds=None):
-        """-> (final state on the host, the same on the devices, FLOPs a device)."""
+        """-> (final state on the host, the same on the devices, FLOPs per device)."""
         game, plan = build(config, data), plan_devices(config, seeds and len(seeds))
         advance, most = compile_update(game, data, "scan", plan)
         init_key, train_key, *_ = run_keys(0)
@@ -57,7 +57,7 @@ def program(slow: bool) -> None:
         return (plan.gather(state), jax.device_get({name: x[:3] for name, x in metrics.items()})), state, flops
 
     def difference(a, b):
-        """The largest, absolute below 1 and relative above: [of parameters, of all]."""
+        """The largest difference, absolute below 1 and relative above: [of parameters, of all]."""
         worst = [0.0, 0.0]
         for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True):
             assert np.isfinite(x).all() and np.isfinite(y).all()
@@ -130,7 +130,7 @@ def test_pmap_has_the_numbers_of_one_device(found):
     assert same(found["pmap 8"])
 
 
-def test_a_state_that_is_cut_up_has_the_same_numbers(found):
+def test_a_sharded_state_has_the_same_numbers(found):
     assert same(found["fsdp"])
     assert found["fsdp shape"] == [[64, 64], [8, 64]]
 
@@ -146,16 +146,16 @@ def test_microbatches_have_the_gradient_of_the_batch(found):
         ("count", "devices 9: there are 8"),
     ],
 )
-def test_what_cannot_be_dealt_out_is_refused(found, name, message):
+def test_batches_that_do_not_divide_are_refused(found, name, message):
     assert found[f"refusal of {name}"] == message
 
 
-def test_parts_count_in_what_is_dealt_out(found):
+def test_microbatches_count_in_the_division(found):
     assert "refusal of parts" not in found  # 32 = 8 devices x 4 microbatches x 1
 
 
 @pytest.mark.slow
-def test_what_compares_samples_other_pages_microbatches_and_seeds_on_several_devices():
+def test_losses_that_compare_samples_update_rules_microbatches_and_seeds_on_several_devices():
     more = run("slow")
     assert more.pop("microbatches flops") < 1.3 / 2
     assert len(more) == 1 + 3 + 1 + 2 + 1

@@ -1,4 +1,4 @@
-"""Several seeds in one compiled program: each the run that it would be by itself, all resumed together, and one that breaks
+"""Several seeds in one compiled program: each equals the run of that seed alone, all are resumed together, and one that breaks
 without the rest.
 """
 
@@ -19,7 +19,7 @@ from gan_jax.training.train import train
 ROOT = Path(__file__).parents[2]
 SEEDS = [0, 1, 2]
 STEPS = list(range(1, 13))
-# One program for many adds up in another order: ten times the largest difference measured, 1.2e-7, and 1.7e-7 of the value.
+# One program for many runs sums in another order: ten times the largest measured difference, 1.2e-7, or 1.7e-7 of the value.
 ROUNDING = {"rtol": 2e-6, "atol": 1e-6}
 
 
@@ -30,7 +30,7 @@ def config(tiny):
 
 @pytest.fixture(scope="module", autouse=True)
 def no_report():
-    """Pages about single runs have tests of their own; here they would cost a second each."""
+    """Reports of single runs are tested elsewhere; here they would cost a second each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gan_jax.training.experiment.write_report", lambda run_dir: run_dir)
         yield
@@ -38,7 +38,7 @@ def no_report():
 
 @pytest.fixture(scope="module")
 def alone(config, tmp_path_factory):
-    """seed -> the lines of its run by itself."""
+    """seed -> the lines of a run of that seed alone."""
     logs = {}
     for seed in SEEDS:
         run_dir = tmp_path_factory.mktemp("alone") / "run"
@@ -70,14 +70,14 @@ def fragile(config, alone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def together(fragile, tmp_path_factory):
-    """A run of all seeds that nothing else disturbed."""
+    """An uninterrupted run of all seeds."""
     run_dir = tmp_path_factory.mktemp("together") / "run"
     assert train(fragile[0], run_dir, seeds=SEEDS).exists()
     return run_dir
 
 
 def log_of(run_dir):
-    """metrics.jsonl without the clock."""
+    """The lines of metrics.jsonl without timestamps."""
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
@@ -94,7 +94,7 @@ def assert_equal_to_rounding(lines, expected):
             np.testing.assert_allclose(a[name], b[name], **ROUNDING, err_msg=f"{name} at step {a['step']}")
 
 
-def test_a_seed_is_the_run_that_it_would_be_alone(alone, fragile, together):
+def test_each_seed_equals_the_run_of_that_seed_alone(alone, fragile, together):
     _, broken = fragile
     for seed in set(SEEDS) - {broken}:
         lines = of_seed(together, seed)
@@ -105,8 +105,8 @@ def test_a_seed_is_the_run_that_it_would_be_alone(alone, fragile, together):
     assert (np.ptp(losses, axis=0) > 100 * ROUNDING["atol"]).all()  # they are three games
 
 
-def test_a_seed_that_breaks_leaves_the_others_alone(alone, fragile, together):
-    """Up to there it was the run that it would be alone; then it is said to be broken, once, and not a word more."""
+def test_a_seed_that_breaks_does_not_affect_the_others(alone, fragile, together):
+    """Until then it equals its run alone; then one line says that it is broken, and none follows."""
     _, broken = fragile
     *before, last = of_seed(together, broken)
     assert_equal_to_rounding(before, alone[broken][: len(before)])
@@ -116,16 +116,16 @@ def test_a_seed_that_breaks_leaves_the_others_alone(alone, fragile, together):
     assert json.loads((together / "environment.json").read_text())["status"] == "finished"
 
 
-def test_what_a_run_of_seeds_draws(fragile, together):
-    """Samples of each seed, before the first step of the broken one too, but no more of it."""
+def test_the_samples_of_a_run_of_seeds(fragile, together):
+    """Samples of each seed; of the broken one, only those before the first step."""
     shown = {"real.png", f"step-00000000-seed{fragile[1]}.png"}
     for seed in set(SEEDS) - {fragile[1]}:
         shown |= {f"step-{step:08d}-seed{seed}.png" for step in (0, 6, 12)} | {f"interpolation-seed{seed}.png"}
     assert {path.name for path in (together / "samples").iterdir()} == shown
 
 
-def test_when_every_seed_has_broken_nothing_is_left_to_train(config, tmp_path):
-    """It ends there, once more too, and says for each seed what broke; a comparison goes on to the next method."""
+def test_training_ends_when_every_seed_has_broken(config, tmp_path):
+    """It ends there, also if started again, and reports what broke for each seed; a comparison continues with the next method."""
     (tmp_path / "mine.py").write_text("def nan(real, fake):\n    return float('nan') * real.mean(), fake.mean()\n")
     config = replace(config, loss=f"{tmp_path}/mine.py:nan", steps=1_000_000)
     for _ in range(2):
@@ -136,7 +136,7 @@ def test_when_every_seed_has_broken_nothing_is_left_to_train(config, tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [2**32]])
-def test_seeds_that_cannot_be(config, tmp_path, seeds):
+def test_invalid_seeds_are_refused(config, tmp_path, seeds):
     with pytest.raises(InputError, match=r"^seeds must be different whole numbers from 0 to 2\*\*32 - 1, got \["):
         train(config, tmp_path / "run", seeds=seeds)
     assert not (tmp_path / "run").exists()
@@ -146,9 +146,9 @@ class Killed(BaseException):
     pass
 
 
-def test_stopped_and_resumed_it_is_the_same_run(fragile, together, tmp_path, monkeypatch):
-    """Killed at its last save, when the log has reached the end and the checkpoints only the middle. The seed that had broken
-    by then stays broken."""
+def test_a_stopped_and_resumed_run_is_the_same(fragile, together, tmp_path, monkeypatch):
+    """Killed at its last save, when the log is complete and the checkpoints reach only half-way. The seed that had broken by then
+    stays broken."""
     config, _ = fragile
     save = Checkpoints.save
 
@@ -184,7 +184,7 @@ def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
     monkeypatch.chdir(ROOT)
     command.main()
-    # Each core a device, but for those who said how many there are.
+    # Each core counts as a device, unless the user sets the number.
     ours, theirs = os.environ["XLA_FLAGS"].split()
     assert ours.startswith("--xla_force_host_platform_device_count=") and theirs.endswith("=3")
     config, run_dir, _, given, *_ = calls[0]

@@ -1,4 +1,4 @@
-"""Torture: killed over and over, at whatever moment, the same command ends as though nothing had happened."""
+"""Torture test: killed repeatedly at random moments, the same command ends with the same result."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from gan_jax.runs.verify import verify
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90  # seconds in which a process must have come to where it is to be killed
+PATIENCE = 90  # seconds within which a process must reach the point where it is killed
 
 
 def wait_for(event, process):
@@ -34,12 +34,12 @@ def lines(run_dir):
 
 
 def half_saved(run_dir):
-    """Whether a save is under way, or was when the process ended."""
+    """Whether a save is in progress, or was when the process ended."""
     return any((run_dir / "checkpoints").glob("*tmp*"))
 
 
 def wait_for_moment(kind, process, run_dir, chance):
-    """Until some moment: of the process's life, start and all; of its training; or of a save, of which there are many."""
+    """Wait until a random moment of the process, of its training, or of one of its saves."""
     before = len(lines(run_dir))
     if kind == "any":
         time.sleep(chance.uniform(0, 5))
@@ -53,8 +53,8 @@ def wait_for_moment(kind, process, run_dir, chance):
 
 
 @pytest.mark.parametrize(("kills", "steps"), [(3, 400), pytest.param(50, 3000, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_is_the_same_run(tiny, tmp_path, kills, steps):
-    """SIGKILL so many times, then SIGTERM in a save, then to the end; against a run that nothing disturbed."""
+def test_a_run_killed_at_random_moments_is_the_same(tiny, tmp_path, kills, steps):
+    """Several SIGKILLs, a SIGTERM during a save, then to the end, compared with an uninterrupted run."""
     config = replace(tiny, steps=steps, log_every=1, save_every=4, eval_every=steps)
     (tmp_path / "config.json").write_text(config_json(config))
     run_dir, chance, during_saves = tmp_path / "killed", random.Random(0), 0

@@ -1,4 +1,4 @@
-"""Whole runs on the ring: what they leave behind, that they go on bit for bit however they ended, and how they refuse."""
+"""Whole runs on the ring: the files they write, bitwise resumption after every kind of interruption, and refusals."""
 
 import errno
 import itertools
@@ -32,12 +32,12 @@ from gan_jax.training.experiment import dry_run
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
-# tensorstore's writes under way tell an event loop that Orbax has closed by then; they may do so in the test that follows.
+# Pending tensorstore writes notify an event loop that Orbax has already closed, possibly during the next test.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def log_of(run_dir):
-    """metrics.jsonl without the clock."""
+    """The lines of metrics.jsonl without timestamps."""
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
@@ -48,7 +48,7 @@ def final_digest(run_dir):
 
 @pytest.fixture(scope="module")
 def whole(tiny, tmp_path_factory):
-    """A run that nothing disturbed."""
+    """An uninterrupted run."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
     train(tiny, run_dir)
     return run_dir
@@ -76,7 +76,7 @@ def test_running_a_finished_run_again_changes_nothing(tiny, whole):
     assert final_digest(whole) == state
 
 
-def test_a_finished_run_goes_on_for_more_steps(tiny, whole, tmp_path):
+def test_a_finished_run_continues_for_more_steps(tiny, whole, tmp_path):
     train(replace(tiny, steps=12), tmp_path / "run")
     train(tiny, tmp_path / "run")
     assert log_of(tmp_path / "run") == log_of(whole)
@@ -93,8 +93,8 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(("moment", "lives"), [("log", (2, 3, 4)), ("save", (2, 2, 2)), ("show", (3, 2))])
-def test_cut_off_anywhere_and_resumed_it_is_the_same_run(tiny, whole, tmp_path, monkeypatch, moment, lives):
-    """Each life ends at its n-th call of what touches the disk; the same command goes on each time."""
+def test_interrupted_anywhere_and_resumed_a_run_is_the_same(tiny, whole, tmp_path, monkeypatch, moment, lives):
+    """Each process dies at its n-th call of a function that writes to disk; the same command resumes each time."""
     owner = Checkpoints if moment == "save" else RunDir
     original = getattr(owner, moment)
     for life in lives:
@@ -115,7 +115,7 @@ def test_cut_off_anywhere_and_resumed_it_is_the_same_run(tiny, whole, tmp_path, 
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-def test_half_a_line_in_the_log_is_forgotten(tiny, whole, tmp_path, monkeypatch):
+def test_a_partial_line_in_the_log_is_dropped(tiny, whole, tmp_path, monkeypatch):
     def die(*_):
         raise Killed
 
@@ -130,7 +130,7 @@ def test_half_a_line_in_the_log_is_forgotten(tiny, whole, tmp_path, monkeypatch)
 
 
 def command(*flags, script="train.py"):
-    """A command as a user types it; the ring at the size of `tiny`."""
+    """A command as a user types it, on the ring at the size of `tiny`."""
     sizes = "--batch 16 --g_width 8 --d_width 8 --g_depth 1 --d_depth 1 --eval_samples 100"
     recipe = [str(ROOT / "experiments/toy/ring.py"), *sizes.split()] if script == "train.py" else []
     return [sys.executable, str(ROOT / "experiments" / script), *recipe, *map(str, flags)]
@@ -141,8 +141,8 @@ def run(*flags, script="train.py"):
 
 
 @pytest.mark.parametrize(("signals", "ends"), [(["SIGTERM"], RunError), (["SIGINT", "SIGINT"], KeyboardInterrupt)])
-def test_told_to_stop_in_the_middle_of_a_save(tiny, whole, tmp_path, monkeypatch, signals, ends):
-    """One signal waits for the save; a second Ctrl-C does not. Either way the same command goes on to the same end."""
+def test_a_signal_during_a_save(tiny, whole, tmp_path, monkeypatch, signals, ends):
+    """One signal waits for the save; a second Ctrl-C does not. In both cases the same command resumes to the same result."""
 
     to_come = list(signals)
 
@@ -160,7 +160,7 @@ def test_told_to_stop_in_the_middle_of_a_save(tiny, whole, tmp_path, monkeypatch
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-def test_a_clock_that_runs_backwards_changes_nothing(tiny, whole, tmp_path, monkeypatch):
+def test_a_clock_set_back_changes_nothing(tiny, whole, tmp_path, monkeypatch):
     hours = itertools.count(4e9, -3600)
     monkeypatch.setattr(time, "time", lambda: next(hours))
     train(tiny, tmp_path / "run")
@@ -170,8 +170,8 @@ def test_a_clock_that_runs_backwards_changes_nothing(tiny, whole, tmp_path, monk
     assert seconds == sorted(seconds) and 0 < seconds[-1] < 600
 
 
-def test_a_clock_put_forward_in_a_save_costs_at_most_that_save(tiny, whole, tmp_path, monkeypatch):
-    """Orbax waits for its own threads by the clock on the wall: after such a jump it may take them for lost."""
+def test_a_clock_set_forward_during_a_save_loses_at_most_that_save(tiny, whole, tmp_path, monkeypatch):
+    """Orbax waits for its threads by wall-clock time: after such a jump it may give them up."""
     jumps = np.random.default_rng(0)
     with monkeypatch.context() as patch, suppress(RunError):
         patch.setattr(time, "time", lambda: float(jumps.uniform(0, 4e9)))
@@ -181,7 +181,7 @@ def test_a_clock_put_forward_in_a_save_costs_at_most_that_save(tiny, whole, tmp_
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-def test_a_disk_that_fills_up_ends_in_one_line_and_is_gone_on_from(tiny, whole, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(tiny, whole, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -206,8 +206,8 @@ def test_a_directory_that_cannot_be_written(tiny, tmp_path):
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
-def test_training_that_breaks_stops_at_that_step_and_keeps_the_last_good_checkpoint(tiny, tmp_path):
-    """A loss that turns into NaN at the tenth step, the checkpoints being at 6, 12, ..."""
+def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tiny, tmp_path):
+    """The loss becomes NaN at the tenth step; checkpoints are saved at 6, 12, ..."""
     loss = tmp_path / "mine.py"
     loss.write_text("def f(real, fake):\n    return (real - fake).mean(), -fake.mean() * 1e38\n")
     broken = replace(tiny, loss=f"{loss}:f", penalty=None, g_lr=1e3, save_every=1)
@@ -251,7 +251,7 @@ def test_two_trainings_in_one_directory(tiny, tmp_path):
     RunDir(tmp_path / "run", tiny, data).close()
 
 
-def test_a_directory_that_is_no_run(tiny, tmp_path):
+def test_a_directory_that_is_not_a_run(tiny, tmp_path):
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(InputError, match="not a run directory"):
         train(tiny, tmp_path)
@@ -262,14 +262,14 @@ def test_a_directory_that_is_no_run(tiny, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_killed_before_the_config_was_written_it_starts_all_the_same(tiny, tmp_path):
+def test_a_run_killed_before_the_config_was_written_can_start(tiny, tmp_path):
     for leftover in ("lock", ".config.json.tmp"):
         (tmp_path / leftover).touch()
     RunDir(tmp_path, tiny, load("ring", 0, 16)).close()
     assert (tmp_path / "config.json").exists()
 
 
-def test_only_damaged_checkpoints_end_in_one_line(tiny, tmp_path):
+def test_if_all_checkpoints_are_damaged_the_error_is_one_line(tiny, tmp_path):
     train(replace(tiny, steps=6), tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("*"):
         if path.is_file():
@@ -319,12 +319,12 @@ def test_data_too_small_to_measure_is_refused_and_nothing_written(tiny, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_that_one_player_alone_is_told(tiny):
+def test_labels_that_only_one_player_receives(tiny):
     data = load("digits", 0, tiny.batch)
     for changes, words in (
         ({"d_condition": "projection"}, "the generator receives no labels: set --g_condition"),
-        ({"auxiliary": "ac_gan"}, "auxiliary ac_gan asks for samples of a label that the generator is not told"),
-        ({"g_condition": "concat"}, "nothing looks at them: set --d_condition, or --auxiliary"),
+        ({"auxiliary": "ac_gan"}, "auxiliary ac_gan expects samples of a given label, but the generator receives no labels"),
+        ({"g_condition": "concat"}, "nothing compares them: set --d_condition, or --auxiliary"),
     ):
         config = replace(tiny, data="digits", **changes)
         assert words in label_warning(config, build(config, data))
@@ -349,8 +349,8 @@ def test_an_error_in_a_users_loss_names_their_line_and_the_shapes(tiny, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_users_own_functions_play(tiny, tmp_path):
-    """A loss and a penalty in a file of one's own, by one flag each."""
+def test_a_users_own_functions(tiny, tmp_path):
+    """A loss and a penalty from a user's file, by one flag each."""
     (tmp_path / "mine.py").write_text(
         "import jax\n"
         "def margin(real, fake):\n    return jax.nn.relu(1 - real + fake).mean(), -fake.mean()\n"
@@ -361,14 +361,14 @@ def test_a_users_own_functions_play(tiny, tmp_path):
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["status"] == "finished"
 
 
-def test_dry_run_says_what_and_writes_nothing(tiny, tmp_path):
+def test_dry_run_describes_the_run_and_writes_nothing(tiny, tmp_path):
     text = dry_run(tiny, tmp_path / "run")
     # G: 2*8 + 8 and 8*2 + 2. D: 2*8 + 8 and 8 + 1.
     assert "generator 42, discriminator 33" in text
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_seed_the_same_log_another_seed_another(tiny, whole, tmp_path):
+def test_equal_seeds_give_equal_logs_and_other_seeds_other_logs(tiny, whole, tmp_path):
     for seed in (0, 1):
         train(replace(tiny, seed=seed), tmp_path / str(seed))
     same, words = verify(tmp_path / "0", whole)
@@ -447,8 +447,8 @@ def test_ctrl_c_saves_first(tmp_path):
     assert int(load_run(tmp_path / "run", print)[3].step) == step
 
 
-def test_deterministic_is_recorded_and_no_part_of_the_config(tmp_path):
-    """An option that this JAX does not know would end the process at once."""
+def test_deterministic_is_recorded_but_not_part_of_the_config(tmp_path):
+    """An option unknown to this JAX would end the process immediately."""
     ended = run("--steps", 2, "--deterministic", "--run_dir", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
     told = json.loads((tmp_path / "run" / "environment.json").read_text())["XLA_FLAGS"]
@@ -456,8 +456,8 @@ def test_deterministic_is_recorded_and_no_part_of_the_config(tmp_path):
     assert "deterministic" not in (tmp_path / "run" / "config.json").read_text()
 
 
-def test_going_on_elsewhere_is_remembered(tiny, tmp_path, monkeypatch):
-    """With other versions or devices a run goes on, but perhaps not with the same bits: environment.json says so."""
+def test_resuming_on_another_machine_is_recorded(tiny, tmp_path, monkeypatch):
+    """With other versions or devices a run resumes, but perhaps not with the same bits; environment.json records them."""
     data = load("ring", 0, 16)
     for flags in ("", "--xla_a=1", "--xla_a=1", "--xla_b=2"):
         monkeypatch.setenv("XLA_FLAGS", flags)

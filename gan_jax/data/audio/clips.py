@@ -113,7 +113,7 @@ def audio(
         return Split(stored[rows], None if label is None else label[rows])
 
     num_classes = flat.shape[1] if form == "vocoder" else len(words)
-    return Source(split(~held), split(held), num_classes, classes=tuple(words), asked_held_out=whole, **seen)
+    return Source(split(~held), split(held), num_classes, classes=tuple(words), eval_labels_held_out=whole, **seen)
 
 
 def _as_stored(spectrograms):
@@ -151,9 +151,8 @@ def _judge_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
     def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
         return of_spectrograms(mel.of(np.asarray(samples)[..., 0])[..., None], label)
 
-    measure.description = f"spectrograms of {mel.bands} mel bands, in a {of_spectrograms.description}"
-    measure.facts = of_spectrograms.facts | mel._asdict()
-    return measure
+    description = f"spectrograms of {mel.bands} mel bands, in a {of_spectrograms.description}"
+    return Measure(measure, description, of_spectrograms.facts | mel._asdict())
 
 
 def _judge_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
@@ -189,9 +188,9 @@ def _judge_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
         values = pairs(rows, np.asarray(samples)[..., 0])
         return (with_errors(mean, tuple(values)) if protocol.errors else mean(*values)) | griffin_lim(rows)
 
-    measure.description = f"held-out clips ({data.test.count:,}), each against what was made of its spectrogram"
-    measure.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count} | mel._asdict()
-    return measure
+    description = f"held-out clips ({data.test.count:,}), each against what was made of its spectrogram"
+    facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count} | mel._asdict()
+    return Measure(measure, description, facts)
 
 
 # What a person sees and hears.

@@ -1,6 +1,6 @@
-"""Extractors by name: `f(data, *, options) -> Extractor`. Each public function here is a value of `--extractor`.
+"""Feature extractors by name: `f(data, *, options) -> Extractor`. Each public function here is a value of `--extractor`.
 
-Distances between features depend on the features: report an Extractor's `name` beside every number.
+Distances between features depend on the features: report an Extractor's `name` with every number.
 """
 
 from pathlib import Path
@@ -23,12 +23,12 @@ _SCALE_SAMPLES = 10_000  # training samples that set the scale of random feature
 
 
 def classifier(data: Data) -> Extractor:
-    """A small network trained on the data's own classes, from the cache or trained now (seconds; under a minute for 60,000
-    28x28 images on two cores). Its features are [N, 64], its logits those of the data's classes; its name gives its accuracy on
-    the held-out split.
+    """Return a small network trained on the data's own classes, from the cache or trained now (seconds; under a minute for
+    60,000 28x28 images on two cores). Its features are [N, 64], its logits those of the data's classes; its name includes its
+    accuracy on the held-out split.
 
-    Cached in $GAN_JAX_CACHE (~/.cache/gan_jax) under the data's checksum, which depends on how the data is split. A cache file
-    that does not verify is replaced; if the directory is not writable, the next run trains again. Raises InputError if the
+    Cached in $GAN_JAX_CACHE (~/.cache/gan_jax) by the data's checksum, which depends on how the data is split. An invalid cache
+    file is replaced; if the directory is not writable, the next run trains again. Raises InputError if the
     data's labels are not classes, or its samples are not images.
     """
     from gan_jax.metrics.features.classifier import fit
@@ -60,8 +60,8 @@ def classifier(data: Data) -> Extractor:
 
 
 def random(data: Data) -> Extractor:
-    """The same network, untrained, centred and scaled so that training samples have mean 0 and mean variance 1: features
-    [N, 64]. For smoke tests, and for images without classes.
+    """Return the same network, untrained; features [N, 64] are centred and scaled so that training samples have mean 0 and mean
+    variance 1. For smoke tests, and for images without classes.
 
     Distances between random features rank gross differences correctly and do not depend on content.
     Source: Naeem et al. 2020, arXiv:2002.09797, section 5 (random embeddings).
@@ -80,7 +80,7 @@ def random(data: Data) -> Extractor:
 
 
 def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False) -> Extractor:
-    """The network of the FID (`metrics/features/inception.py`), with weights from a file, or the downloaded ones."""
+    """Return the network of the FID (`metrics/features/inception.py`), with weights from a file or the downloaded ones."""
     from gan_jax.metrics.features import inception
     from gan_jax.storage.weights import INCEPTION, load_tensors, sha256
 
@@ -92,7 +92,7 @@ def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: 
 
 
 def dinov2(data: Data, *, weights: str | None = None) -> Extractor:
-    """DINOv2 (`metrics/features/dinov2.py`), with weights from a file, or the downloaded ones."""
+    """Return DINOv2 (`metrics/features/dinov2.py`), with weights from a file or the downloaded ones."""
     from gan_jax.metrics.features import dinov2
     from gan_jax.storage.weights import DINOV2, load_tensors, sha256
 
@@ -101,7 +101,8 @@ def dinov2(data: Data, *, weights: str | None = None) -> Extractor:
 
 
 def _cached_params(path: Path, abstract: dict) -> dict | None:
-    """The cached parameters, or None unless all expected names, shapes and types are there, finite and undamaged."""
+    """Return the cached parameters, or None unless the file is undamaged and has all expected names, shapes and types, and only
+    finite values."""
     expected = flatten_dict(abstract, sep="/")
     params = read_cache(path)
     if params is None or params.keys() != expected.keys():
@@ -117,8 +118,6 @@ def _weights_file(name: str, weights: str | None, file: str) -> Path:
     if not path.is_file():
         remedy = f"python experiments/weights.py {name} fetches them"
         if weights is None:
-            raise InputError(
-                f"--extractor {name}: its weights are not in {path}: {remedy}, {name}(weights='PATH') takes others"
-            )
+            raise InputError(f"--extractor {name}: its weights are not in {path}: {remedy}, {name}(weights='PATH') uses others")
         raise InputError(f"--extractor {name}: no file {path}; {remedy}")
     return path

@@ -1,9 +1,8 @@
-"""Image metrics: all that is said of a set of generated images, each number beside its value for real ones."""
+"""Measure a set of generated images: the metrics of `suite.py`, each together with its value for real images."""
 
 import hashlib
-import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -11,67 +10,70 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Data, Measure, Protocol, Split
 from gan_jax.data.images import extractors, suite
-from gan_jax.data.images.suite import NEIGHBOURS, PAIRS, Real, Side
+from gan_jax.data.images.suite import NEIGHBOURS, PAIRS, ImageSet, Metric, RealImages, Values
 from gan_jax.errors import InputError, unknown
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.jackknife import with_errors
 from gan_jax.spec.expressions import parse_call
-from gan_jax.spec.lookup import find, public_functions
+from gan_jax.spec.lookup import find, find_function, public_functions
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
 from gan_jax.storage.weights import INCEPTION
 
 _SEED = 0
-QUICK = ("frechet", "kernel", "prdc", "inception_score", "classes", "nearest_train")
-# Of these the real images beside the fakes are held out: they compare with the train split, or with none.
-_HELD = ("inception_score", "memory", "frechet_infinity", "intra_class", "vendi", "ms_ssim")
-_FID = {"fd": "fid", "kd": "kid"}  # what a distance is called in the features that the papers use
+QUICK = tuple(name for name, metric in public_functions(suite).items() if metric.quick)
 
 
 def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
-    """`measure(samples float32 [N, H, W, C] in [-1, 1], label [N] or None) -> metrics`; what is slow is done here, once.
+    """Return `measure(samples float32 [N, H, W, C] in [-1, 1], label [N] or None) -> metrics`, after the slow preparation.
 
-    Up to `protocol.cap` samples are compared with as many images of the held-out and of the train split. Beside each metric
-    NAME (`suite.py`) there are
-    NAME_floor or NAME_real: the same of n real images, n = min(N, train split). Those of the train split, for what compares
-    with the held-out split, and the reverse. For fd it is the mean over as many sets of n as there are among the samples,
-    drawn with replacement: what a generator would get that had the train split to draw from;
-    NAME_error: the standard error, where asked for: by the jackknife over the samples, unless the metric knows its own.
-    Distances in the original Inception network's features are called fid and kid.
+    Up to `protocol.max_samples` samples are compared with as many images of the held-out and of the train split. For each
+    metric NAME (`suite.py`) the result also holds
+    NAME_floor or NAME_real: the metric of n real images, n = min(N, train split). They come from the train split for metrics
+    that compare with the held-out split, and vice versa. For fd it is the mean over as many sets of n as the samples make,
+    drawn with replacement: what a generator of the train split would get;
+    NAME_error: the standard error, if `protocol.errors`: by the jackknife over the samples, unless the metric computes its own.
+    In the original Inception network's features, distances are called fid and kid.
 
-    `measure.description` names the extractor and the sizes, `measure.facts` too, one by one. Raises InputError for a split too
-    small, for an unknown extractor or metric, for samples of another shape or too few; ValueError where not finite.
+    Raises InputError if a split is too small, the extractor or a metric is unknown, or samples have another shape or are too
+    few; ValueError if they are not finite.
     """
     if min(len(data.train.samples), len(data.test.samples)) <= NEIGHBOURS:
         sizes = f"{len(data.train.samples)} to train on, {len(data.test.samples)} held out"
         raise InputError(f"{data.name} is too small to measure: {sizes}, more than {NEIGHBOURS} of each are needed")
-    extractor = extractor_of(data, protocol.extractor)
-    real = Real(data, *(side_of(data, name, extractor, protocol.cap) for name in ("test", "train")))
-    chosen = _chosen(protocol.metrics)
-    each = partial(_each, chosen, bool(protocol.metrics) and "all" not in protocol.metrics)
-    is_fid = extractor.hash == INCEPTION.sha256 and real.held.features.shape[1] == 2048
+    extractor = choose_extractor(data, protocol.extractor)
+    real = RealImages(data, *(image_set(data, split, extractor, protocol.max_samples) for split in ("test", "train")))
+    metrics = _choose_metrics(protocol.metrics)
+    strict = bool(protocol.metrics) and "all" not in protocol.metrics
+    is_fid = extractor.hash == INCEPTION.sha256 and real.held_out.features.shape[1] == 2048
 
     @lru_cache(maxsize=8)
-    def beside(n: int, sets: int) -> dict[str, float]:
-        return _named_beside(each(lambda metric: _of_real(metric, real, n, sets)))
+    def values_of_real(n: int, sets: int) -> Values:
+        def value(metric: Metric) -> Values:
+            return _rename(metric, _measure_real(metric, real, n, sets), is_fid, "_floor" if metric.floor else "_real")
 
-    def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
+        return _measure_each(metrics, strict, value)
+
+    def measure(samples: np.ndarray, label: np.ndarray | None = None) -> Values:
         samples = np.asarray(samples, np.float32)
         if samples.shape[1:] != data.sample_shape or len(samples) <= NEIGHBOURS:
             raise InputError(
-                f"samples of {data.name} must be {data.sample_shape} each and more than {NEIGHBOURS}: {samples.shape}"
+                f"samples of {data.name} must be {data.sample_shape} each and more than {NEIGHBOURS}, got {samples.shape}"
             )
         if not np.isfinite(samples).all():
             raise ValueError(f"samples {samples.shape} must be finite")
-        fake = _seen(extractor, _choose(samples, protocol.cap), None if label is None else _choose(label, protocol.cap))
+        label = None if label is None else _subsample(label, protocol.max_samples)
+        fake = _extract(extractor, _subsample(samples, protocol.max_samples), label)
         n = min(len(fake.samples), len(real.train.samples))
-        result = each(lambda metric: _measured(metric, real, fake, n, protocol.errors)) | beside(n, len(fake.samples) // n)
-        return {re.sub("^[fk]d", lambda found: _FID[found[0]], name): x for name, x in result.items()} if is_fid else result
 
-    held, train = len(real.held.samples), len(real.train.samples)
+        def value(metric: Metric) -> Values:
+            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), is_fid)
+
+        return _measure_each(metrics, strict, value) | values_of_real(n, len(fake.samples) // n)
+
+    held_out, train = len(real.held_out.samples), len(real.train.samples)
     description = (
-        f"{extractor.name}: up to {train:,} samples against {held:,} held-out images (kd and precision to coverage: "
-        f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; beside them as many train images, for "
+        f"{extractor.name}: up to {train:,} samples against {held_out:,} held-out images (kd and precision to coverage: "
+        f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; for comparison as many train images, for "
         f"fd drawn with replacement; nearest_train: against {len(data.train.samples):,} train images"
     )
     facts = {
@@ -80,15 +82,15 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         "resize": extractor.resize,
         "data": data.name,
         "checksum": data.checksum,
-        "held_out": held,
+        "held_out": held_out,
         "train": train,
     }
     return Measure(measure, description, facts)
 
 
 def find_extractor(text: str, data: Data) -> Extractor:
-    """The extractor that `text` names; a user's function is any `f(samples [N, ...]) -> features [N, D]`. What it depends on
-    is unknown, so its features are never cached."""
+    """Return the extractor called `text`; a user's function is any `f(samples [N, ...]) -> features [N, D]`. Its features are
+    never cached, because what they depend on is unknown."""
     function = find("extractor", text, extractors)
     name, _ = parse_call(text)
     if name in public_functions(extractors):
@@ -100,91 +102,106 @@ def find_extractor(text: str, data: Data) -> Extractor:
     return Extractor(features, text, "", "its own")
 
 
-def extractor_of(data: Data, text: str | None) -> Extractor:
-    """The extractor that `text` names; None is what the data calls for: a classifier where there are classes."""
+def choose_extractor(data: Data, text: str | None) -> Extractor:
+    """Return the extractor called `text`; by default a classifier if the data has classes, otherwise random features."""
     classes = data.train.labels is not None and data.train.labels.ndim == 1
     return find_extractor(text or ("classifier" if classes else "random"), data)
 
 
-def _chosen(names: Sequence[str]) -> list[str]:
-    """The functions of the suite to be called."""
-    known = list(public_functions(suite))
-    for name in names:
-        if name not in (*known, "all"):
-            raise unknown("metric", name, [*known, "all"])
-    return known if "all" in names else list(dict.fromkeys(names or QUICK))
+def _choose_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
+    """Return the metrics of `--metrics` by name."""
+    known = public_functions(suite)
+    metrics = dict(known) if "all" in names else {}
+    for name in names or QUICK:
+        if name != "all":
+            metrics[name] = _find_metric(name, known)
+    return metrics
 
 
-def _each(metrics: list[str], strict: bool, value_of: Callable[[str], dict[str, float]]) -> dict[str, float]:
-    """The values of all metrics; without those that cannot be had of such samples, where nobody asked for them by name."""
+def _find_metric(name: str, known: dict[str, Metric]) -> Metric:
+    if name not in known and ":" not in name:
+        raise unknown("metric", name, [*known, "all", "path/file.py:function"])
+    metric = find_function("metric", name, known)
+    if not isinstance(metric, Metric):
+        how_to = f"decorate it with @functools.partial(Metric, reference=...), where Metric is that of {suite.__name__}"
+        raise InputError(f"--metrics {name} is not a Metric: {how_to}")
+    return metric
+
+
+def _measure_each(metrics: dict[str, Metric], strict: bool, value: Callable[[Metric], Values]) -> Values:
+    """Return the values of all metrics; unless `strict`, skip those that do not apply to the samples."""
     result = {}
-    for metric in tqdm(metrics, desc="measuring", leave=False, disable=None):
+    for metric in tqdm(metrics.values(), desc="measuring", leave=False, disable=None):
         try:
-            result |= value_of(metric)
+            result |= value(metric)
         except InputError:
             if strict:
                 raise
     return result
 
 
-def _measured(metric: str, real: Real, fake: Side, n: int, errors: bool) -> dict[str, float]:
-    function = public_functions(suite)[metric]
-    if metric in ("kernel", "prdc"):
-        # As many as the real ones beside them, on whose number these depend; here, for the jackknife to delete from them.
-        fake = jax.tree.map(lambda x: x[: min(n, PAIRS)], fake)
-    result = function(real, fake)
+def _measure_fake(metric: Metric, real: RealImages, fake: ImageSet, n: int, errors: bool) -> Values:
+    if metric.max_fakes is not None:
+        # As many as the real images measured for comparison, because the value depends on their number. Cut here, so that the
+        # jackknife deletes from these.
+        fake = jax.tree.map(lambda x: x[: min(n, metric.max_fakes)], fake)
+    result = metric(real, fake)
     if not errors or any(name.endswith("_error") for name in result):
         return result
-    given = [x for x in fake if x is not None]  # what is None is no array to delete rows from
+    arrays = [x for x in fake if x is not None]  # those with rows to delete
 
-    def statistic(*rows: np.ndarray) -> dict[str, float]:
-        left = iter(rows)
-        return function(real, Side(*(None if x is None else next(left) for x in fake)))
+    def statistic(*arrays: np.ndarray) -> Values:
+        remaining = iter(arrays)
+        return metric(real, ImageSet(*(None if x is None else next(remaining) for x in fake)))
 
-    return with_errors(statistic, tuple(given))
+    return with_errors(statistic, tuple(arrays))
 
 
-def _of_real(metric: str, real: Real, n: int, sets: int) -> dict[str, float]:
-    """The same metric of n real images."""
-    if metric in ("nearest_train", "classes"):  # which say nothing of them
+def _measure_real(metric: Metric, real: RealImages, n: int, sets: int) -> Values:
+    """Return the values of n real images, without standard errors; `sets` is how many disjoint sets of n the fakes make."""
+    if metric.reference is None:
         return {}
-    if metric == "frechet":
-        # Drawn one by one as a generator draws them: chosen without replacement, a whole train split would have exactly its
-        # own class counts, and no set of independent samples could come near its distance.
-        draws = np.random.RandomState(_SEED).randint(len(real.train.features), size=(sets, n))
-        return {"fd": float(np.mean([frechet_distance(real.held.features, real.train.features[rows]) for rows in draws]))}
-    side = real.held if metric in _HELD else real.train
-    values = public_functions(suite)[metric](real, jax.tree.map(lambda x: x[:n], side))
+    if metric.real_values is not None:
+        return metric.real_values(real, n, sets)
+    images = real.train if metric.reference == "train" else real.held_out
+    values = metric(real, jax.tree.map(lambda x: x[:n], images))
     return {name: value for name, value in values.items() if not name.endswith("_error")}
 
 
-def _named_beside(values: dict[str, float]) -> dict[str, float]:
-    return {f"{name}_floor" if name in ("fd", "kd") else f"{name}_real": value for name, value in values.items()}
+def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "") -> Values:
+    """Append a suffix to the names, and use those of the FID's features if these are measured."""
+    names = metric.inception_names if is_fid else {}
+    result = {}
+    for name, value in values.items():
+        base = name.removesuffix("_error")
+        result[f"{names.get(base, base)}{name[len(base) :]}{suffix}"] = value
+    return result
 
 
-def side_of(data: Data, split: str, extractor: Extractor, cap: int) -> Side:
-    """The first `cap` images of a split (`Data` comes shuffled), their features from the cache where they are known."""
+def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) -> ImageSet:
+    """Return the first images of a split (`Data` is shuffled), with their features, from the cache if possible."""
     stored: Split = getattr(data, split)
-    samples = data.to_float(stored.samples[:cap])
-    label = None if stored.labels is None else stored.labels[:cap]
-    told = f"{data.checksum} {split} {len(samples)} {extractor.hash} {extractor.name} {extractor.resize}"
-    path = cache_path(f"features-{hashlib.sha256(told.encode()).hexdigest()[:32]}.npz")
-    known = read_cache(path) if extractor.hash else None
-    if known is not None and len(known.get("features", ())) == len(samples):
-        return Side(samples, known["features"], known.get("logits"), label)
-    side = _seen(extractor, samples, label)
+    samples = data.to_float(stored.samples[:max_samples])
+    label = None if stored.labels is None else stored.labels[:max_samples]
+    key = f"{data.checksum} {split} {len(samples)} {extractor.hash} {extractor.name} {extractor.resize}"
+    path = cache_path(f"features-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz")
+    cached = read_cache(path) if extractor.hash else None
+    if cached is not None and len(cached.get("features", ())) == len(samples):
+        return ImageSet(samples, cached["features"], cached.get("logits"), label)
+    images = _extract(extractor, samples, label)
     if extractor.hash:
-        write_cache(path, {name: x for name, x in (("features", side.features), ("logits", side.logits)) if x is not None})
-    return side
+        arrays = {"features": images.features, "logits": images.logits}
+        write_cache(path, {name: x for name, x in arrays.items() if x is not None})
+    return images
 
 
-def _seen(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> Side:
+def _extract(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> ImageSet:
     features, logits = extractor.features(samples)
     if features.ndim != 2 or len(features) != len(samples):
         raise InputError(f"extractor {extractor.name} must return features [{len(samples)}, D], got {features.shape}")
-    return Side(samples, features, logits, None if label is None else np.asarray(label))
+    return ImageSet(samples, features, logits, None if label is None else np.asarray(label))
 
 
-def _choose(x: np.ndarray, n: int) -> np.ndarray:
-    """At most `n` rows, at random but always the same: samples may come sorted by class."""
+def _subsample(x: np.ndarray, n: int) -> np.ndarray:
+    """Return at most `n` rows, chosen at random but always the same: samples may be sorted by class."""
     return x[np.random.default_rng(_SEED).permutation(len(x))[:n]]

@@ -1,13 +1,14 @@
-"""Suite: the metrics of a set of images by name, each `f(real, fake) -> {metric: value}`. Each public function here is a value
-of `--metrics`. What a value means, `glossary.py` says.
+"""Metrics of image sets by name, each `f(real, fake) -> {metric: value}`. Every `Metric` here is a value of `--metrics`, and so
+is one in a file of your own, as `path/file.py:f`. `spec/glossary.py` explains what the values mean.
 
-Where a metric knows its standard error, that is NAME_error. The same function of real images in the fake ones' place gives
-the value to compare with (`images.py`).
+A metric that computes its own standard error returns it as NAME_error. How real images are measured for comparison is declared
+in the `Metric` (see `metrics.py`).
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -20,142 +21,205 @@ from gan_jax.metrics.kernel import squared_mmd
 from gan_jax.metrics.prdc import prdc as neighbourhoods
 from gan_jax.metrics.sliced import sliced_wasserstein
 
-PAIRS = 5_000  # samples of each side of metrics that look at all pairs
+PAIRS = 5_000  # at most this many images each, for metrics that compare all pairs
 NEIGHBOURS = 5  # of prdc
-_QUERIES = 1_000  # samples whose nearest train image is sought, in all of the train split
-_BLOCK = 16_384  # train images decoded at once
-_SSIM_PAIRS, _SSIM_SIDE = 1_000, 11
+_SEED = 0
+_QUERIES = 1_000  # samples whose nearest training image is searched for, among all of the train split
+_BLOCK = 16_384  # training images decoded at once
+_SSIM_PAIRS, _SSIM_MIN_SIZE = 1_000, 11
 
 
-class Side(NamedTuple):
-    """A set of N images: float32 [N, H, W, C] in [-1, 1], and what is known of each."""
+class ImageSet(NamedTuple):
+    """N images, float32 [N, H, W, C] in [-1, 1], and what belongs to each."""
 
     samples: np.ndarray
     features: np.ndarray
-    logits: np.ndarray | None  # where the extractor classifies
-    label: np.ndarray | None  # [N] classes; of fakes, those that they were asked to be
+    logits: np.ndarray | None  # None if the extractor does not classify
+    label: np.ndarray | None  # [N] classes; for fakes, those they were generated for
 
 
 @dataclass(frozen=True)
-class Real:
-    """What fakes are compared with: held-out images, and those of the train split, each as many as are looked at."""
+class RealImages:
+    """The real images that fakes are compared with, held out and from the train split, at most `Protocol.max_samples` each."""
 
     data: Data
-    held: Side
-    train: Side
+    held_out: ImageSet
+    train: ImageSet
 
     @cached_property
-    def held_nearest(self) -> float:
+    def held_out_nearest(self) -> float:
         """Median pixel distance of held-out images to the whole train split."""
-        return self.nearest(self.held.samples)
+        return self.nearest(self.held_out.samples)
 
     def nearest(self, samples: np.ndarray) -> float:
         """Median pixel distance of the first 1,000 samples [N, H, W, C] to the nearest image of the whole train split."""
         flat, store = samples[:_QUERIES].reshape(len(samples[:_QUERIES]), -1), self.data.train.samples
-        found = np.full(len(flat), np.inf)
+        distances = np.full(len(flat), np.inf)
         for start in range(0, len(store), _BLOCK):
             block = self.data.to_float(store[start : start + _BLOCK])
-            found = np.minimum(found, memorisation.nearest_distances(flat, block.reshape(len(block), -1))[0])
-        return float(np.median(found))
+            distances = np.minimum(distances, memorisation.nearest_distances(flat, block.reshape(len(block), -1))[0])
+        return float(np.median(distances))
 
 
-def frechet(real: Real, fake: Side) -> dict[str, float]:
-    """fd to the held split, fd_train to as many of the train split: means over the disjoint sets of that size among the fakes,
-    for a Frechet distance is biased by the number of samples."""
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of fake images, and how to measure real ones for comparison. A decorator: `@partial(Metric, reference="train")`.
+
+    For comparison, `function` measures n real images in place of the fakes, n = min(number of fakes, size of the train split).
+    These values are called NAME_real, or NAME_floor."""
+
+    function: Callable[[RealImages, ImageSet], Values]
+    # The split to measure for comparison, usually the one that `function` does not compare with; None to measure none.
+    reference: Literal["train", "held_out"] | None
+    quick: bool = False  # takes seconds: measured by default
+    max_fakes: int | None = None  # measure no more fakes than real images (n), and at most this many
+    floor: bool = False  # call the values of real images NAME_floor
+    # (real, n, how many disjoint sets of n the fakes make) -> the values of real images, if not `function` of n of them
+    real_values: Callable[[RealImages, int, int], Values] | None = None
+    # What values are called if the features are those of the original Inception network.
+    inception_names: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, real: RealImages, fake: ImageSet) -> Values:
+        return self.function(real, fake)
+
+    @property
+    def __name__(self) -> str:
+        return self.function.__name__
+
+
+def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:
+    """Mean over sets of n train images, drawn with replacement: what a generator of the train split would get.
+
+    Independent draws, as a generator makes them: chosen without replacement, a whole train split would have exactly its own
+    class counts, and no set of independent samples could come near its distance."""
+    draws = np.random.RandomState(_SEED).randint(len(real.train.features), size=(sets, n))
+    return {"fd": float(np.mean([frechet_distance(real.held_out.features, real.train.features[rows]) for rows in draws]))}
+
+
+@partial(
+    Metric,
+    reference="train",
+    quick=True,
+    floor=True,
+    real_values=_frechet_floor,
+    inception_names={"fd": "fid", "fd_train": "fid_train"},
+)
+def frechet(real: RealImages, fake: ImageSet) -> Values:
+    """fd to the held-out split, fd_train to as many images of the train split: means over the disjoint sets of that size among
+    the fakes, because the bias of a Frechet distance depends on the number of samples."""
     n = min(len(fake.features), len(real.train.features))
     sets = [fake.features[i : i + n] for i in range(0, len(fake.features) - n + 1, n)]
     return {
-        "fd": float(np.mean([frechet_distance(real.held.features, part) for part in sets])),
-        "fd_train": float(np.mean([frechet_distance(real.train.features[:n], part) for part in sets])),
+        "fd": float(np.mean([frechet_distance(real.held_out.features, features) for features in sets])),
+        "fd_train": float(np.mean([frechet_distance(real.train.features[:n], features) for features in sets])),
     }
 
 
-def frechet_infinity(real: Real, fake: Side) -> dict[str, float]:
-    """fd_infinity: the distance to the train split with its bias extrapolated away, in the number of fakes."""
+@partial(Metric, reference="held_out", inception_names={"fd_infinity": "fid_infinity"})
+def frechet_infinity(real: RealImages, fake: ImageSet) -> Values:
+    """fd_infinity: the distance to the train split, extrapolated to infinitely many fakes to remove its bias."""
     value, error = frechet_distance_infinity(real.train.features, fake.features)
     return {"fd_infinity": value, "fd_infinity_error": error}
 
 
-def kernel(real: Real, fake: Side) -> dict[str, float]:
-    """kd: unbiased, of at most 5,000 on each side."""
-    return {"kd": squared_mmd(real.held.features[:PAIRS], fake.features[:PAIRS])}
+@partial(Metric, reference="train", quick=True, max_fakes=PAIRS, floor=True, inception_names={"kd": "kid"})
+def kernel(real: RealImages, fake: ImageSet) -> Values:
+    """kd: kernel distance to the held-out split, unbiased, of at most 5,000 images each."""
+    return {"kd": squared_mmd(real.held_out.features[:PAIRS], fake.features[:PAIRS])}
 
 
-def prdc(real: Real, fake: Side) -> dict[str, float]:
-    """precision, recall, density, coverage, of at most 5,000 on each side."""
-    return neighbourhoods(real.held.features[:PAIRS], fake.features[:PAIRS], NEIGHBOURS)
+@partial(Metric, reference="train", quick=True, max_fakes=PAIRS)
+def prdc(real: RealImages, fake: ImageSet) -> Values:
+    """precision, recall, density, coverage, of at most 5,000 images each."""
+    return neighbourhoods(real.held_out.features[:PAIRS], fake.features[:PAIRS], NEIGHBOURS)
 
 
-def inception_score(real: Real, fake: Side) -> dict[str, float]:
+@partial(Metric, reference="held_out", quick=True)
+def inception_score(real: RealImages, fake: ImageSet) -> Values:
     """is: under the extractor's own classes."""
     from gan_jax.metrics.inception_score import inception_score
 
     return {"is": inception_score(_logits("inception_score", fake))}
 
 
-def classes(real: Real, fake: Side) -> dict[str, float]:
-    """class_min, class_max: shares of classes as classified; accuracy: share that is of its label, where it has one."""
+@partial(Metric, reference=None, quick=True)
+def classes(real: RealImages, fake: ImageSet) -> Values:
+    """class_min, class_max: smallest and largest fraction of the fakes classified as one class; accuracy: fraction classified
+    as their label, if they have labels."""
     predicted = _logits("classes", fake).argmax(axis=1)
-    shares = np.bincount(predicted, minlength=fake.logits.shape[1]) / len(predicted)
+    fractions = np.bincount(predicted, minlength=fake.logits.shape[1]) / len(predicted)
     accuracy = {} if fake.label is None else {"accuracy": float((predicted == fake.label).mean())}
-    return {"class_min": float(shares.min()), "class_max": float(shares.max())} | accuracy
+    return {"class_min": float(fractions.min()), "class_max": float(fractions.max())} | accuracy
 
 
-def class_shares(real: Real, fake: Side) -> dict[str, float]:
-    """share_0, share_1, ...: the share of each class, as classified."""
+@partial(Metric, reference="train")
+def class_shares(real: RealImages, fake: ImageSet) -> Values:
+    """share_0, share_1, ...: the fraction classified as each class."""
     logits = _logits("class_shares", fake)
-    shares = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]) / len(logits)
-    return {f"share_{i}": float(share) for i, share in enumerate(shares)}
+    fractions = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]) / len(logits)
+    return {f"share_{i}": float(fraction) for i, fraction in enumerate(fractions)}
 
 
-def nearest_train(real: Real, fake: Side) -> dict[str, float]:
-    """nearest_train: pixel distance of 1,000 fakes to the whole train split, over that of held-out images."""
-    return {"nearest_train": real.nearest(fake.samples) / max(real.held_nearest, 1e-12)}
+@partial(Metric, reference=None, quick=True)
+def nearest_train(real: RealImages, fake: ImageSet) -> Values:
+    """nearest_train: median pixel distance of 1,000 fakes to the whole train split, divided by that of held-out images."""
+    return {"nearest_train": real.nearest(fake.samples) / max(real.held_out_nearest, 1e-12)}
 
 
-def memory(real: Real, fake: Side) -> dict[str, float]:
-    """authenticity, and the data-copying test's c_t: in the extractor's features."""
+@partial(Metric, reference="held_out")
+def memory(real: RealImages, fake: ImageSet) -> Values:
+    """authenticity, and c_t of the data-copying test, in the extractor's features."""
     return {
         "authenticity": memorisation.authenticity(real.train.features, fake.features),
-        "c_t": memorisation.c_t(real.train.features, real.held.features, fake.features),
+        "c_t": memorisation.c_t(real.train.features, real.held_out.features, fake.features),
     }
 
 
-def vendi(real: Real, fake: Side) -> dict[str, float]:
-    """vendi: how many different samples there are, in the extractor's features."""
+@partial(Metric, reference="held_out")
+def vendi(real: RealImages, fake: ImageSet) -> Values:
+    """vendi: the effective number of different samples, in the extractor's features."""
     return {"vendi": diversity.vendi_score(fake.features)}
 
 
-def ms_ssim(real: Real, fake: Side) -> dict[str, float]:
+@partial(Metric, reference="held_out")
+def ms_ssim(real: RealImages, fake: ImageSet) -> Values:
     """ms_ssim: mean similarity of 1,000 random pairs."""
-    if min(fake.samples.shape[1:3]) < _SSIM_SIDE:
-        raise InputError(f"--metrics ms_ssim needs images of {_SSIM_SIDE} pixels a side, not {fake.samples.shape[1:3]}")
+    if min(fake.samples.shape[1:3]) < _SSIM_MIN_SIZE:
+        least = f"{_SSIM_MIN_SIZE} x {_SSIM_MIN_SIZE}"
+        raise InputError(f"--metrics ms_ssim needs images of at least {least} pixels, got {fake.samples.shape[1:3]}")
     value, error = diversity.ms_ssim_diversity(fake.samples, _SSIM_PAIRS)
     return {"ms_ssim": value, "ms_ssim_error": error}
 
 
-def sliced(real: Real, fake: Side) -> dict[str, float]:
-    """swd: sliced Wasserstein distance of features to the held split."""
-    return {"swd": sliced_wasserstein(real.held.features, fake.features)[0]}  # its own error is the directions' alone
+@partial(Metric, reference="train")
+def sliced(real: RealImages, fake: ImageSet) -> Values:
+    """swd: sliced Wasserstein distance of features to the held-out split."""
+    # The standard error it returns covers only the random directions, not the samples.
+    return {"swd": sliced_wasserstein(real.held_out.features, fake.features)[0]}
 
 
-def intra_class(real: Real, fake: Side) -> dict[str, float]:
-    """fd_intra: Frechet distance within each class to the train split, of as many fakes, the mean over classes."""
+@partial(Metric, reference="held_out", inception_names={"fd_intra": "fid_intra"})
+def intra_class(real: RealImages, fake: ImageSet) -> Values:
+    """fd_intra: mean over classes of the Frechet distance within a class to the train split, of at most as many fakes."""
     fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fakes, reals = _label("intra_class", fake), _label("intra_class", real.train)
-    return {"fd_intra": by_class.intra_class_frechet(real.train.features, reals, fake.features, fakes)[0]}
+    fake_label, real_label = _label("intra_class", fake), _label("intra_class", real.train)
+    return {"fd_intra": by_class.intra_class_frechet(real.train.features, real_label, fake.features, fake_label)[0]}
 
 
-def learnability(real: Real, fake: Side) -> dict[str, float]:
-    """cas: a classifier trained on as many fakes as there are train images, tested on the held split; cas_reverse: trained on
-    the train split, tested on fakes. Means over three trainings."""
+@partial(Metric, reference="train")
+def learnability(real: RealImages, fake: ImageSet) -> Values:
+    """cas: accuracy on the held-out split of a classifier trained on at most as many fakes as there are training images;
+    cas_reverse: trained on the train split, tested on the fakes. Means over three trainings."""
     fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fakes, held, train = (_label("learnability", side) for side in (fake, real.held, real.train))
+    fake_label, test_label, train_label = (_label("learnability", images) for images in (fake, real.held_out, real.train))
     scores: dict[str, list[float]] = {"cas": [], "cas_reverse": []}
     for seed in range(3):
-        score, _ = by_class.classification_accuracy(fake.samples, fakes, real.held.samples, held, seed)
+        score, _ = by_class.classification_accuracy(fake.samples, fake_label, real.held_out.samples, test_label, seed)
         scores["cas"].append(score)
-        score, _ = by_class.classification_accuracy(real.train.samples, train, fake.samples, fakes, seed)
+        score, _ = by_class.classification_accuracy(real.train.samples, train_label, fake.samples, fake_label, seed)
         scores["cas_reverse"].append(score)
     result = {}
     for name, values in scores.items():
@@ -163,13 +227,13 @@ def learnability(real: Real, fake: Side) -> dict[str, float]:
     return result
 
 
-def _logits(metric: str, side: Side) -> np.ndarray:
-    if side.logits is None:
+def _logits(metric: str, images: ImageSet) -> np.ndarray:
+    if images.logits is None:
         raise InputError(f"--metrics {metric} needs an extractor that classifies: classifier, or inception")
-    return side.logits
+    return images.logits
 
 
-def _label(metric: str, side: Side) -> np.ndarray:
-    if side.label is None or side.label.ndim != 1:
-        raise InputError(f"--metrics {metric} needs classes of the real images, and a generator that is told them")
-    return side.label
+def _label(metric: str, images: ImageSet) -> np.ndarray:
+    if images.label is None or images.label.ndim != 1:
+        raise InputError(f"--metrics {metric} needs real images with classes, and a generator conditioned on them")
+    return images.label

@@ -89,7 +89,7 @@ def molecules(
         show=partial(_show, written),
         pack=partial(_pack, written),
         evaluator=partial(_evaluator, written),
-        shown=25,
+        num_shown=25,
     )
 
 
@@ -272,7 +272,7 @@ def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measu
     if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
         raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
     chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
-    first = slice(protocol.cap)
+    first = slice(protocol.max_samples)
     held_out = [molecule for molecule in form.original(_rows(data.test.samples, first)) if molecule is not None]
 
     def real(count: int) -> list[Any]:
@@ -284,9 +284,9 @@ def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measu
     def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
         return measure(form.read(form.code(_rows(samples, first))))
 
-    of_samples.description = (
+    description = (
         f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "
         f"{data.train.count:,} training ones; beside them training molecules as the networks' form has kept them"
     )
-    of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
-    return of_samples
+    facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
+    return Measure(of_samples, description, facts)

@@ -5,6 +5,7 @@ Rows are `numbers` [N, A], float with NaN where missing, and `codes` [N, C], int
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -195,23 +196,24 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, targ
         values |= beside(min(len(rows.numbers), len(train.numbers)))
         return {name: x for name, x in values.items() if np.isfinite(x)}  # of what columns there are
 
-    _tell(measure, data, schema, held, train, target)
-    return measure
+    return Measure(measure, *_described(data, schema, held, train, target))
 
 
-def _tell(measure: Measure, data: Data, schema: Schema, held: Table, train: Table, target: str) -> None:
+def _described(data: Data, schema: Schema, held: Table, train: Table, target: str) -> tuple[str, dict[str, Any]]:
+    """Return the description and the facts of a `Measure`."""
     rows = {"train": len(train.numbers), "held_out": len(held.numbers)}
-    measure.facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
+    facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
     predicted = f"{target} is what regressions learn (always the mean: R2 0)"
     if target in (names := [c.name for c in schema.categorical]):
         column = names.index(target)
-        measure.facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
-        predicted = f"{target} is what classifiers learn (always the commonest level: {measure.facts['guess']:.3f} right)"
-    measure.facts["schema"] = [str(column) for column in schema.columns]
-    measure.description = (
+        facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
+        predicted = f"{target} is what classifiers learn (always the commonest level: {facts['guess']:.3f} right)"
+    facts["schema"] = [str(column) for column in schema.columns]
+    description = (
         f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones; beside them the "
-        f"{rows['train']:,} rows that were learnt from; {predicted}. Columns: {'; '.join(measure.facts['schema'])}"
+        f"{rows['train']:,} rows that were learnt from; {predicted}. Columns: {'; '.join(facts['schema'])}"
     )
+    return description, facts
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:

@@ -137,7 +137,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         show=show,
         pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
         evaluator=evaluator,
-        shown=SHOWN,
+        num_shown=SHOWN,
         set_aside=set_aside,
     )
 

@@ -80,7 +80,7 @@ def _source(train: np.ndarray, held: np.ndarray, symbols: list[str], joint: str,
         show=lambda samples: {".txt": ("\n".join(decoded(samples, symbols, joint)) + "\n").encode()},
         pack=lambda samples: {"text": np.array(decoded(samples, symbols, joint))},
         evaluator=partial(_evaluator, symbols, joint, oracle),
-        shown=40,
+        num_shown=40,
     )
 
 
@@ -185,7 +185,7 @@ def _evaluator(symbols: list[str], joint: str, oracle: "Oracle | None", data: Da
     for name in asked:
         if name not in METRICS:
             raise unknown(f"metric of {data.name}", name, METRICS)
-    cap = protocol.cap
+    cap = protocol.max_samples
     train, test = (split.samples[:cap] for split in (data.train, data.test))
     measures = [judge(train, test, symbols, joint == "", data.train.samples, protocol.errors)]
     texts = partial(joined, symbols=symbols, joint=joint)
@@ -202,12 +202,12 @@ def _evaluator(symbols: list[str], joint: str, oracle: "Oracle | None", data: Da
         ids = np.asarray(samples[:cap]).argmax(axis=-1)
         return {name: value for measure in measures for name, value in measure(ids).items()}
 
-    of_samples.description = (
+    description = (
         f"n-grams of {len(test):,} held-out samples of {data.name}, {len(symbols)} symbols; beside it the same of training ones"
     )
-    of_samples.facts = {"data": data.name, "checksum": data.checksum, "held_out": len(test), "symbols": len(symbols)}
-    of_samples.facts |= {"metrics": list(asked), "extractor": protocol.extractor}
-    return of_samples
+    facts = {"data": data.name, "checksum": data.checksum, "held_out": len(test), "symbols": len(symbols)}
+    facts |= {"metrics": list(asked), "extractor": protocol.extractor}
+    return Measure(of_samples, description, facts)
 
 
 def _embedding(text: str) -> Callable[[list[str]], np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data.audio.clips import _wav, audio
-from gan_jax.data.dataset import Protocol
+from gan_jax.data.dataset import Measure, Protocol
 from gan_jax.data.images import pixels
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
@@ -117,9 +117,7 @@ def test_waves_are_judged_by_their_spectrograms_and_classes(monkeypatch):
 
     def evaluator(data, protocol):
         seen.update(data=data, metrics=protocol.metrics)
-        judge = lambda samples, label: seen.update(samples=samples) or {}  # noqa: E731
-        judge.description, judge.facts = "classifier", {}
-        return judge
+        return Measure(lambda samples, label: seen.update(samples=samples) or {}, "classifier", {})
 
     monkeypatch.setattr(pixels, "evaluator", evaluator)
     data.evaluator(data, Protocol())(np.asarray(data.to_float(data.test.samples)), data.test.labels)
@@ -130,7 +128,7 @@ def test_waves_are_judged_by_their_spectrograms_and_classes(monkeypatch):
 @pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip below $GAN_JAX_DATA")
 def test_spoken_digits():
     data = load('audio(path="fsdd/recordings.zip")', 0, 8, REAL)
-    assert (data.rows, data.test.count, data.num_classes) == (2_700, 300, 10)
+    assert (data.num_train, data.test.count, data.num_classes) == (2_700, 300, 10)
     assert np.bincount(data.test.labels).tolist() == [30] * 10
 
 

@@ -1,4 +1,4 @@
-"""Folders of image files: what is read, what is passed over, and the file that is at fault."""
+"""Folders of image files: which files are read or ignored, and errors that name the file."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_folder_of_grey_images(tmp_path):
     assert load(f"{tmp_path}/", 0, 4).sample_shape == (6, 5, 1)
 
 
-def test_folder_of_classes_and_kinds(tmp_path):
+def test_folder_of_classes_and_formats(tmp_path):
     write(tmp_path / "cat" / "a.PNG", "L")
     palette = write(tmp_path / "cat" / "deep" / "b.png", "P")
     write(tmp_path / "dog" / "a.jpg", "RGB")
@@ -58,29 +58,29 @@ def test_folder_of_one_class_has_no_labels(tmp_path):
     assert (source.num_classes, source.classes) == (0, ())
 
 
-def test_folder_bad(tmp_path):
-    def says(text, path=tmp_path):
+def test_invalid_folders(tmp_path):
+    def assert_error(text, path=tmp_path):
         with pytest.raises(InputError, match=re.escape(text)):
             load(str(path), 0, 8)
 
-    says("no images here (.bmp, .jpeg, .jpg, .png, .webp)")
+    assert_error("no images here (.bmp, .jpeg, .jpg, .png, .webp)")
     write(tmp_path / "a.png")
-    says("at least 2 images")
+    assert_error("at least 2 images")
     write(tmp_path / "c.png", size=(7, 6))
-    says(f"{tmp_path / 'c.png'} is 7x6 pixels, {tmp_path / 'a.png'} is 5x6")
+    assert_error(f"{tmp_path / 'c.png'} is 7x6 pixels, {tmp_path / 'a.png'} is 5x6")
     (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
-    says(f"{tmp_path / 'c.png'}: not a readable image")
+    assert_error(f"{tmp_path / 'c.png'}: not a readable image")
     (tmp_path / "c.png").write_text("no image")
-    says(f"{tmp_path / 'c.png'}: not a readable image")
+    assert_error(f"{tmp_path / 'c.png'}: not a readable image")
     Image.fromarray(np.zeros((6, 5), np.uint16)).save(tmp_path / "c.png")
-    says(f"{tmp_path / 'c.png'}: more than 8 bits")
+    assert_error(f"{tmp_path / 'c.png'}: more than 8 bits")
     write(tmp_path / "c.png")
     write(tmp_path / "cats" / "a.png")
-    says("both beside and inside class folders (cats)")
+    assert_error("both outside and inside class folders (cats)")
 
 
-def test_images_of_any_sizes_are_cut_to_one(tmp_path, monkeypatch):
-    """The middle square, of which a constant one stays constant; from memory and from disk the same."""
+def test_images_of_any_size_are_cropped_to_one(tmp_path, monkeypatch):
+    """To the central square, so one that is constant stays constant; streamed images are the same."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
     for i in range(10):
         write(tmp_path / "all" / f"{i}.png", size=(12, 9 + i))
@@ -90,13 +90,13 @@ def test_images_of_any_sizes_are_cut_to_one(tmp_path, monkeypatch):
     data = load(f'folder(path="{tmp_path}/all", side=4)', 0, 4)
     assert data.sample_shape == (4, 4, 3)
     assert (data.test.samples == np.uint8([10, 20, 30])).all(axis=(1, 2, 3)).sum() == 1
-    from_disk = load(f'folder(path="{tmp_path}/all", side=4)', 0, 4, stream="always")
-    np.testing.assert_array_equal(from_disk.test.samples, data.test.samples)
+    streamed = load(f'folder(path="{tmp_path}/all", side=4)', 0, 4, stream="always")
+    np.testing.assert_array_equal(streamed.test.samples, data.test.samples)
     assert load(f'folder(path="{tmp_path}/all", side=6)', 0, 4, stream="always").sample_shape == (6, 6, 3)
     for name, message in (
         (f'folder(path="{tmp_path}/all", side=0)', "side must be a whole number of at least 1, got 0"),
         (f'folder(path="{tmp_path}/none")', "no file or folder"),
-        (f'folder(path="{tmp_path}/all/1.png")', "is no folder"),
+        (f'folder(path="{tmp_path}/all/1.png")', "is not a folder"),
     ):
         with pytest.raises(InputError, match=message):
             load(name, 0, 4)

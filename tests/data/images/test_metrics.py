@@ -1,4 +1,4 @@
-"""What is said of a set of images, on the digits."""
+"""Metrics of image sets, on the digits."""
 
 import dataclasses
 
@@ -25,71 +25,72 @@ def measure(digits):
     return metrics.evaluator(digits)
 
 
-def test_real_images_measure_as_the_floor(digits, measure):
-    found = measure(digits.to_float(digits.train.samples), digits.train.labels)
-    assert set(found) == {
+def test_training_images_reach_the_floor(digits, measure):
+    values = measure(digits.to_float(digits.train.samples), digits.train.labels)
+    assert set(values) == {
         "fd", "fd_train", "fd_floor", "kd", "kd_floor", "is", "is_real", "precision", "recall", "density", "coverage",
         "precision_real", "recall_real", "density_real", "coverage_real", "class_min", "class_max", "accuracy", "nearest_train",
     }  # fmt: skip
-    assert all(type(value) is float for value in found.values())
-    assert found["kd"] == pytest.approx(found["kd_floor"], rel=1e-6)
-    assert found["fd"] < found["fd_floor"]  # one copy of each is more even than independent draws can be
+    assert all(type(value) is float for value in values.values())
+    assert values["kd"] == pytest.approx(values["kd_floor"], rel=1e-6)
+    assert values["fd"] < values["fd_floor"]  # one copy of each image varies less than independent draws
     for name in ("precision", "recall", "density", "coverage"):
-        assert found[name] == pytest.approx(found[f"{name}_real"])
-        assert found[name] > 0.9
-    assert found["fd_train"] < 1e-6 * found["fd"]
-    assert found["nearest_train"] < 1e-3  # copies
-    assert found["accuracy"] > 0.99
-    assert 0.08 < found["class_min"] < 0.1 < found["class_max"] < 0.12
-    assert found["is"] > 9 and found["is_real"] > 9
+        assert values[name] == pytest.approx(values[f"{name}_real"])
+        assert values[name] > 0.9
+    assert values["fd_train"] < 1e-6 * values["fd"]
+    assert values["nearest_train"] < 1e-3  # copies
+    assert values["accuracy"] > 0.99
+    assert 0.08 < values["class_min"] < 0.1 < values["class_max"] < 0.12
+    assert values["is"] > 9 and values["is_real"] > 9
     held_out = measure(digits.to_float(digits.test.samples))
     assert held_out["nearest_train"] == pytest.approx(1)
     assert "accuracy" not in held_out
 
 
 def drawn(digits, count=10_000):
-    """Real images as a generator draws them that has learnt the train split: independently, again and again."""
+    """Real images as drawn by a generator that has learnt the train split: independently, with replacement."""
     return digits.to_float(digits.train.samples[np.random.RandomState(1).randint(len(digits.train.samples), size=count)])
 
 
-def test_a_generator_of_the_train_split_measures_as_the_floor(digits, measure):
-    found = measure(drawn(digits))
-    assert found["fd"] == pytest.approx(found["fd_floor"], rel=0.1)  # each a mean over 11 sets, some 10% apart
+def test_a_generator_of_the_train_split_reaches_the_floor(digits, measure):
+    values = measure(drawn(digits))
+    assert values["fd"] == pytest.approx(values["fd_floor"], rel=0.1)  # each is a mean over 11 sets, which differ by some 10%
 
 
-def test_neighbourhoods_are_of_as_many_samples_as_of_real_ones(digits, measure):
-    """More samples than real ones would cover all of these, and recall fewer."""
-    found = measure(drawn(digits))
+def test_precision_to_coverage_use_as_many_samples_as_real_images(digits, measure):
+    """More samples than real images would cover all of these, and recall fewer."""
+    values = measure(drawn(digits))
     for name in ("precision", "recall", "density", "coverage"):
-        assert found[name] == pytest.approx(found[f"{name}_real"], abs=0.1)
-    assert found["coverage"] < found["coverage_real"]  # drawn again and again, some never are
+        assert values[name] == pytest.approx(values[f"{name}_real"], abs=0.1)
+    assert values["coverage"] < values["coverage_real"]  # with replacement, some are never drawn
 
 
-def test_the_floor_follows_the_number_of_samples(digits, measure):
-    few, many = measure(drawn(digits, 300)), measure(drawn(digits, 3_000))
-    assert few["fd_floor"] > 1.5 * many["fd_floor"]
-    assert few["fd"] > 1.5 * many["fd"]
+def test_the_floor_depends_on_the_number_of_samples(digits, measure):
+    small, large = measure(drawn(digits, 300)), measure(drawn(digits, 3_000))
+    assert small["fd_floor"] > 1.5 * large["fd_floor"]
+    assert small["fd"] > 1.5 * large["fd"]
 
 
-def test_worse_images_measure_worse(digits, measure):
+def test_worse_images_have_worse_values(digits, measure):
     real = drawn(digits)
     rng = np.random.RandomState(0)
     floor, fd = measure(real)["fd_floor"], []
     for noise in (0.2, 0.4, 0.8):
-        found = measure(real + noise * rng.normal(size=real.shape).astype(np.float32))
-        fd.append(found["fd"])
+        values = measure(real + noise * rng.normal(size=real.shape).astype(np.float32))
+        fd.append(values["fd"])
     assert floor < fd[0] < fd[1] < fd[2] and fd[1] > 1.5 * floor and fd[2] > 5 * floor
     train = digits.to_float(digits.train.samples)
     without = measure(train[digits.train.labels != 3])
     assert without["fd"] > 1.5 * floor and without["class_min"] < 0.02 and without["class_max"] > 0.1
-    junk = measure(rng.uniform(-1, 1, train.shape).astype(np.float32))
-    assert junk["fd"] > 50 * floor and junk["kd"] > 0.1 and junk["coverage"] < 0.2 and junk["nearest_train"] > 1.5
+    noise_only = measure(rng.uniform(-1, 1, train.shape).astype(np.float32))
+    assert noise_only["fd"] > 50 * floor and noise_only["kd"] > 0.1
+    assert noise_only["coverage"] < 0.2 and noise_only["nearest_train"] > 1.5
 
 
-def test_samples_sorted_by_class_are_not_cut_by_class(digits):
+def test_subsampling_covers_classes_of_sorted_samples(digits):
     real = digits.to_float(digits.train.samples)[np.argsort(digits.train.labels, kind="stable")]
-    found = metrics.evaluator(digits, Protocol(cap=300))(real, np.sort(digits.train.labels))
-    assert found["class_min"] > 0.05 and found["accuracy"] > 0.95
+    values = metrics.evaluator(digits, Protocol(max_samples=300))(real, np.sort(digits.train.labels))
+    assert values["class_min"] > 0.05 and values["accuracy"] > 0.95
 
 
 def test_the_description_names_extractor_and_sizes(measure):
@@ -97,7 +98,7 @@ def test_the_description_names_extractor_and_sizes(measure):
         assert text in measure.description
 
 
-def test_bad_samples_are_named(digits, measure):
+def test_invalid_samples_are_reported(digits, measure):
     with pytest.raises(InputError, match=r"\(20, 7, 8, 1\)"):
         measure(np.zeros((20, 7, 8, 1)))
     with pytest.raises(InputError, match="more than 5"):
@@ -108,16 +109,16 @@ def test_bad_samples_are_named(digits, measure):
         metrics.evaluator(dataclasses.replace(digits, test=Split(digits.test.samples[:4], digits.test.labels[:4])))
 
 
-def test_unlabelled_images_get_random_features(digits):
+def test_unlabelled_images_are_measured_with_random_features(digits):
     data = dataclasses.replace(
         digits, num_classes=0, train=Split(digits.train.samples, None), test=Split(digits.test.samples, None)
     )
     measure = metrics.evaluator(data)
     assert "random features of digits" in measure.description
     real = data.to_float(data.train.samples)
-    found = measure(real)
-    assert not {"is", "is_real", "class_min", "class_max", "accuracy"} & set(found)
-    assert measure(real[:, ::-1])["fd"] > 5 * found["fd"]  # upside down
+    values = measure(real)
+    assert not {"is", "is_real", "class_min", "class_max", "accuracy"} & set(values)
+    assert measure(real[:, ::-1])["fd"] > 5 * values["fd"]  # upside down
     with pytest.raises(InputError, match="inception_score needs an extractor that classifies"):
         metrics.evaluator(data, Protocol(metrics=("inception_score",)))(real)
     with pytest.raises(InputError, match="--extractor classifier needs classes: digits has 0 classes"):
@@ -126,15 +127,15 @@ def test_unlabelled_images_get_random_features(digits):
 
 @pytest.fixture(scope="module")
 def everything(digits):
-    """All metrics of the train split as if it were generated, with labels and errors."""
+    """All metrics, with standard errors, of the train split in place of generated samples."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier, "_STEPS", 60)  # of the classification accuracy score
         measure = metrics.evaluator(digits, Protocol(metrics=("all",), errors=True))
         return measure(digits.to_float(digits.train.samples), digits.train.labels)
 
 
-def test_every_metric_can_be_had_at_once(everything, digits):
-    """All but MS-SSIM, for which 8x8 is too small: asked for by name it says so."""
+def test_all_metrics_can_be_computed_together(everything, digits):
+    """Except MS-SSIM, for which 8x8 is too small: an error if it is named explicitly."""
     names = {name for name in everything if not name.endswith(("_real", "_floor", "_error"))}
     assert names == {
         "fd", "fd_train", "fd_infinity", "fd_intra", "kd", "precision", "recall", "density", "coverage", "is", "class_min",
@@ -144,39 +145,41 @@ def test_every_metric_can_be_had_at_once(everything, digits):
     assert all(np.isfinite(value) for value in everything.values())
     for name in names - {"class_min", "class_max"}:
         assert everything[f"{name}_error"] >= 0
-    with pytest.raises(InputError, match="ms_ssim needs images of 11 pixels a side"):
+    with pytest.raises(InputError, match="ms_ssim needs images of at least 11 x 11 pixels"):
         metrics.evaluator(digits, Protocol(metrics=("ms_ssim",)))(digits.to_float(digits.test.samples))
 
 
-def test_copies_are_seen_through(everything):
-    """The train split itself: every sample a copy, and all that asks for variety and quality content with it."""
+def test_copies_of_training_images_are_detected(everything):
+    """Memorisation metrics detect that every sample is a copy; metrics of quality and diversity do not."""
     assert everything["authenticity"] == 0 < 0.4 < everything["authenticity_real"]
     assert everything["c_t"] < -8 < -3 < everything["c_t_real"]
     assert everything["cas"] > 0.8 and everything["cas_reverse"] > 0.8
     assert everything["fd_intra"] < 1e-6 * everything["fd_intra_real"]
 
 
-def test_errors_are_of_the_size_of_what_they_tell(digits):
-    """Ten sets of samples of one law, noisy digits: the values vary by what the errors say, to a factor of two."""
+def test_standard_errors_match_the_spread_of_the_values(digits):
+    """Within a factor of two, for ten independent sets of noisy digits."""
     noise = np.random.RandomState(2).normal(size=(10, 600, 8, 8, 1)).astype(np.float32)
     sets = drawn(digits, 6_000).reshape(noise.shape) + 0.5 * noise
     measure = metrics.evaluator(digits, Protocol(metrics=("frechet", "inception_score"), errors=True))
-    found = [measure(samples) for samples in sets]
+    results = [measure(samples) for samples in sets]
     for name in ("fd", "is"):
-        spread = np.std([each[name] for each in found], ddof=1)
-        assert 0.5 < np.mean([each[f"{name}_error"] for each in found]) / spread < 2
+        spread = np.std([values[name] for values in results], ddof=1)
+        assert 0.5 < np.mean([values[f"{name}_error"] for values in results]) / spread < 2
 
 
-def test_an_extractor_of_ones_own(digits, tmp_path, monkeypatch):
+def test_user_defined_extractor(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path / "cache"))
-    source = "def flat(samples):\n    return samples.reshape(len(samples), -1)\ndef one(samples):\n    return samples.mean()\n"
+    source = (
+        "def flat(samples):\n    return samples.reshape(len(samples), -1)\ndef scalar(samples):\n    return samples.mean()\n"
+    )
     (tmp_path / "mine.py").write_text(source)
-    found = metrics.evaluator(digits, Protocol(f"{tmp_path}/mine.py:flat", ("kernel",)))
-    assert set(found(digits.to_float(digits.train.samples))) == {"kd", "kd_floor"}
-    assert found.facts["extractor"].endswith("mine.py:flat")
-    assert not (tmp_path / "cache").exists()  # nobody knows what it depends on
-    with pytest.raises(InputError, match=r"mine.py:one must return features \[899, D\], got \(\)"):
-        metrics.evaluator(digits, Protocol(f"{tmp_path}/mine.py:one"))
+    measure = metrics.evaluator(digits, Protocol(f"{tmp_path}/mine.py:flat", ("kernel",)))
+    assert set(measure(digits.to_float(digits.train.samples))) == {"kd", "kd_floor"}
+    assert measure.facts["extractor"].endswith("mine.py:flat")
+    assert not (tmp_path / "cache").exists()  # because what the features depend on is unknown
+    with pytest.raises(InputError, match=r"mine.py:scalar must return features \[899, D\], got \(\)"):
+        metrics.evaluator(digits, Protocol(f"{tmp_path}/mine.py:scalar"))
     with pytest.raises(InputError, match="unknown extractor 'incepton': did you mean 'inception'"):
         metrics.evaluator(digits, Protocol("incepton"))
     with pytest.raises(InputError, match=r"its weights are not in .*: python experiments/weights.py inception fetches them"):
@@ -185,51 +188,83 @@ def test_an_extractor_of_ones_own(digits, tmp_path, monkeypatch):
         metrics.evaluator(digits, Protocol(metrics=("kernels",)))
 
 
-def extractor(calls, scale=1.0, **told):
+def extractor(calls, scale=1.0, **fields):
     def features(samples):
         calls.append(len(samples))
         return scale * samples.reshape(len(samples), -1), None
 
-    return Extractor(features, **{"name": "flat", "hash": "a" * 64, "resize": "none"} | told)
+    return Extractor(features, **{"name": "flat", "hash": "a" * 64, "resize": "none"} | fields)
 
 
-def test_features_of_real_images_are_kept_and_never_stale(digits, tmp_path, monkeypatch):
-    """Computed anew for other data, another split, other weights, another resize, another number, and after damage."""
+def test_cached_features_of_real_images_are_never_stale(digits, tmp_path, monkeypatch):
+    """Recomputed for other data, another split, number, weights or resize, and if the cache file is damaged."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     calls = []
-    first = metrics.side_of(digits, "test", extractor(calls), 100)
-    again = metrics.side_of(digits, "test", extractor(calls, scale=2.0), 100)  # as the hash says, the same weights
+    first = metrics.image_set(digits, "test", extractor(calls), 100)
+    again = metrics.image_set(digits, "test", extractor(calls, scale=2.0), 100)  # the same weights, according to the hash
     np.testing.assert_array_equal(first.features, again.features)
     assert calls == [100]
     other = dataclasses.replace(digits, checksum="0" * 64)
-    for data, split, cap, told in (
+    for data, split, max_samples, fields in (
         (other, "test", 100, {}),
         (digits, "train", 100, {}),
         (digits, "test", 99, {}),
         (digits, "test", 100, {"hash": "b" * 64}),
         (digits, "test", 100, {"resize": "to 299"}),
     ):
-        metrics.side_of(data, split, extractor(calls, **told), cap)
+        metrics.image_set(data, split, extractor(calls, **fields), max_samples)
     assert calls == [100, 100, 100, 99, 100, 100]
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-100])
-    np.testing.assert_array_equal(metrics.side_of(digits, "test", extractor(calls), 100).features, first.features)
+    np.testing.assert_array_equal(metrics.image_set(digits, "test", extractor(calls), 100).features, first.features)
     assert len(calls) == 7
 
 
-def test_fid_is_a_name_for_the_original_weights_alone(digits, tmp_path, monkeypatch):
+def test_only_the_original_inception_weights_give_fid(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
 
-    def wide(told):
+    def wide(weights_hash):
         rows = np.random.default_rng(0).normal(size=(64, 2048)).astype(np.float32)
-        return Extractor(lambda x: (x.reshape(len(x), -1) @ rows, None), name="wide", resize="none", hash=told)
+        return Extractor(lambda x: (x.reshape(len(x), -1) @ rows, None), name="wide", resize="none", hash=weights_hash)
 
-    monkeypatch.setattr(metrics, "extractor_of", lambda data, text: wide(text))
+    monkeypatch.setattr(metrics, "choose_extractor", lambda data, text: wide(text))
     real = digits.to_float(digits.train.samples[:50])
-    for told, names in ((INCEPTION.sha256, {"kid", "kid_floor"}), ("c" * 64, {"kd", "kd_floor"})):
-        assert set(metrics.evaluator(digits, Protocol(told, ("kernel",)))(real)) == names
+    for weights_hash, names in ((INCEPTION.sha256, {"kid", "kid_floor"}), ("c" * 64, {"kd", "kd_floor"})):
+        assert set(metrics.evaluator(digits, Protocol(weights_hash, ("kernel",)))(real)) == names
 
 
-def test_every_metric_of_the_suite_says_what_it_gives():
-    for name, function in public_functions(suite).items():
-        assert function.__doc__, name
+def test_every_metric_declares_itself_and_is_documented():
+    for name, metric in public_functions(suite).items():
+        assert isinstance(metric, suite.Metric) and metric.function.__doc__, name
+    assert metrics.QUICK == ("frechet", "kernel", "prdc", "inception_score", "classes", "nearest_train")
+
+
+def test_user_defined_metric(digits, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        """
+from functools import partial
+
+from gan_jax.data.images.suite import Metric
+
+
+@partial(Metric, reference="held_out", floor=True, max_fakes=50)
+def count(real, fake):
+    return {"count": float(len(fake.samples))}
+
+
+def plain(real, fake):
+    return {"plain": 0.0}
+"""
+    )
+    samples = digits.to_float(digits.train.samples[:80])
+    measure = metrics.evaluator(digits, Protocol("random", (f"{tmp_path}/mine.py:count", "kernel")))
+    values = measure(samples)
+    assert list(values) == ["count", "kd", "count_floor", "kd_floor"]
+    assert (values["count"], values["count_floor"]) == (50, 80)
+    with pytest.raises(
+        InputError, match=r"mine.py:plain is not a Metric: decorate it with @functools.partial\(Metric, "
+    ) as caught:
+        metrics.evaluator(digits, Protocol("random", (f"{tmp_path}/mine.py:plain",)))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"unknown metric in .*mine.py 'cont': did you mean 'count'"):
+        metrics.evaluator(digits, Protocol("random", (f"{tmp_path}/mine.py:cont",)))

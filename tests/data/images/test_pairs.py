@@ -1,6 +1,6 @@
-"""Any loss meets any penalty, any augmentation any network: each pair of axes plays two steps with finite numbers.
+"""Pairs of variants, such as every loss with every penalty: two training steps of each give finite numbers.
 
-All members of one axis share a compilation with one member of the other: compile time rules.
+One compilation covers all members of one axis with one member of the other, because compile time dominates.
 """
 
 from dataclasses import replace
@@ -23,9 +23,9 @@ MODELS = {
     "mlp": {"model": "mlp", "g_width": 4, "g_depth": 1, "d_width": 4, "d_depth": 1},
     "dcgan": {"model": "dcgan", "g_width": 2, "d_width": 2, "d_norm": "none"},
 }
-# What a member needs besides its name.
+# Fields that a variant requires.
 NEEDS = {"multi_hinge": {"d_outputs": 11}}
-SEVERAL = {"multi_hinge"}  # losses for which D gives several logits: penalties on the logit refuse
+MULTI_LOGIT = {"multi_hinge"}  # losses for which D returns several logits, which penalties on the logit reject
 PENALTIES = [*public_functions(penalties), "r1 + 0.3 * lecam"]
 AUGMENTS = [*public_functions(augment), "color + translation + cutout"]
 
@@ -40,29 +40,29 @@ def game(source, model="mlp", **fields):
     return build(Config(**MODELS.get(model, {"model": model}) | {"g_lr": 1e-3, "d_lr": 1e-3} | fields), source)
 
 
-def assert_finite_play(games: dict, data):
-    """Two steps of every game, in one program."""
+def assert_finite(games: dict, data):
+    """Run two steps of every game, in one program, and check that all numbers are finite."""
     batch = jax.tree.map(lambda x: jnp.asarray(x)[None], data.batch_at(0))
 
-    def play(game):
+    def run(game):
         state = init_state(game, jax.random.key(0))
         step = lambda state, key: game.update(game, state, batch, key)  # noqa: E731
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(1), 2))
 
     # Compiled without optimisation: these programs are large and run once.
-    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    ends = jax.jit(lambda: {name: play(game) for name, game in games.items()}).lower().compile(quick)()
-    for name, (state, metrics) in ends.items():
+    quick_compilation = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    results = jax.jit(lambda: {name: run(game) for name, game in games.items()}).lower().compile(quick_compilation)()
+    for name, (state, metrics) in results.items():
         assert int(state.step) == 2
         numbers = [x for x in jax.tree.leaves((state, metrics)) if jnp.issubdtype(x.dtype, jnp.floating)]
         assert all(np.isfinite(x).all() for x in numbers), name
 
 
-# All of them take minutes to compile; one of each kind stays among the quick ones.
+# All of them take minutes to compile; one of each kind is not marked slow.
 QUICK = {"relativistic"}
 LOSSES = [
     pytest.param(loss, marks=[] if loss in QUICK else pytest.mark.slow)
-    for loss in sorted(public_functions(losses).keys() - SEVERAL)
+    for loss in sorted(public_functions(losses).keys() - MULTI_LOGIT)
 ]
 
 MLP_FIRST = [pytest.param(model, marks=[] if model == "mlp" else pytest.mark.slow) for model in MODELS]
@@ -71,32 +71,32 @@ MLP_FIRST = [pytest.param(model, marks=[] if model == "mlp" else pytest.mark.slo
 @pytest.mark.parametrize("loss", LOSSES)
 def test_loss_with_every_penalty(loss, digits):
     base = game(digits, loss=loss, **NEEDS.get(loss, {}))
-    # Built once; a penalty is put in its place as `build` does.
+    # Built once; each penalty is then inserted as `build` does.
     games = {name: replace(base, penalty=find_penalty("penalty", name, penalties)) for name in PENALTIES}
-    assert_finite_play(games, digits)
+    assert_finite(games, digits)
 
 
 @pytest.mark.parametrize("model", MLP_FIRST)
 def test_model_with_every_loss(model, digits):
     games = {loss: game(digits, model, loss=loss, **NEEDS.get(loss, {})) for loss in public_functions(losses)}
-    assert_finite_play(games, digits)
+    assert_finite(games, digits)
 
 
-# With the MLP, every penalty is among the quick ones above.
+# Every penalty with the MLP is already covered by a quick test above.
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_model_with_every_penalty_and_g_penalty(model, digits):
     games = {name: game(digits, model, penalty=name) for name in PENALTIES}
     games |= {f"g_{name}": game(digits, model, g_penalty=name) for name in public_functions(g_penalties)}
-    assert_finite_play(games, digits)
+    assert_finite(games, digits)
 
 
 @pytest.mark.parametrize("model", MLP_FIRST)
 def test_model_with_every_augmentation_and_deception(model, digits):
     games = {name: game(digits, model, augment=name, augment_p=0.5) for name in AUGMENTS}
     games |= {name: game(digits, model, deceive=name, augment_p=0.5) for name in public_functions(deceive)}
-    games |= {"adapted": game(digits, model, augment="flip", deceive="apa", augment_target=0.6)}
-    assert_finite_play(games, digits)
+    games |= {"adaptive": game(digits, model, augment="flip", deceive="apa", augment_target=0.6)}
+    assert_finite(games, digits)
 
 
 @pytest.mark.parametrize("model", MLP_FIRST)
@@ -115,19 +115,19 @@ def test_model_with_every_conditioning(model, digits):
     games["minibatch"] = game(digits, model, d_minibatch="stddev", penalty="r1", g_penalty="path_length")
     games["discrimination"] = game(digits, model, d_minibatch="discrimination", penalty="r1")
     games["packed"] = game(digits, model, pack=2, penalty="gradient_penalty", augment="translation")
-    assert_finite_play(games, digits)
+    assert_finite(games, digits)
 
 
 @pytest.mark.parametrize("kind", ["multi-hot", "numbers"])
-def test_label_may_be_a_vector(kind, digits):
+def test_labels_may_be_vectors(kind, digits):
     labels = np.asarray(jax.random.bernoulli(jax.random.key(2), 0.5, (len(digits.train.samples), 5)))
     labels = labels.astype(np.int32 if kind == "multi-hot" else np.float32)
     data = replace(digits, train=digits.train._replace(labels=labels), num_classes=5)
-    kinds = {"g_condition": "concat", "d_condition": "projection"}
-    assert_finite_play({kind: game(data, **kinds), "ac": game(data, g_condition="concat", auxiliary="ac_gan")}, data)
+    conditions = {"g_condition": "concat", "d_condition": "projection"}
+    assert_finite({kind: game(data, **conditions), "ac": game(data, g_condition="concat", auxiliary="ac_gan")}, data)
 
 
-CANNOT = [
+INCOMPATIBLE = [
     ({"loss": "hinge", "d_outputs": 3}, r"logits must be \[B\]"),
     ({"loss": "mmd", "d_outputs": 3, "penalty": "r1"}, "one logit per sample"),
     ({"loss": "multi_hinge"}, "d_outputs"),
@@ -141,7 +141,7 @@ CANNOT = [
     ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\].*: disable it with --augment none"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
     ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
-    ({"deceive": "apa", "model": "biggan"}, r"write apa\(shift=0\)"),  # its D is told labels by its own default
+    ({"deceive": "apa", "model": "biggan"}, r"write apa\(shift=0\)"),  # its D is conditional by default
     ({"pack": 2, "model": "biggan"}, "pack 2"),
     ({"update": "simultaneous", "d_steps": 2}, "set d_steps to 1"),
     ({"penalty": "lecam(decoy=1)"}, "decay"),
@@ -149,9 +149,11 @@ CANNOT = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "words"), CANNOT, ids=[" ".join(f"{k}={v}" for k, v in f.items()) for f, _ in CANNOT])
-def test_what_cannot_go_together_says_so_in_one_line(fields, words, digits):
+@pytest.mark.parametrize(
+    ("fields", "message"), INCOMPATIBLE, ids=[" ".join(f"{k}={v}" for k, v in f.items()) for f, _ in INCOMPATIBLE]
+)
+def test_incompatible_choices_are_reported_in_one_line(fields, message, digits):
     data = load(fields["data"], 0, 4) if "data" in fields else digits
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         game(data, **fields)
     assert "\n" not in str(caught.value)

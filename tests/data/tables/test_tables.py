@@ -123,10 +123,10 @@ def test_labels_say_what_a_row_was_asked_for(made):
     """The first half of a label is the condition in the row; the second comes as often as the levels do."""
     schema, rows = table_schema.infer(table_rows.made())
     train = np.random.RandomState(0).permutation(5_000)[1_000:]
-    batch = made.decode(made.store, np.arange(made.rows))
+    batch = made.decode(made.store, np.arange(made.num_train))
     condition, label = batch.real["condition"], made.train.labels
     names, k = sorted(condition), made.num_classes // 2
-    assert label.shape == (made.rows, 28) and label.dtype == np.float32 and made.rows == pytest.approx(40_000, abs=10)
+    assert label.shape == (made.num_train, 28) and label.dtype == np.float32 and made.num_train == pytest.approx(40_000, abs=10)
     np.testing.assert_array_equal(np.concatenate([condition[name] for name in names], axis=1), label[:, :k])
     assert (label[:, :k].sum(axis=1) == 1).all() and (label[:, k:].sum(axis=1) == 1).all()
     for name in names:
@@ -138,7 +138,7 @@ def test_labels_say_what_a_row_was_asked_for(made):
         size = schema.levels[column]
         expected = np.bincount(rows.codes[train, column], minlength=size) / 4_000
         share = label[:, at : at + size].mean(axis=0) * len(names)
-        np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(len(names) / made.rows))
+        np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(len(names) / made.num_train))
         at += size
     assert made.train.labels[:, :k].mean(axis=0).min() > 2 * made.train.labels[:, k:].mean(axis=0).min()  # rare ones
 
@@ -150,7 +150,7 @@ def test_any_csv_is_read(tmp_path):
     assert data.test.count == 12
     bare = write(tmp_path, "\n".join(f"{i}\t{i % 2}" for i in range(60)), "bare.tsv")
     data = load(f'table(path="{bare}", header=False, drop="column 2")', 0, 8)
-    assert (data.sample_shape["values"], data.train.labels, data.num_classes, data.rows) == ((1,), None, 0, 48)
+    assert (data.sample_shape["values"], data.train.labels, data.num_classes, data.num_train) == ((1,), None, 0, 48)
     assert set(data.sample_shape) == {"values", "choices"}
 
 
@@ -213,7 +213,7 @@ def test_validation_rows_are_apart_from_the_pairs_that_are_drawn(tmp_path):
 
     learnt, aside, held = (numbers(split) for split in (data.train, data.validation, data.test))
     assert (len(learnt), len(aside), len(held), len(learnt | aside | held)) == (120, 40, 40, 200)
-    assert data.rows == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
+    assert data.num_train == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
     jax.tree.map(np.testing.assert_array_equal, data.test, whole.test)
     with pytest.raises(InputError, match="leaves one side empty"):
         load(name, 0, 64, validation=1e-3)

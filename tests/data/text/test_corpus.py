@@ -207,7 +207,7 @@ def test_the_oracle_is_a_law():
 def test_text_of_an_oracle_is_judged_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     data = load("text(oracle=20, length=5)", 0, 8)
-    assert data.sample_shape == (5, 21) and data.rows == 10_000
+    assert data.sample_shape == (5, 21) and data.num_train == 10_000
     measure = data.evaluator(data, Protocol(errors=True))
     found = measure(data.to_float(data.train.samples[:500]))
     assert abs(found["nll_oracle_gap"]) < 4 * found["nll_oracle_gap_error"] and abs(found["nll_oracle_gap_floor"]) < 0.05
