@@ -5,7 +5,7 @@ no average of G.
 
 It collapses: the samples form one cluster that moves from mode to mode. D learns slowly, as in Metz et al. 2017,
 arXiv:1611.02163, whose remedy is `--update "unrolled(steps=5)"`. With compare.py, seeds 0:3, two CPU cores, jax 0.10.2, at step
-5,000: 1, 2 and 6 of 8 modes have samples; unrolled 8, 8 and 7. High quality 0.6%, unrolled 0.9%: neither converges, since no
+5,000: 1, 2 and 6 of 8 modes have samples; unrolled 8 in each. High quality 0.6%, unrolled 1.0%: neither converges, since no
 learning rate decays.
 """
 

@@ -1,7 +1,7 @@
-"""Many hosts: the same command on each, its processes bound together by JAX's own runtime.
+"""Several hosts: the same command on each, as processes of one JAX distributed runtime.
 
-Each reads its share of every batch, computes its rows, and evaluates like all others, so that none waits for another and all
-come to the same decisions. Only the first writes: log, samples, report. Checkpoints are written by all.
+Each reads and computes its rows of every batch, and evaluates like all others, so that no host waits for another's evaluation
+and all make the same decisions. Only the first one writes the log, samples and report. All write checkpoints.
 """
 
 import atexit
@@ -16,15 +16,15 @@ from jax.experimental import multihost_utils
 
 from gan_jax.errors import InputError, RunError
 
-JOIN = 120  # seconds in which all processes must have come
-HEARTBEAT = 30  # seconds without a sign of life after which a process counts as gone
+JOIN = 120  # seconds within which all processes must have joined
+HEARTBEAT = 30  # seconds without a heartbeat after which a process counts as lost
 
 
 def join(coordinator: str | None = None, processes: int | None = None, rank: int | None = None) -> None:
-    """Joins the other processes; before JAX does anything else. SLURM, Open MPI, Kubernetes and TPU pods tell by themselves who
-    takes part; elsewhere give the address HOST:PORT of the first process, their number, and which of them this is.
+    """Join the other processes; call it before JAX does anything else. SLURM, Open MPI, Kubernetes and TPU pods provide the
+    arguments; elsewhere pass the address HOST:PORT of the first process, the number of processes, and the index of this one.
 
-    Raises InputError where they do not find together."""
+    Raises InputError if the processes cannot connect."""
     try:
         jax.distributed.initialize(
             coordinator, processes, rank, initialization_timeout=JOIN, heartbeat_timeout_seconds=HEARTBEAT
@@ -32,15 +32,15 @@ def join(coordinator: str | None = None, processes: int | None = None, rank: int
     except (ValueError, RuntimeError) as error:
         why = str(error).strip().split("\n")[0]
         raise InputError(
-            f"--distributed: this process cannot join the others ({why}); where no cluster manager tells, "
-            "give --coordinator HOST:PORT, --processes and --rank"
+            f"--distributed: this process cannot join the others ({why}); without a cluster manager, "
+            "pass --coordinator HOST:PORT, --processes and --rank"
         ) from error
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Around what several hosts do. One that fails does not wait at its end for the others, which may never come: they find it
-    gone. Raises RunError where another has gone."""
+    """Context for the work of several hosts. A process that fails exits without waiting for the others, which may never finish:
+    they detect its loss. Raises RunError if another process is lost."""
     try:
         yield
     except BaseException as error:
@@ -51,14 +51,14 @@ def together() -> Iterator[None]:
         if broken is not None:
             why = str(broken).strip().split("\n")[0]
             raise RunError(
-                f"another process has gone ({why}): the same command again, on all, goes on from the newest checkpoint"
+                f"another process is lost ({why}): the same command again, on all hosts, resumes from the newest checkpoint"
             ) from error
         raise
 
 
 def _broken(error: BaseException | None) -> BaseException | None:
-    """What the runtime raised, which may be why a checkpoint could not be saved; a collective that breaks was seen to raise
-    ValueError, too."""
+    """The runtime's error among the causes of `error`, such as of a failed save; broken collectives may also raise
+    ValueError."""
     while error is not None and not isinstance(error, jax.errors.JaxRuntimeError):
         if isinstance(error, ValueError) and any(name in str(error) for name in ("Gloo", "NCCL")):
             break
@@ -66,8 +66,8 @@ def _broken(error: BaseException | None) -> BaseException | None:
     return error
 
 
-def share() -> tuple[int, int]:
-    """(which process this is, of how many)."""
+def process_slice() -> tuple[int, int]:
+    """(index of this process, number of processes)."""
     return jax.process_index(), jax.process_count()
 
 
@@ -77,25 +77,28 @@ def is_first() -> bool:
 
 
 def alone() -> bool:
+    """Whether this is the only process."""
     return jax.process_count() == 1
 
 
 def any_of(flag: bool) -> bool:
-    """Whether `flag` is true in any process; all must ask, and wait for each other and their devices."""
+    """Whether `flag` is true in any process. All must call it, and wait for each other and their devices."""
     return flag if alone() else bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def meet() -> None:
-    """Goes on when all processes are here."""
+    """Wait for all processes."""
     any_of(False)
 
 
-def check_same(what: str, told: str) -> None:
-    """Raises InputError in all processes where they do not all have the same text."""
+def check_same(what: str, text: str) -> None:
+    """Raise InputError in all processes unless they all pass the same text."""
     if alone():
         return
-    digest = np.frombuffer(hashlib.sha256(told.encode()).digest()[:4], np.uint32)
-    found = multihost_utils.process_allgather(digest)
-    if (found != found[0]).any():
-        different = [str(i) for i in range(len(found)) if (found[i] != found[0]).any()]
-        raise InputError(f"{what} of process {', '.join(different)} is not that of process 0: all must run the same command")
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:4], np.uint32)
+    digests = multihost_utils.process_allgather(digest)
+    if (digests != digests[0]).any():
+        different = [str(i) for i in range(len(digests)) if (digests[i] != digests[0]).any()]
+        raise InputError(
+            f"{what} of process {', '.join(different)} differs from that of process 0: all must run the same command"
+        )

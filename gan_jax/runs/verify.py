@@ -1,4 +1,4 @@
-"""Verify: are two runs bitwise the same? If not: where they part first, and what was different about them."""
+"""Verify whether two runs are bitwise equal and, if not, where they first differ and how their settings differ."""
 
 import json
 from pathlib import Path
@@ -7,24 +7,24 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.config import differences, load_config
 from gan_jax.errors import InputError
+from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_dir import read_environment, read_log
 
-CLOCK = {"seconds"}  # of a line of the log: two equal runs may differ in it
-# Of environment.json: what became of a run, not what it is made on.
+CLOCK = {"seconds"}  # fields of a log line in which equal runs may differ
+# Fields of environment.json that record the outcome of a run, not its conditions.
 OUTCOME = {"status", "evaluation", "seconds"}
 
 
 def verify(a: Path, b: Path) -> tuple[bool, str]:
-    """(whether the runs in two directories are bitwise the same, in words what was compared and where they differ).
+    """-> (whether the runs in two directories are bitwise equal, a report of what was compared and where they differ).
 
-    Compared are metrics.jsonl, line by line but for the clock, and every array of the newest checkpoint that both have, as they
-    lie on disk; no data set or network is needed. Differences of config and environment are told, and do not count by
-    themselves. Two runs of which one is shorter are not the same.
+    Compares metrics.jsonl, line by line except for the time, and every array of the newest checkpoint that both have on disk;
+    no data set or network is needed. Differences in config and environment are reported, but do not count. Runs of different
+    lengths are not equal.
 
-    Raises InputError where one of them is no run directory, or has a file that cannot be read."""
+    Raises InputError if one of them is not a run directory, or has a file that cannot be read."""
     for path in (a, b):
         if not (path / "config.json").is_file():
             raise InputError(f"{path} is not a run directory: it has no config.json")
@@ -40,15 +40,15 @@ def verify(a: Path, b: Path) -> tuple[bool, str]:
 
 def _logs(a: Path, b: Path) -> tuple[str, bool]:
     logs = [read_log(path / "metrics.jsonl") if (path / "metrics.jsonl").is_file() else [] for path in (a, b)]
-    for number, (one, other) in enumerate(zip(*logs, strict=False)):
+    for number, lines in enumerate(zip(*logs, strict=False)):
         # As text: nan equals nan there, and 0.0 is not -0.0.
-        one, other = ({name: json.dumps(value) for name, value in line.items() if name not in CLOCK} for line in (one, other))
-        wrong = [name for name in one | other if one.get(name) != other.get(name)]
-        if wrong:
-            seed = f", seed {one['seed']}" if "seed" in one else ""
-            name, more = wrong[0], f", and {len(wrong) - 1} more there" if len(wrong) > 1 else ""
-            values = f"{one.get(name, 'absent')} | {other.get(name, 'absent')}"
-            return f"line {number + 1} is the first that differs, step {one['step']}{seed}: {name} {values}{more}", False
+        first, second = ({name: json.dumps(value) for name, value in line.items() if name not in CLOCK} for line in lines)
+        different = [name for name in first | second if first.get(name) != second.get(name)]
+        if different:
+            seed = f", seed {first['seed']}" if "seed" in first else ""
+            name, more = different[0], f", and {len(different) - 1} more there" if len(different) > 1 else ""
+            values = f"{first.get(name, 'absent')} | {second.get(name, 'absent')}"
+            return f"line {number + 1} is the first that differs, step {first['step']}{seed}: {name} {values}{more}", False
     lengths = [len(log) for log in logs]
     if lengths[0] != lengths[1]:
         ends = " | ".join(f"{len(log)}, to step {log[-1]['step']}" if log else "none" for log in logs)
@@ -60,16 +60,18 @@ def _arrays(a: Path, b: Path) -> tuple[str, bool]:
     steps = [_steps(path) for path in (a, b)]
     common = set(steps[0]) & set(steps[1])
     if not common:
-        told = " | ".join(", ".join(map(str, reversed(of))) or "none" for of in steps)
-        return f"none of a step that both have, so that no array could be compared; steps: {told}", False
+        listed = " | ".join(", ".join(map(str, reversed(run_steps))) or "none" for run_steps in steps)
+        return f"none of a step that both have, so that no array could be compared; steps: {listed}", False
     step = max(common)
-    (one, one_digest), (other, other_digest) = (_read(path, step) for path in (a, b))
-    wrong = [name for name in one | other if name not in one or name not in other or not _equal(one[name], other[name])]
-    if wrong:
-        return f"of step {step}, {len(wrong)} of {len(one | other)} arrays differ, first {_told(wrong[0], one, other)}", False
-    if one_digest != other_digest:
+    (first, first_digest), (second, second_digest) = (_read(path, step) for path in (a, b))
+    names = first | second
+    different = [n for n in names if n not in first or n not in second or not _equal(first[n], second[n])]
+    if different:
+        example = _difference(different[0], first, second)
+        return f"of step {step}, {len(different)} of {len(names)} arrays differ, first {example}", False
+    if first_digest != second_digest:
         return f"of step {step}, arrays are the same, but not their digests: one of the two is damaged", False
-    return f"the same, {len(one)} arrays of step {step}", True
+    return f"the same, {len(first)} arrays of step {step}", True
 
 
 def _steps(path: Path) -> list[int]:
@@ -87,31 +89,31 @@ def _read(path: Path, step: int) -> tuple[dict[str, np.ndarray], str]:
             why = str(error).strip().split("\n")[0]
             raise InputError(f"the checkpoint of step {step} in {path} cannot be read: {why}") from error
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(at, simple=True, separator="/"): np.asarray(leaf) for at, leaf in leaves}, sha256
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}, sha256
 
 
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    return (one.dtype, one.shape) == (other.dtype, other.shape) and one.tobytes() == other.tobytes()
+def _equal(x: np.ndarray, y: np.ndarray) -> bool:
+    return (x.dtype, x.shape) == (y.dtype, y.shape) and x.tobytes() == y.tobytes()
 
 
-def _told(name: str, one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str:
-    if name not in one or name not in other:
-        return f"{name}: only in {'the second' if name in other else 'the first'}"
-    x, y = one[name], other[name]
+def _difference(name: str, first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> str:
+    if name not in first or name not in second:
+        return f"{name}: only in {'the second' if name in second else 'the first'}"
+    x, y = first[name], second[name]
     if (x.dtype, x.shape) != (y.dtype, y.shape):
         return f"{name}: {x.dtype}{list(x.shape)} | {y.dtype}{list(y.shape)}"
     with np.errstate(all="ignore"):
-        most = np.abs(x.astype(np.float64) - y.astype(np.float64)).max()
-    return f"{name}: by up to {most:.3g}"
+        largest = np.abs(x.astype(np.float64) - y.astype(np.float64)).max()
+    return f"{name}: by up to {largest:.3g}"
 
 
 def _environments(a: Path, b: Path) -> list[str]:
-    one, other = (_flat(read_environment(path)) for path in (a, b))
-    names = [name for name in one | other if name.split(".")[0] not in OUTCOME]
+    first, second = (_flat(read_environment(path)) for path in (a, b))
+    names = [name for name in first | second if name.split(".")[0] not in OUTCOME]
     return [
-        f"{name}: {json.dumps(one.get(name))} | {json.dumps(other.get(name))}"
+        f"{name}: {json.dumps(first.get(name))} | {json.dumps(second.get(name))}"
         for name in names
-        if one.get(name) != other.get(name)
+        if first.get(name) != second.get(name)
     ]
 
 

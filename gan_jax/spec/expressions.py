@@ -1,7 +1,7 @@
-"""Specifications: what users type to choose a variant, taken apart. `NAME`, `NAME(key=value, ...)`, and sums of them.
+"""Parse the expressions with which users choose variants: `NAME`, `NAME(key=value, ...)`, and sums of them.
 
-NAME is anything up to the first `(`: a variant's name, or `path/mine.py:margin`; values are Python literals. Nothing here
-knows which names there are.
+NAME is anything up to the first `(`: a variant's name, or `path/mine.py:margin`; values are Python literals. Names are not
+resolved here.
 """
 
 import ast
@@ -54,8 +54,8 @@ def names_between_commas(text: str) -> tuple[str, ...]:
 
 
 def bind(what: str, name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
-    """`function` with its options `kwargs` given; itself where there are none. Raises InputError for an option that is not a
-    keyword-only argument of it, in words that begin with `what` (loss, penalty, ...) and `name`."""
+    """`function` with its options `kwargs` bound. Raises InputError for an option that is not one of its keyword-only
+    arguments; the message starts with `what` (loss, penalty, ...) and `name`."""
     if not kwargs:
         return function
     if is_dataclass(function):  # a record of `types.py`, whose options are those of the function inside
@@ -70,11 +70,11 @@ def bind(what: str, name: str, function: Callable[..., Any], kwargs: dict[str, A
 
 
 def _arguments(text: str, brackets: str) -> dict[str, Any]:
-    """The keyword arguments in `(key=value, ...)`: by Python's own grammar, and nothing in them is run."""
+    """The keyword arguments in `(key=value, ...)`, parsed by Python's grammar without executing anything."""
     call = f"f{brackets}"
     try:
         node = ast.parse(call, mode="eval").body
-        # More may follow that Python takes for the same expression, or for a comment.
+        # The text may continue with something that Python accepts as part of the expression, or as a comment.
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and ast.get_source_segment(call, node) == call):
             raise ValueError("not one call")
         keys = [keyword.arg for keyword in node.keywords]
@@ -86,7 +86,7 @@ def _arguments(text: str, brackets: str) -> dict[str, Any]:
 
 
 def _terms(text: str) -> list[str]:
-    """`text` cut at each `+` that stands neither in brackets nor in a number such as 1e+2."""
+    """`text` split at each `+` that is neither inside brackets nor part of a number such as 1e+2."""
     terms, depth, quote = [""], 0, ""
     for i, character in enumerate(text):
         if quote:

@@ -15,7 +15,7 @@ from gan_jax.spec.expressions import bind, parse_call
 
 
 def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The functions defined in (not imported into) a module, by name: its variants."""
+    """The functions and records defined in (not imported into) a module, by name: its variants."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -33,7 +33,7 @@ def variants(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
 
 def find(what: str, text: str, *modules: ModuleType) -> Callable[..., Any]:
     """The function that `NAME` or `NAME(key=value, ...)` names: one of `modules`, or one outside as `path/file.py:function` or
-    `package.module:function`. Raises InputError for what is not there."""
+    `package.module:function`. Raises InputError for an unknown name."""
     name, options = parse_call(text)
     return bind(what, name, find_function(what, name, variants(*modules)), options)
 
@@ -60,7 +60,7 @@ def load_module(what: str, source: str) -> ModuleType:
 
 
 def load_file(path: Path) -> Any:
-    """A Python file as a module: a recipe, or a researcher's own loss or network. Raises InputError if it cannot be run."""
+    """Load a Python file as a module: a recipe, or a user's loss or network. Raises InputError if it cannot be executed."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no file {path}")

@@ -1,7 +1,7 @@
 """Stopping rules as users type them: `--stop "duality_gap < 0.05"`, `--stop "eval/fid plateau(patience=8) or eval/fid < 5"`.
 
-Whether a rule is met is a pure function of the evaluations logged so far: a run that goes on from a checkpoint stops where
-the run that was never interrupted stops. Like `config.py`, nothing here imports JAX.
+Whether a rule is met is a pure function of the evaluations logged so far, so a resumed run stops where the uninterrupted run
+stops. Like `config.py`, this file does not import JAX.
 """
 
 import math
@@ -14,14 +14,14 @@ from gan_jax.errors import InputError, RunError, unknown
 from gan_jax.spec.expressions import bind, parse_call
 from gan_jax.spec.glossary import METRICS
 
-# What `metrics.duality_gap` measures: of the players, not of samples, and only where it is asked for, as it costs a training.
+# Metrics of the players, not of samples; measured only on request, since they need a training of their own.
 GAPS = ("duality_gap", "d_exploitability", "g_exploitability")
 
 _FORM = "METRIC < NUMBER, METRIC > NUMBER or METRIC plateau(patience=5, min_delta=0.01), or several joined by 'or'"
 
 
 class Rule(NamedTuple):
-    """A metric, as metrics.jsonl calls it, and what its values must do: what they did in words, or None."""
+    """A metric by its name in metrics.jsonl, and a function of its values: how they meet the rule in words, else None."""
 
     metric: str
     met: Callable[[Sequence[float]], str | None]  # the values of all evaluations, oldest first
@@ -30,37 +30,37 @@ class Rule(NamedTuple):
 def parse_stop(text: str) -> tuple[Rule, ...]:
     """The rules that `text` joins by "or". `fid` is short for `eval/fid`.
 
-    Names after eval/ must be in the glossary of metrics. What else a line of metrics.jsonl holds, `d/...` and `g/...`, is the
-    page's own affair: `stop_reason` finds out. Raises InputError for any other name, a rule of no known form, an option out
-    of range, and the plateau of a metric that is no better high than low."""
+    Names after eval/ must be in the glossary of metrics. Names `d/...` and `g/...` depend on the game, and are checked when the
+    rule is first evaluated. Raises InputError for any other name, an unknown form of rule, an option out of range, and the
+    plateau of a metric that has no better direction."""
     return tuple(_rule(text, part.strip()) for part in re.split(r"\bor\b", text))
 
 
 def stop_reason(rules: Sequence[Rule], lines: Sequence[dict[str, Any]]) -> str | None:
-    """Why to stop, by the first rule that is met: `eval/fid has not improved by 1% over 5 evaluations`; None where none is.
+    """Which rule is met first, in words: `eval/fid has not improved by 1% over 5 evaluations`; None if none is met.
 
-    `lines` are those of metrics.jsonl of one seed, oldest first; only evaluations count, which are those that have an
-    eval/... of any kind. Raises RunError where the newest has no such metric as a rule is about."""
+    `lines` are those of metrics.jsonl of one seed, oldest first; only evaluations count: lines with any eval/... metric. Raises
+    RunError if the newest lacks a rule's metric."""
     evaluations = [line for line in lines if any(name.startswith("eval/") for name in line)]
     if not evaluations:
         return None
     for rule in rules:
         if rule.metric not in evaluations[-1]:
             measured = ", ".join(sorted(name for name in evaluations[-1] if "/" in name))
-            raise RunError(f"--stop asks for {rule.metric}, which this run does not measure: choose one of {measured}")
-        how = rule.met([line[rule.metric] for line in evaluations if rule.metric in line])
-        if how is not None:
-            return f"{rule.metric} {how}"
+            raise RunError(f"--stop uses {rule.metric}, which this run does not measure: choose one of {measured}")
+        reason = rule.met([line[rule.metric] for line in evaluations if rule.metric in line])
+        if reason is not None:
+            return f"{rule.metric} {reason}"
     return None
 
 
 def needs_gap(rules: Sequence[Rule]) -> bool:
-    """Whether a rule is about what `metrics.duality_gap` measures."""
+    """Whether a rule depends on the duality gap or an exploitability."""
     return any(rule.metric.removeprefix("eval/") in GAPS for rule in rules)
 
 
 def selects(rules: Sequence[Rule]) -> bool:
-    """Whether a rule looks at metrics of samples, and so at the split that these are measured against."""
+    """Whether a rule depends on metrics of samples, and so on the split that they are compared with."""
     return any(rule.metric.startswith("eval/") and rule.metric.removeprefix("eval/") not in GAPS for rule in rules)
 
 
@@ -85,7 +85,7 @@ def _rule(text: str, part: str) -> Rule:
 
 
 def _metric(name: str) -> str:
-    """The name as metrics.jsonl has it."""
+    """The name in metrics.jsonl."""
     if name.startswith(("d/", "g/")):
         return name
     base = name.removeprefix("eval/")
@@ -95,16 +95,16 @@ def _metric(name: str) -> str:
 
 
 def _better(metric: str) -> str:
-    """The direction in which a metric improves, as the glossary has it: ↓ or ↑."""
+    """The direction in which a metric improves according to the glossary: ↓ or ↑."""
     base = metric.removeprefix("eval/")
     better = "↓" if base in GAPS else METRICS.get(base, ("", "", ""))[1]
     if not better:
-        raise InputError(f"stop: {metric} is no better high than low, so it has no plateau; write {metric} < NUMBER, or >")
+        raise InputError(f"stop: {metric} has no better direction, and so no plateau; write {metric} < NUMBER, or >")
     return better
 
 
 def _with_options(text: str, plateau: Callable[[Sequence[float]], str | None]) -> Callable[[Sequence[float]], str | None]:
-    """`plateau`, its options checked."""
+    """`plateau`, after checking its options."""
     try:
         plateau([])
     except ValueError as error:
@@ -115,13 +115,13 @@ def _with_options(text: str, plateau: Callable[[Sequence[float]], str | None]) -
 def _beyond(sign: str, bound: float, values: Sequence[float]) -> str | None:
     """Whether the newest value is below (<) or above (>) the bound."""
     newest = values[-1]
-    beyond = newest < bound if sign == "<" else newest > bound
-    return f"is {newest:.4g}, {'below' if sign == '<' else 'above'} {bound:g}" if beyond else None
+    met = newest < bound if sign == "<" else newest > bound
+    return f"is {newest:.4g}, {'below' if sign == '<' else 'above'} {bound:g}" if met else None
 
 
 def _plateau(better: str, values: Sequence[float], *, patience: int = 5, min_delta: float = 0.01) -> str | None:
-    """Whether the best of the newest `patience` values is no better than the best before them by `min_delta` of its size. A
-    value that is not finite improves on none."""
+    """Whether the best of the newest `patience` values improves on the best before them by less than the fraction `min_delta`.
+    Values that are not finite count as no improvement."""
     if type(patience) is not int or patience < 1:
         raise ValueError(f"patience must be a whole number of at least 1, got {patience!r}")
     if type(min_delta) not in (int, float) or not 0 <= min_delta < math.inf:
@@ -130,7 +130,7 @@ def _plateau(better: str, values: Sequence[float], *, patience: int = 5, min_del
         return None
     losses = [(value if better == "↓" else -value) if math.isfinite(value) else math.inf for value in values]
     before, newest = min(losses[:-patience]), min(losses[-patience:])
-    # Nothing finite before: anything finite improves on that.
+    # If nothing was finite before, anything finite is an improvement.
     if newest < (before - min_delta * abs(before) if math.isfinite(before) else math.inf):
         return None
     return f"has not improved by {100 * min_delta:g}% over {patience} evaluation{'s' * (patience > 1)}"

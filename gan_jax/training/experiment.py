@@ -146,7 +146,7 @@ def prepare(
     """Load, build and check everything; nothing is written. Raises InputError for an experiment that cannot start."""
     runs = Single(config) if seeds is None and not sweep else Group.of(config, seeds, sweep, fork_from)
     config = runs.config
-    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream, hosts.share())
+    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream, hosts.process_slice())
     hosts.check_same("the config, or the data,", config_json(config) + data.checksum)
     runs.check(data)
     game, plan = build(config, data), plan_devices(config, runs.count)
@@ -176,7 +176,7 @@ def dry_run(
     if experiment.warning:
         lines += [_row("warning", experiment.warning)]
     if experiment.fork is not None:
-        lines += [_row("forked from", f"{experiment.fork.told['run_dir']}, step {experiment.fork.told['step']}")]
+        lines += [_row("forked from", f"{experiment.fork.record['run_dir']}, step {experiment.fork.record['step']}")]
     return "\n".join([*lines, _row("run_dir", run_dir)])
 
 

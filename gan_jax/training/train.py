@@ -45,7 +45,7 @@ def train(
     Raises InputError before anything is written if the run cannot start, and RunError if it diverged or was stopped."""
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep)
     run = experiment.open()
-    forked = {} if experiment.fork is None else {"forked_from": experiment.fork.told}
+    forked = {} if experiment.fork is None else {"forked_from": experiment.fork.record}
     run.note(parameters=count_parameters(experiment.game), **forked)
     try:
         shown = Progress(experiment.config.steps, hosts.is_first())
@@ -166,7 +166,7 @@ def begin(loop: Loop, fork: Fork | None) -> None:
     loop.state = trainer.plan.initial(trainer.initial)
     if fork is not None:
         loop.state = trainer.plan.place(fork.begin(trainer.game, trainer.plan.gather(loop.state)))
-        loop.progress.say(f"starts with the weights of {fork.told['run_dir']} at step {fork.told['step']}")
+        loop.progress.say(f"starts with the weights of {fork.record['run_dir']} at step {fork.record['step']}")
     data = trainer.data
     run.show("real", data.show(data.to_float(data.test.take(slice(data.num_shown)).samples)))
     host_state = trainer.plan.gather(loop.state)

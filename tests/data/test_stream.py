@@ -219,8 +219,8 @@ def test_a_damaged_image_is_named(prepared, tmp_path, monkeypatch):
 def test_a_damaged_record_file_is_named(prepared, monkeypatch):
     monkeypatch.setattr(stream, "KEPT_ROWS", 1)
     prepare(prepared, "tiny", {"train": 600, "test": 30}, shards=3)
-    where = prepared / "tiny" / "1.0.0"
-    file = where / "tiny-train.array_record-00001-of-00003"
+    version = prepared / "tiny" / "1.0.0"
+    file = version / "tiny-train.array_record-00001-of-00003"
     kept = np.random.RandomState(0).permutation(600)[0]
     assert not 200 <= kept < 400
     whole = file.read_bytes()

@@ -73,16 +73,16 @@ def test_unsuitable_and_damaged_data_sets(prepared):
     with pytest.raises(InputError, match=r"tfds:sound: a feature `image` of 8-bit images is needed, it has label, spectrogram"):
         load("tfds:sound", 0, 4, str(prepared))
     prepare(prepared, "damaged", {"train": 300})
-    where = prepared / "damaged" / "1.0.0"
-    record = where / "damaged-train.array_record-00000-of-00001"
+    version = prepared / "damaged" / "1.0.0"
+    record = version / "damaged-train.array_record-00000-of-00001"
     record.write_bytes(record.read_bytes()[:100])
     with pytest.raises(InputError, match=r"tfds:damaged: .* is damaged .*download_and_prepare"):
         load("tfds:damaged", 0, 4, str(prepared))
-    (where / "features.json").write_text("{")
+    (version / "features.json").write_text("{")
     with pytest.raises(InputError, match=r"tfds:damaged: .* is damaged") as caught:
         load("tfds:damaged", 0, 4, str(prepared))
     assert "\n" not in str(caught.value)
-    record.rename(where / "damaged-train.tfrecord-00000-of-00001")
+    record.rename(version / "damaged-train.tfrecord-00000-of-00001")
     with pytest.raises(InputError, match=r"is not in the array_record format.*file_format='array_record'"):
         load("tfds:damaged", 0, 4, str(prepared))
 

@@ -148,7 +148,7 @@ def test_batches_of_vocoder_data():
     batch = data.batch_at(0)
     mel = spectrogram.log_mel(batch.real[..., 0], 8_000, 64)
     np.testing.assert_allclose(hifigan.label_spectrogram(batch.label, data.sample_shape, 64), mel, atol=1e-4)
-    with pytest.raises(InputError, match="is judged clip by clip: no --extractor and no --metrics"):
+    with pytest.raises(InputError, match="is evaluated clip by clip: leave off --extractor and --metrics"):
         data.evaluator(data, Protocol(metrics=("frechet",)))
 
 
@@ -161,7 +161,7 @@ def test_metrics_of_vocoders():
     result = measure(real, label)
     assert all(result[name] < 1e-5 < 0.01 < result[f"{name}_griffin_lim"] for name in ("mel_l1", "mstft", "mcd"))
     assert measure(real[::-1], label)["mel_l1"] > 0.1
-    with pytest.raises(InputError, match="where a vocoder made them of held-out spectrograms alone"):
+    with pytest.raises(InputError, match="only if a vocoder generated them from held-out spectrograms"):
         measure(real, label + 1)
 
 

@@ -101,8 +101,8 @@ def test_what_does_not_fit_together_is_one_line_and_nothing_written(tiny, forked
         (replace(tiny, d_depth=2), origin, run_dir, "d/params/Dense_1/bias is float32[1] there and float32[8] here"),
         (replace(tiny, g_norm="layer"), origin, run_dir, "g/params/Dense_0/bias is float32[8] there and absent here"),
         (tiny, tmp_path / "nothing", run_dir, "is not a run directory"),
-        (tiny, origin, origin, "is --run_dir too"),
-        (tiny, whole, origin, "was begun by itself: leave off --fork_from"),
+        (tiny, origin, origin, "is also the --run_dir"),
+        (tiny, whole, origin, "was started from random weights: leave off --fork_from"),
         (forked, tmp_path / "other", whole, f"was forked from {origin}: leave off --fork_from"),
     ):
         for start in (train, dry_run):
@@ -123,7 +123,7 @@ def test_the_command_takes_the_origins_config_where_no_recipe_is_given(origin, t
     assert told["forked"].split() == ["from", f"{origin},", "step", "24"]
     # The origin gone, a fork that has begun is named by --run_dir.
     monkeypatch.setattr("sys.argv", ["train.py", "--fork_from", str(tmp_path / "gone"), "--run_dir", str(origin), "--dry_run"])
-    with pytest.raises(InputError, match="was begun by itself"):
+    with pytest.raises(InputError, match="was started from random weights"):
         command.main()
     monkeypatch.setattr("sys.argv", ["train.py", "--fork_from", str(tmp_path / "gone"), *flags])
     with pytest.raises(InputError, match="gone is not a run directory"):

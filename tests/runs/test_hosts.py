@@ -127,7 +127,7 @@ def test_where_one_is_killed_the_other_ends_and_says_so(config, victim, tmp_path
     killed, survivor = time.monotonic(), processes[1 - victim]
     told = survivor.communicate(timeout=60)[0]
     assert survivor.returncode != 0 and time.monotonic() < killed + 60
-    assert "another process has gone" in told or "another task died" in told
+    assert "another process is lost" in told or "another task died" in told
     processes[victim].communicate()
     # Goes on from what was saved, to a later step that is no longer so far away.
     with Checkpoints(tmp_path / "run", read_only=True) as saved:

@@ -68,8 +68,8 @@ def test_parses(text, metrics):
         ("eval/fidd < 5", "did you mean 'eval/fid'"),
         ("dualitygap < 5", "did you mean 'eval/duality_gap'"),
         ("duality_gap < 5 or steps > 5", "unknown metric to stop by 'steps'"),
-        ("eval/spread plateau", "no better high than low"),
-        ("d/loss plateau", "no better high than low"),
+        ("eval/spread plateau", "has no better direction"),
+        ("d/loss plateau", "has no better direction"),
     ],
 )
 def test_refuses_in_one_line(text, words):

@@ -84,7 +84,7 @@ def test_a_finished_run_continues_for_more_steps(tiny, whole, tmp_path):
     with pytest.raises(InputError, match=r"another config .steps: 24 -> 12"):
         train(replace(tiny, steps=12), tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text(config_json(replace(tiny, g_lr_final=0.0)))
-    with pytest.raises(InputError, match=r"steps: 24 -> 36.*; or train on after its schedules' end with --schedule_steps 24"):
+    with pytest.raises(InputError, match=r"steps: 24 -> 36.*; or continue after the end of its schedules with --schedule_steps 24"):
         train(replace(tiny, g_lr_final=0.0, steps=36), tmp_path / "run")
 
 
@@ -238,7 +238,7 @@ def test_other_data_under_the_same_name_is_refused(tiny, tmp_path):
     begun.note()
     begun.close()
     np.savez(tmp_path / "d.npz", images=np.zeros((60, 8, 8), np.uint8))
-    with pytest.raises(InputError, match=r"is not what .* was begun on"):
+    with pytest.raises(InputError, match=r"differs from that with which .* was started"):
         train(config, tmp_path / "run")
 
 

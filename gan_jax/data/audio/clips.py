@@ -1,9 +1,9 @@
-"""Speech and other short sounds, from folders and zips of wav files: as images of their log-mel spectrograms, as waves, or as
-waves to be made of their spectrograms, which is a vocoder's task.
+"""Speech and other short sounds, from folders and zips of wav files: as images of log-mel spectrograms, as waveforms, or as
+waveforms with their spectrograms as labels, for vocoders.
 
-A spectrogram is judged as an image is, by a classifier that is trained on the spectrograms (`metrics.images`), and so is a
-wave, by its own. A vocoder is judged against the clip whose spectrogram it was given (`metrics.audio`), beside Griffin-Lim
-(`spectral.py`), which is also how spectrograms are heard.
+Spectrograms are evaluated as images, by a classifier trained on spectrograms (`data/images/metrics.py`); waveforms by their
+spectrograms. A vocoder is compared with the clip whose spectrogram it received (`metrics/audio.py`), and with Griffin-Lim
+(`spectrogram.py`), which also makes spectrograms audible.
 """
 
 import io
@@ -28,24 +28,24 @@ from gan_jax.metrics import audio as distances
 from gan_jax.metrics.jackknife import with_errors
 
 FORMS = ("mel", "wave", "vocoder")
-HEARD = 10  # sounds that come with a picture
+AUDIBLE = 10  # number of sounds that accompany a picture
 
 
 class _Mel(NamedTuple):
-    """How spectrograms are taken."""
+    """Parameters of the spectrograms."""
 
     rate: int
     bands: int
     fft: int
     hop: int
 
-    def of(self, waves: np.ndarray) -> np.ndarray:
-        """[N, T], as floats or as stored -> log-mel spectrograms [N, F, bands]"""
-        take = jax.jit(partial(spectrogram.log_mel, rate=self.rate, bands=self.bands, fft=self.fft, hop=self.hop))
-        return _in_blocks(lambda x: take(_as_wave(x) if x.dtype == np.int16 else x), waves)
+    def spectrograms(self, waves: np.ndarray) -> np.ndarray:
+        """[N, T], floats or stored integers -> log-mel spectrograms [N, F, bands]"""
+        log_mel = jax.jit(partial(spectrogram.log_mel, rate=self.rate, bands=self.bands, fft=self.fft, hop=self.hop))
+        return _in_blocks(lambda x: log_mel(_as_wave(x) if x.dtype == np.int16 else x), waves)
 
-    def heard(self, spectrograms: np.ndarray) -> np.ndarray:
-        """[N, F, bands] -> sounds [N, T], by Griffin-Lim"""
+    def waves(self, spectrograms: np.ndarray) -> np.ndarray:
+        """[N, F, bands] -> waves [N, T], by Griffin-Lim"""
         return _in_blocks(lambda x: spectrogram.from_log_mel(x, self.rate, fft=self.fft, hop=self.hop), spectrograms)
 
 
@@ -60,24 +60,22 @@ def audio(
     fft: int = spectrogram.FFT,
     hop: int = spectrogram.HOP,
 ) -> Source:
-    """Clips of `length` samples at `rate` a second, brought to a peak of 1, padded with silence or cut. By `form` they are
+    """Clips of `length` samples at `rate` per second, scaled to a peak of 1, padded with silence or cut. By `form` they are
 
-    mel: log-mel spectrograms [length / hop, bands, 1] in about [-1, 1];
-    wave: [length, 1] in [-1, 1];
-    vocoder: the same waves, whose labels are their spectrograms, [length / hop * bands]. Recordings that are longer than
-    `length` are cut into as many clips as they are long for.
+    mel: log-mel spectrograms [length / hop, bands, 1] in about [-1, 1]; wave: [length, 1] in [-1, 1]; vocoder: the same waves
+    with their spectrograms as labels, [length / hop * bands]. Recordings longer than `length` are cut into several clips.
 
-    `path` is a folder or a zip of wav files; 16-bit ones are read as they are, others, flac and ogg by soundfile. Where all are
-    called WORD_SPEAKER_NUMBER.wav, as those of the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held
-    out, which is its official split; else sub-folders are classes, if there are any, and a tenth of the files is held out, or
-    those that a testing_list.txt beside them names, as in Speech Commands. Or it is `tfds:speech_commands`, `tfds:ljspeech` or
-    another set of sounds that tensorflow-datasets prepared, which is read without TensorFlow. Null is tones of our own making.
-    Raises InputError for a file that is no sound, is not of that rate, or a set too small.
+    `path` is a folder or a zip of wav files; 16-bit ones are read directly, others, flac and ogg by soundfile. If all files are
+    called WORD_SPEAKER_NUMBER.wav, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held out,
+    which is its official split. Otherwise sub-folders, if there are any, are classes, and a tenth of the files is held out, or
+    those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`, `tfds:ljspeech` or
+    another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Null generates synthetic
+    tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
     """
     if form not in FORMS:
         raise unknown("form of data audio", form, FORMS)
-    least = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
-    for name, (value, at_least) in least.items():
+    minimum = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
+    for name, (value, at_least) in minimum.items():
         if type(value) is not int or value < at_least:
             raise InputError(f"data audio: {name} must be a whole number of at least {at_least}, got {value!r}")
     if fft % hop or fft % 2:
@@ -87,33 +85,34 @@ def audio(
     mel = _Mel(rate, bands, fft, hop)
     whole = form == "vocoder"
     if path is None:
-        names, clips, listed = recordings.tones(rate, length)
+        names, clips, test_names = recordings.tones(rate, length)
     elif path.startswith("tfds:"):
-        names, clips, listed = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, whole)
+        names, clips, test_names = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, whole)
     else:
-        names, clips, listed = recordings.clips(locate(path, data_dir), rate, length, whole)
-    label, held, words = recordings.labels(names, listed)
+        names, clips, test_names = recordings.clips(locate(path, data_dir), rate, length, whole)
+    label, held, words = recordings.labels(names, test_names)
     if min(held.sum(), (~held).sum()) < 10:
         raise InputError(
-            f"data audio: {path} has too few clips: {(~held).sum()} to train on, {held.sum()} held out, 10 of each are needed"
+            f"data audio: {path} has too few clips: {(~held).sum()} for training, {held.sum()} held out; 10 of each are needed"
         )
     if form == "mel":
-        stored = mel.of(clips)[..., None]
-        seen = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel), "evaluator": _judge}
+        stored = mel.spectrograms(clips)[..., None]
+        functions = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel)}
+        functions["evaluator"] = _evaluate_mel
     else:
         stored = clips[..., None]
-        seen = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
-        seen["evaluator"] = partial(_judge_waves, mel)
+        functions = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
+        functions["evaluator"] = partial(_evaluate_waves, mel)
     if form == "vocoder":
-        flat = mel.of(clips).reshape(len(clips), -1)
+        flat = mel.spectrograms(clips).reshape(len(clips), -1)
         label, words = flat, []
-        seen["evaluator"] = partial(_judge_pairs, mel)
+        functions["evaluator"] = partial(_evaluate_pairs, mel)
 
     def split(rows: np.ndarray) -> Split:
         return Split(stored[rows], None if label is None else label[rows])
 
     num_classes = flat.shape[1] if form == "vocoder" else len(words)
-    return Source(split(~held), split(held), num_classes, classes=tuple(words), eval_labels_held_out=whole, **seen)
+    return Source(split(~held), split(held), num_classes, classes=tuple(words), eval_labels_held_out=whole, **functions)
 
 
 def _as_stored(spectrograms):
@@ -128,43 +127,43 @@ def _in_blocks(function: Callable, x: np.ndarray, rows: int = 250) -> np.ndarray
     return np.concatenate([np.asarray(function(x[i : i + rows])) for i in range(0, len(x), rows)])
 
 
-# What is said of samples.
+# Evaluation.
 
 
-def _judge(data: Data, protocol: Protocol) -> Measure:
-    """As images, and the share of every class."""
+def _evaluate_mel(data: Data, protocol: Protocol) -> Measure:
+    """As images, with the fraction of each class."""
     if not protocol.metrics and data.train.labels is not None:
         protocol = replace(protocol, metrics=(*QUICK, "class_shares"))
     return pixels.evaluator(data, protocol)
 
 
-def _judge_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
-    """As their spectrograms are."""
+def _evaluate_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
+    """By their spectrograms."""
 
     def spectrograms(split: Split) -> Split:
-        return Split(mel.of(_as_wave(split.samples[..., 0]))[..., None], split.labels)
+        return Split(mel.spectrograms(_as_wave(split.samples[..., 0]))[..., None], split.labels)
 
     train, test = spectrograms(data.train), spectrograms(data.test)
-    seen = replace(data, train=train, test=test, sample_shape=train.samples.shape[1:], to_float=_as_stored, validation=None)
-    of_spectrograms = _judge(seen, protocol)
+    as_mel = replace(data, train=train, test=test, sample_shape=train.samples.shape[1:], to_float=_as_stored, validation=None)
+    mel_measure = _evaluate_mel(as_mel, protocol)
 
     def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
-        return of_spectrograms(mel.of(np.asarray(samples)[..., 0])[..., None], label)
+        return mel_measure(mel.spectrograms(np.asarray(samples)[..., 0])[..., None], label)
 
-    description = f"spectrograms of {mel.bands} mel bands, in a {of_spectrograms.description}"
-    return Measure(measure, description, of_spectrograms.facts | mel._asdict())
+    description = f"spectrograms of {mel.bands} mel bands, in a {mel_measure.description}"
+    return Measure(measure, description, mel_measure.facts | mel._asdict())
 
 
-def _judge_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
-    """`measure(waves [N, T, 1], the spectrograms that they were made of [N, F * bands])`: distances to the clips of these, and
-    beside them those of what Griffin-Lim makes of the same spectrograms, which learns nothing."""
+def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
+    """`measure(waves [N, T, 1], their input spectrograms [N, F * bands])`: distances to the clips of these spectrograms, and
+    the same distances for Griffin-Lim, which learns nothing."""
     if protocol.extractor or protocol.metrics:
-        raise InputError(f"{data.name} is judged clip by clip: no --extractor and no --metrics")
+        raise InputError(f"{data.name} is evaluated clip by clip: leave off --extractor and --metrics")
     row_of = {label.tobytes(): row for row, label in enumerate(data.test.labels)}
     settings = {"bands": mel.bands, "fft": mel.fft, "hop": mel.hop}
 
     @jax.jit
-    def apart(real: jax.Array, fake: jax.Array) -> list[jax.Array]:
+    def differences(real: jax.Array, fake: jax.Array) -> list[jax.Array]:
         cepstral = distances.mel_cepstral_distortion(real, fake, mel.rate, **settings)
         return [distances.mel_l1(real, fake, mel.rate, **settings), distances.multi_resolution_stft(real, fake), cepstral]
 
@@ -173,48 +172,50 @@ def _judge_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
 
     def pairs(rows: tuple[int, ...], waves: np.ndarray) -> list[np.ndarray]:
         real = _as_wave(data.test.samples[list(rows), :, 0])
-        blocks = [apart(real[i : i + 100], waves[i : i + 100]) for i in range(0, len(real), 100)]
+        blocks = [differences(real[i : i + 100], waves[i : i + 100]) for i in range(0, len(real), 100)]
         return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
     @lru_cache(maxsize=2)
     def griffin_lim(rows: tuple[int, ...]) -> dict[str, float]:
-        given = data.test.labels[list(rows)].reshape(len(rows), -1, mel.bands)
-        return {f"{name}_griffin_lim": x for name, x in mean(*pairs(rows, mel.heard(given))).items()}
+        inputs = data.test.labels[list(rows)].reshape(len(rows), -1, mel.bands)
+        return {f"{name}_griffin_lim": x for name, x in mean(*pairs(rows, mel.waves(inputs))).items()}
 
     def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
         rows = tuple(row_of.get(np.float32(x).tobytes(), -1) for x in (() if label is None else label))
         if not rows or -1 in rows:
-            raise InputError(f"samples of {data.name} are measured where a vocoder made them of held-out spectrograms alone")
+            raise InputError(
+                f"samples of {data.name} can be measured only if a vocoder generated them from held-out spectrograms"
+            )
         values = pairs(rows, np.asarray(samples)[..., 0])
         return (with_errors(mean, tuple(values)) if protocol.errors else mean(*values)) | griffin_lim(rows)
 
-    description = f"held-out clips ({data.test.count:,}), each against what was made of its spectrogram"
+    description = f"held-out clips ({data.test.count:,}), each compared with the wave generated from its spectrogram"
     facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count} | mel._asdict()
     return Measure(measure, description, facts)
 
 
-# What a person sees and hears.
+# Pictures and sounds.
 
 
 def _show_mel(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """A grid of spectrograms, low tones at the bottom and time to the right, and what the first ones sound like, one by one."""
-    return _shown(mel, np.asarray(samples), _pack_mel(mel, samples[:HEARD])["waves"])
+    """A grid of spectrograms, low frequencies at the bottom and time to the right, and the sounds of the first ones."""
+    return _pictures(mel, np.asarray(samples), _pack_mel(mel, samples[:AUDIBLE])["waves"])
 
 
 def _show_waves(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """The same of waves."""
+    """The same for waves."""
     waves = np.asarray(samples)[..., 0]
-    return _shown(mel, mel.of(waves)[..., None], waves[:HEARD])
+    return _pictures(mel, mel.spectrograms(waves)[..., None], waves[:AUDIBLE])
 
 
-def _shown(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
+def _pictures(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
     upright = spectrograms.swapaxes(1, 2)[:, ::-1]
     return pixels.show(upright) | {f"-{number}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
 
 
 def _pack_mel(mel: _Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The spectrograms, and sounds [N, T] of them with a peak of 1."""
-    sounds = mel.heard(np.asarray(samples)[..., 0])
+    """The spectrograms, and their sounds [N, T] with a peak of 1."""
+    sounds = mel.waves(np.asarray(samples)[..., 0])
     sounds = sounds / np.maximum(1e-6, np.abs(sounds).max(axis=-1, keepdims=True))
     return {"log_mel": samples, "waves": sounds}
 

@@ -1,4 +1,4 @@
-"""Recordings: what folders and zips of sounds hold, as clips of one length, and which of them are held out."""
+"""Recordings in folders and zips as clips of one length, and which of them are held out."""
 
 import io
 import re
@@ -15,43 +15,43 @@ from gan_jax.errors import InputError
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 HELD_OUT = 0.1
-NAMED = re.compile(r"(\w+)_(\w+)_(\d+)")  # of a file: what is said, who says it, for which time
-TAKES = 5  # of each speaker and word: the first ones are held out
-LOUDEST = 32_767  # of a clip as it is stored
+NAMED = re.compile(r"(\w+)_(\w+)_(\d+)")  # file names: word, speaker, number of the take
+TAKES = 5  # number of held-out takes of each speaker and word: the first ones
+LOUDEST = 32_767  # largest stored value
 
 
-Sounds = Iterable[tuple[str, np.ndarray, int | None]]  # (name, samples [T], how many a second; None for what is asked for)
+Sounds = Iterable[tuple[str, np.ndarray, int | None]]  # (name, samples [T], rate; None if it is the requested one)
 
 
 def clips(path: Path, rate: int, length: int, whole: bool) -> tuple[list[str], np.ndarray, list[str] | None]:
-    """-> (the path of each clip inside the folder or zip, by name; the clips int16 [N, length]; the names that are listed as
-    held out, where there is a list)."""
-    files, listed = _files(path)
-    return *_cut(_sounds(path, files), str(path), rate, length, whole), listed
+    """-> (paths of the clips within the folder or zip; clips int16 [N, length]; names listed as held out, if there is a list).
+    `whole` cuts long recordings into several clips."""
+    files, test_names = _files(path)
+    return *_cut(_sounds(path, files), str(path), rate, length, whole), test_names
 
 
 def prepared(
     name: str, data_dir: str | None, rate: int, length: int, whole: bool
 ) -> tuple[list[str], np.ndarray, list[str] | None]:
-    """The same of a set that tensorflow-datasets prepared, NAME or NAME/CONFIG, whose test split is held out, or else its
-    validation split."""
-    names, found = _cut(tfds.sounds(name, data_dir), f"tfds:{name}", rate, length, whole)
-    splits = [[one for one in names if Path(one).name.startswith(f"{split}-")] for split in ("test", "validation")]
-    return names, found, splits[0] or splits[1] or None
+    """The same for a data set prepared by tensorflow-datasets, NAME or NAME/CONFIG, whose test split, or else validation split,
+    is held out."""
+    names, clips = _cut(tfds.sounds(name, data_dir), f"tfds:{name}", rate, length, whole)
+    splits = [[name for name in names if Path(name).name.startswith(f"{split}-")] for split in ("test", "validation")]
+    return names, clips, splits[0] or splits[1] or None
 
 
 def _cut(sounds: Sounds, where: str, rate: int, length: int, whole: bool) -> tuple[list[str], np.ndarray]:
-    names, found = [], []
-    for name, samples, per_second in sounds:
-        if per_second not in (None, rate):
-            many = f"{name} in {where} has {per_second} samples a second"
-            raise InputError(f"data audio: {many}: set rate={per_second}, or convert it")
+    names, clips = [], []
+    for name, samples, sound_rate in sounds:
+        if sound_rate not in (None, rate):
+            problem = f"{name} in {where} has {sound_rate} samples a second"
+            raise InputError(f"data audio: {problem}: set rate={sound_rate}, or convert it")
         count = max(1, round(len(samples) / length)) if whole else 1
-        kept = np.zeros(count * length, np.float32)
-        kept[: len(samples)] = samples[: count * length]
-        found.append(np.int16(np.rint(kept / max(1e-6, np.abs(kept).max()) * LOUDEST)).reshape(count, length))
+        padded = np.zeros(count * length, np.float32)
+        padded[: len(samples)] = samples[: count * length]
+        clips.append(np.int16(np.rint(padded / max(1e-6, np.abs(padded).max()) * LOUDEST)).reshape(count, length))
         names += [name] * count
-    return names, np.concatenate(found)
+    return names, np.concatenate(clips)
 
 
 def _sounds(path: Path, files: list[tuple[str, Callable[[], bytes]]]) -> Sounds:
@@ -65,36 +65,36 @@ def _sounds(path: Path, files: list[tuple[str, Callable[[], bytes]]]) -> Sounds:
 
 
 def _files(path: Path) -> tuple[list[tuple[str, Callable[[], bytes]]], list[str] | None]:
-    """The sounds in a folder or zip, (path in it, its content); and what its testing_list.txt lists."""
+    """The sounds in a folder or zip as (path within it, function that reads it), and the names in its testing_list.txt."""
     if path.is_dir():
-        found = {str(file.relative_to(path)): file.read_bytes for file in path.rglob("*") if file.is_file()}
+        readers = {str(file.relative_to(path)): file.read_bytes for file in path.rglob("*") if file.is_file()}
     else:
         try:
             archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(f"data audio: {path} is neither a folder nor a zip of wav files: {error}") from error
-        found = {name: partial(archive.read, name) for name in archive.namelist()}
-    # Folders with a line before their name are no class: _background_noise_ of Speech Commands.
-    files = [(name, found[name]) for name in sorted(found) if name.lower().endswith(SUFFIXES) and name[0] != "_"]
+        readers = {name: partial(archive.read, name) for name in archive.namelist()}
+    # Folders with a leading underscore are not classes: _background_noise_ in Speech Commands.
+    files = [(name, readers[name]) for name in sorted(readers) if name.lower().endswith(SUFFIXES) and name[0] != "_"]
     if not files:
         raise InputError(f"data audio: there is no wav file in {path}")
-    listed = found["testing_list.txt"]().decode().split() if "testing_list.txt" in found else None
-    return files, listed
+    test_names = readers["testing_list.txt"]().decode().split() if "testing_list.txt" in readers else None
+    return files, test_names
 
 
 def _decoded(content: bytes) -> tuple[np.ndarray, int]:
-    """-> (samples [T], how many a second), the mean of its channels. Raises InputError for what is no sound."""
+    """-> (samples [T], the mean of the channels; their rate). Raises InputError for content that is not a sound."""
     try:
         with wave.open(io.BytesIO(content)) as file:
             if file.getsampwidth() == 2:
                 samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
                 return samples.mean(axis=1), file.getframerate()
     except (wave.Error, EOFError, ValueError):
-        pass  # of another kind, perhaps
+        pass  # perhaps another format
     try:
         import soundfile
     except ImportError as error:
-        raise InputError("is no wav of 16 bits a sample; others are read by: pip install 'gan_jax[audio]'") from error
+        raise InputError("is not a 16-bit wav file; to read other formats: pip install 'gan_jax[audio]'") from error
     try:
         samples, rate = soundfile.read(io.BytesIO(content), always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
@@ -102,8 +102,8 @@ def _decoded(content: bytes) -> tuple[np.ndarray, int]:
     return samples.mean(axis=1), rate
 
 
-def labels(names: list[str], listed: list[str] | None) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
-    """-> (classes [N] or None, which are held out [N], what the classes are called)."""
+def labels(names: list[str], test_names: list[str] | None) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
+    """-> (classes [N] or None, which clips are held out [N], names of the classes)."""
     paths = [Path(name) for name in names]
     takes = [NAMED.fullmatch(path.stem) for path in paths]
     if all(takes):
@@ -112,24 +112,24 @@ def labels(names: list[str], listed: list[str] | None) -> tuple[np.ndarray | Non
     else:
         folders = {path.parent for path in paths}
         words = [path.parent.name for path in paths] if len(folders) > 1 else []
-        files = sorted(set(names))  # of which all clips are on one side
+        files = sorted(set(names))  # all clips of a file belong to one split
         # RandomState's stream never changes (NEP 19).
         drawn = np.random.RandomState(0).permutation(len(files)) < round(HELD_OUT * len(files))
-        kept = set(listed) if listed else {file for file, out in zip(files, drawn, strict=True) if out}
-        held = np.array([name in kept for name in names])
-    known = sorted(set(words))
-    return (np.array([known.index(word) for word in words], np.int32) if words else None), held, known
+        test_files = set(test_names) if test_names else {file for file, out in zip(files, drawn, strict=True) if out}
+        held = np.array([name in test_files for name in names])
+    classes = sorted(set(words))
+    return (np.array([classes.index(word) for word in words], np.int32) if words else None), held, classes
 
 
 def tones(rate: int, length: int) -> tuple[list[str], np.ndarray, None]:
-    """Chirps that rise, fall or stay, each of many pitches."""
+    """Synthetic chirps that rise, fall or stay, at many pitches."""
     random, time = np.random.RandomState(0), np.arange(length) / rate
-    found, names = [], []
+    waves, names = [], []
     for number in range(250):
         for word, change in (("falls", 0.5), ("rises", 2.0), ("stays", 1.0)):
             pitch, last = rate * random.uniform(0.04, 0.1), time[-1] * random.uniform(0.5, 0.9)
-            share = np.minimum(time / last, 1)
-            phase = 2 * np.pi * np.cumsum(pitch * change**share) / rate
-            found.append(np.int16(LOUDEST * np.sin(phase) * np.sin(np.pi * share)))
+            progress = np.minimum(time / last, 1)
+            phase = 2 * np.pi * np.cumsum(pitch * change**progress) / rate
+            waves.append(np.int16(LOUDEST * np.sin(phase) * np.sin(np.pi * progress)))
             names.append(f"{word}/{number}")
-    return names, np.stack(found), None
+    return names, np.stack(waves), None

@@ -16,8 +16,8 @@ TRAIN, TEST = 128_000, 26_000
 
 def stacked(name: str, single: Data) -> Source:
     """Return 128,000 triples [H, W, 3] of random train images of the data `single`, called `name`, and 26,000 triples of its
-    test images, held out. There are no labels: the game is unconditional. PacGAN's code draws its triples from both splits of MNIST together
-    and holds nothing out.
+    test images, held out. There are no labels: the game is unconditional. PacGAN's code draws its triples from both splits of
+    MNIST together and holds nothing out.
 
     Raises `InputError` if `name` is not grey images with classes.
     """

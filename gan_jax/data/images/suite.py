@@ -20,6 +20,7 @@ from gan_jax.metrics.frechet import frechet_distance, frechet_distance_infinity
 from gan_jax.metrics.kernel import squared_mmd
 from gan_jax.metrics.prdc import prdc as neighbourhoods
 from gan_jax.metrics.sliced import sliced_wasserstein
+from gan_jax.types import AnnotatedFunction
 
 PAIRS = 5_000  # at most this many images each, for metrics that compare all pairs
 NEIGHBOURS = 5  # of prdc
@@ -64,14 +65,13 @@ class RealImages:
 Values = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Metric:
+@dataclass(frozen=True, eq=False)
+class Metric(AnnotatedFunction):
     """A metric of fake images, and how to measure real ones for comparison. A decorator: `@partial(Metric, reference="train")`.
 
-    For comparison, `function` measures n real images in place of the fakes, n = min(number of fakes, size of the train split).
-    These values are called NAME_real, or NAME_floor."""
+    `function(real: RealImages, fake: ImageSet)` returns values by NAME. For comparison, it also measures n real images in place
+    of the fakes, n = min(number of fakes, size of the train split); these values are called NAME_real, or NAME_floor."""
 
-    function: Callable[[RealImages, ImageSet], Values]
     # The split to measure for comparison, usually the one that `function` does not compare with; None to measure none.
     reference: Literal["train", "held_out"] | None
     quick: bool = False  # takes seconds: measured by default
@@ -81,13 +81,6 @@ class Metric:
     real_values: Callable[[RealImages, int, int], Values] | None = None
     # What values are called if the features are those of the original Inception network.
     inception_names: Mapping[str, str] = field(default_factory=dict)
-
-    def __call__(self, real: RealImages, fake: ImageSet) -> Values:
-        return self.function(real, fake)
-
-    @property
-    def __name__(self) -> str:
-        return self.function.__name__
 
 
 def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:

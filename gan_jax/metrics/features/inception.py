@@ -25,8 +25,8 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
 
     Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to 8 bits as in an image file, and grey ones are repeated
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
-    (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. The logits omit the classifier's bias
-    unless `bias` is set, as in the original code of the score (openai/improved-gan) and in torch-fidelity.
+    (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. By default the logits omit the
+    classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it.
 
     Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
     for samples of another shape.

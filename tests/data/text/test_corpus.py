@@ -17,7 +17,7 @@ from gan_jax.data.dataset import Protocol
 from gan_jax.data.load import load
 from gan_jax.data.text.corpus import one_hot, text
 from gan_jax.data.text.metrics import bleu, distinct, jensen_shannon, ngrams, self_bleu, words
-from gan_jax.data.text.oracle import oracle
+from gan_jax.data.text.oracle import oracle_network
 from gan_jax.errors import InputError
 from gan_jax.models.text_resnet import Discriminator, Generator
 from gan_jax.training.train import train
@@ -89,8 +89,8 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
         ({"length": 3}, "length must be a whole number of at least 4, got 3"),
         ({"test": "a.txt"}, "test is for a path of your own"),
         ({"vocabulary": 9}, 'vocabulary must be a whole number of at least 2, with level="word", got 9'),
-        ({"oracle": 1}, "an oracle knows 2 to 65,535 words, got 1"),
-        ({"oracle": 9, "path": "a.txt"}, "an oracle takes a length, and no path"),
+        ({"oracle": 1}, "oracle must be a number of words from 2 to 65,535, got 1"),
+        ({"oracle": 9, "path": "a.txt"}, "oracle goes with length only"),
     ],
 )
 def test_what_is_refused(options, words):
@@ -183,7 +183,7 @@ def test_metrics_that_are_asked_for(tmp_path):
 
 def test_the_oracle_is_a_law():
     """Over all sentences of three words out of four; log p by the LSTM's equations, word by word, in float64."""
-    known = oracle(4)
+    known = oracle_network(4)
     ids = np.array(list(itertools.product(range(1, 5), repeat=3)))
     log_p = known.log_probability(ids)
     assert np.exp(log_p.sum(axis=1, dtype=np.float64)).sum() == pytest.approx(1, rel=1e-5)
@@ -215,7 +215,7 @@ def test_text_of_an_oracle_is_judged_by_it(tmp_path, monkeypatch):
     worse = measure(random)
     assert worse["nll_oracle_gap"] > 1
     entropy = found["nll_oracle"] - found["nll_oracle_gap"]
-    assert entropy == pytest.approx(-oracle(20).log_probability(data.test.samples).mean(), rel=1e-5)
+    assert entropy == pytest.approx(-oracle_network(20).log_probability(data.test.samples).mean(), rel=1e-5)
     assert worse["nll_oracle"] - worse["nll_oracle_gap"] == pytest.approx(entropy, rel=1e-5)
 
 
