@@ -157,7 +157,7 @@ def info_gan(
     _, fake = _checked_features("info_gan", real_features, fake_features, label, num_classes)
     real_valued = label.ndim == 2 and jnp.issubdtype(label.dtype, jnp.floating)
     if classes and not (real_valued and 0 < classes <= num_classes):
-        allowed = f"classes from 0 to {num_classes} and a code float [{len(label)}, {num_classes}]"
+        allowed = f"classes from 0 to {num_classes}, with a code float [{len(label)}, {num_classes}]"
         raise ValueError(f"info_gan needs {allowed}, got {classes} and {label.dtype} {label.shape}")
     code = Dense(num_classes, name="code")(fake)
     loss = _negative_log_likelihood(code[:, classes:], label[:, classes:] if classes else label)
@@ -175,7 +175,7 @@ def _checked_features(
         raise ValueError(f"{name} needs labels, but the data has none")
     if real.ndim != 2 or real.shape != fake.shape:
         raise ValueError(
-            f"{name} needs features [B, F], equally many of real and fake samples, got {real.shape} and {fake.shape}"
+            f"{name} needs features [B, F] of equally many real and fake samples, got {real.shape} and {fake.shape}"
         )
     integers = jnp.issubdtype(label.dtype, jnp.integer)
     if classes_only and not (integers and label.shape == real.shape[:1]):

@@ -1,10 +1,11 @@
-"""LJSpeech: waves of mel spectrograms by HiFi-GAN V1 (Kong et al. 2020, arXiv:2010.05646) at the paper's size, for a GPU.
+"""LJSpeech: waveforms from mel spectrograms with HiFi-GAN V1 (Kong et al. 2020, arXiv:2010.05646) at the paper's size.
 
     python experiments/train.py experiments/audio/ljspeech_hifigan.py --data_dir DIRECTORY_OF_LJSpeech-1.1
 
-Published: mean opinion 4.36 (V1; real 4.45), which no figure here stands for. Not run by us at this size. `g_width` 128 is V2.
-Of the paper but for: discriminators of spectra in place of scales; clips are cut once, not at random; bands reach to half the
-rate, not 8 kHz; rates fall along a cosine. The losses are means over 8 discriminators, theirs sums: so `g_gamma` is 1 / 8.
+Published: mean opinion score 4.36 (V1; real 4.45), which no metric here estimates. Needs a GPU: not run by us at this size.
+`g_width` 128 gives V2. Differences from the paper: spectrogram discriminators in place of multi-scale ones; a fixed cut into
+clips, not random segments; mel bands up to half the sample rate, not 8 kHz; cosine learning rates. The losses are means over 8
+discriminators, theirs sums: hence `g_gamma` 1 / 8.
 """
 
 from gan_jax.config import Config
@@ -15,7 +16,7 @@ CONFIG = Config(
     data=f'audio(path="LJSpeech-1.1/wavs", form="vocoder", length=8192, {SOUND})',
     model="hifigan(bands=80, strides=(8, 8, 2, 2))",
     z_dim=1,
-    d_outputs=256,  # a judgement of each of 8 discriminators on each of 32 frames
+    d_outputs=256,  # 8 discriminators, 32 frames each
     loss="vocoder_least_squares",
     g_penalty=f"45 * {MEL} + 2 * layer_feature_matching",
     **{"g_gamma": 1 / 8, "batch": 16, "b1": 0.8, "b2": 0.99, "ema": 0.0},

@@ -1,10 +1,11 @@
-"""LJSpeech: waves of mel spectrograms by Vocos (Siuzdak 2023, arXiv:2306.00814) at the paper's size, for a GPU.
+"""LJSpeech: waveforms from mel spectrograms with Vocos (Siuzdak 2023, arXiv:2306.00814) at the paper's size.
 
     python experiments/train.py experiments/audio/ljspeech_vocos.py --data_dir DIRECTORY_OF_LJSpeech-1.1
 
-Published for LibriTTS at 24 kHz with 100 bands: UTMOS 3.73 (real 4.06), PESQ 3.70, at a fraction of HiFi-GAN's cost. Not run by
-us at this size. Of the paper but for: one weight for all discriminators, where their code has periods weigh ten times spectra;
-clips are cut once, not at random. Theirs are a million steps of clips of 16,384 samples, 16 at once, and so are these.
+Published for LibriTTS at 24 kHz with 100 bands: UTMOS 3.73 (real 4.06), PESQ 3.70, at a fraction of HiFi-GAN's cost. Needs a
+GPU: not run by us at this size. Differences from the paper: equal weights for all discriminators (in their code, period
+discriminators have ten times the weight of spectrogram ones); a fixed cut into clips, not random segments. As in the paper, a
+million steps with batches of 16 clips of 16,384 samples.
 """
 
 from dataclasses import replace
@@ -19,8 +20,8 @@ CONFIG = replace(
     name="ljspeech_vocos",
     data=f'audio(path="LJSpeech-1.1/wavs", form="vocoder", length=16384, {SOUND})',
     model="vocos(bands=80, fft=1024)",
-    d_outputs=512,  # a judgement of each of 8 discriminators on each of 64 frames
+    d_outputs=512,  # 8 discriminators, 64 frames each
     loss="vocoder_hinge",
-    g_penalty=f"45 * mel_l1({SOUND}) + 0.125 * layer_feature_matching",  # the mean over 8
+    g_penalty=f"45 * mel_l1({SOUND}) + 0.125 * layer_feature_matching",  # a mean over 8 discriminators
     **{"g_gamma": 1.0, "b1": 0.9, "b2": 0.999, "steps": 1_000_000},
 )

@@ -1,11 +1,12 @@
-"""Spoken digits made of their mel spectrograms: a small Vocos (Siuzdak 2023, arXiv:2306.00814), for two cores.
+"""Spoken digits from their mel spectrograms with a small Vocos (Siuzdak 2023, arXiv:2306.00814), for two CPU cores.
 
     python experiments/train.py experiments/audio/spoken_digits_vocos.py
 
-Measured on two shared CPU cores, jax 0.10.2, seed 0, on 300 held-out clips, 12.5 min of CPU time: mel_l1 .287, .216, .199 after
-400, 800, 1,200 steps, mstft 1.28, 1.22, 1.21, mcd 1.94, 1.53, 1.36 dB. Griffin-Lim, which learns nothing: .016, .48, .23.
-At this rate and in minutes no vocoder comes near it; its place is where frames overlap less, as in ljspeech_vocos.py. The
-doctor's alarm of long gradients is the paper's weight of 45: Adam makes steps of the same size of them.
+Measured on two shared CPU cores, jax 0.10.2, seed 0, 300 held-out clips, 12.5 min of CPU time: mel_l1 .287, .216, .199 after
+400, 800, 1,200 steps, mstft 1.28, 1.22, 1.21, mcd 1.94, 1.53, 1.36 dB. Griffin-Lim, which is not trained: .016, .48, .23.
+With frames that overlap this much and minutes of training, no vocoder comes close to it; vocoders are for less overlap, as in
+ljspeech_vocos.py. The doctor's warning about large gradients is due to the paper's weight of 45; Adam's steps do not depend on
+their scale.
 """
 
 from gan_jax.config import Config
@@ -14,7 +15,7 @@ CONFIG = Config(
     data='audio(path="fsdd/recordings.zip", form="vocoder")',
     model="vocos(bands=64, fft=256, periods=(2, 3, 5), resolutions=((256, 64, 256),))",
     z_dim=1,
-    d_outputs=256,  # a judgement of each of 4 discriminators on each of 64 frames
+    d_outputs=256,  # 4 discriminators, 64 frames each
     loss="vocoder_hinge",
     g_penalty="45 * mel_l1 + 0.25 * layer_feature_matching",
     **{"g_width": 96, "g_depth": 4, "d_width": 4, "batch": 16, "b1": 0.8},

@@ -1,10 +1,11 @@
-"""Spoken digits by class as raw waves: WaveGAN (Donahue et al. 2019, arXiv:1802.04208) at the paper's size, for a GPU.
+"""Class-conditional spoken digits as waveforms: WaveGAN (Donahue et al. 2019, arXiv:1802.04208) at the paper's size.
 
     python experiments/train.py experiments/audio/spoken_digits_wavegan.py
 
-The paper's WGAN-GP and 19 million parameters, here on 8,192 samples at 8 kHz, a digit asked for. Published for the digits of
-Speech Commands, 16,384 samples, no digit asked for: inception score 4.67 with phases shuffled by 2, and 6.03 for spectrograms.
-Not run by us at this size. For those: --data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)', a folder a word.
+The paper's WGAN-GP with 19 million parameters, here on 8,192 samples at 8 kHz and conditioned on the digit. Published for the
+digits of Speech Commands, 16,384 samples, unconditional: inception score 4.67 with phase shuffle 2, 6.03 for spectrograms.
+Needs a GPU: not run by us at this size. For that data, with one folder per word:
+--data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)'.
 """
 
 from gan_jax.config import Config

@@ -1,12 +1,12 @@
-"""Molecules of QM9 by MolGAN (De Cao and Kipf 2018, arXiv:1805.11973), its reward left out.
+"""QM9 molecules with MolGAN (De Cao and Kipf 2018, arXiv:1805.11973), without its reward.
 
     python experiments/train.py experiments/molecules/qm9_molgan.py
 
-Gumbel noise is ours for the paper's soft choices, which after 12,000 steps with three d_steps had 20.9% new molecules in 5,000
-samples with seed 0 and 6.2% with seed 1. Longer is not better: 16,000 steps of seed 0 made 10.9%, 21% of the valid ones unique.
+Gumbel noise replaces the paper's soft choices, which after 12,000 steps with three d_steps gave 20.9% new molecules in 5,000
+samples with seed 0 and 6.2% with seed 1. Longer is not better: 16,000 steps of seed 0 gave 10.9%, 21% of the valid ones unique.
 
-Measured on two shared CPU cores, jax 0.10.2, 4.7 to 5.2 min of CPU time: seed 0 made 15.4% new ones in 5,000 samples (72.1%
-valid x 33.2% unique x 64.1% novel), 1 16.6% (.710 x .377 x .620), 2 16.3% (.763 x .339 x .629); the paper: .981 x .104 x .942.
+Measured on two shared CPU cores, jax 0.10.2, 4.7 to 5.2 min of CPU time: seed 0: 15.4% new in 5,000 samples (72.1% valid x
+33.2% unique x 64.1% novel), 1: 16.6% (.710 x .377 x .620), 2: 16.3% (.763 x .339 x .629); the paper: .981 x .104 x .942.
 """
 
 from gan_jax.config import Config
@@ -14,7 +14,7 @@ from gan_jax.config import Config
 CONFIG = Config(
     data='molecules(path="qm9_smiles/small_mols.csv")',
     model='molgan(relaxation="gumbel")',
-    z_dim=245,  # 32, and 213 for the noise
+    z_dim=245,  # 32, plus 213 for the noise
     loss="wasserstein",
     penalty="gradient_penalty",
     gamma=10.0,

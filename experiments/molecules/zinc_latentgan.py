@@ -1,12 +1,10 @@
-"""LatentGAN as published (Prykhodko et al. 2019, doi:10.1186/s13321-019-0397-9), for a GPU and SMILES of one's own.
+"""LatentGAN as published (Prykhodko et al. 2019, doi:10.1186/s13321-019-0397-9), on drug-like molecules of ZINC.
 
     python experiments/train.py experiments/molecules/zinc_latentgan.py
 
-For SMILES of one's own `--data` as below, with another path.
-
-Autoencoder and game have the sizes of MOSES (arXiv:1811.12823), which publishes, trained on 1.6 million molecules of ZINC, .897
-valid, .997 of 10,000 unique and .950 novel; ours has gated recurrent units for LSTMs, and a cosine for its learning rate. Not
-run by us at this size; qm9_latentgan.py was.
+For other SMILES pass `--data` as below with another path. Autoencoder and GAN have the sizes of MOSES (arXiv:1811.12823), which
+reports, for training on 1.6 million molecules of ZINC, .897 valid, .997 of 10,000 unique and .950 novel. Differences: gated
+recurrent units in place of LSTMs, and a cosine learning rate. Needs a GPU: not run by us at this size; qm9_latentgan.py was.
 """
 
 from dataclasses import replace
@@ -17,5 +15,5 @@ from gan_jax.config import load_recipe
 QM9 = load_recipe(Path(__file__).with_name("qm9_latentgan.py"))
 ENCODER = "latent(size=512, width=512, layers=4, epochs=100)"
 DATA = f'molecules(path="zinc_smiles/zinc_100k_24heavy.csv", atoms=24, charges=True, form="{ENCODER}")'
-EVERY = {"steps": 450_000, "eval_every": 50_000, "save_every": 50_000, "eval_samples": 30_000}
-CONFIG = replace(QM9, name="zinc_latentgan", data=DATA, z_dim=512, batch=64, **EVERY)
+SCHEDULE = {"steps": 450_000, "eval_every": 50_000, "save_every": 50_000, "eval_samples": 30_000}
+CONFIG = replace(QM9, name="zinc_latentgan", data=DATA, z_dim=512, batch=64, **SCHEDULE)

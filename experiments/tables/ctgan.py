@@ -1,10 +1,11 @@
-"""CTGAN as published, for a table of one's own: Adam(2e-4; .5, .9), batch 500, packs of 10, two layers of 256.
+"""CTGAN as published, for a table of your own: Adam(2e-4; .5, .9), batch 500, packs of 10, two layers of 256.
 
     python experiments/train.py experiments/tables/ctgan.py --data 'table(path="adult.csv", target="income")'
 
-Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 rows that Adult's training file leaves are 15,600
-steps; `--z_dim` is 128 and as many as the error says. Not run at this size. Without its dropout and weight decay; the
-schema and, in place of a cross-entropy, the conditions are ours (gan_jax/data/tables/schema.py, gan_jax/models/ctgan.py).
+Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 training rows of Adult's file are 15,600 steps.
+`--z_dim` is 128 plus the number that the error message asks for. Not run by us at this size. Without the paper's dropout and
+weight decay; conditions replace its cross-entropy, and the schema is ours (gan_jax/data/tables/schema.py,
+gan_jax/models/ctgan.py).
 """
 
 from dataclasses import replace

@@ -1,10 +1,10 @@
-"""Sentences of the Billion Word benchmark, 32 characters each, by WGAN-GP at the paper's size, for a GPU.
+"""Sentences of the Billion Word benchmark, 32 characters each, with WGAN-GP at the paper's size.
 
     python experiments/train.py experiments/text/billion_word_characters.py --data_dir DIRECTORY_OF_sentences.txt
 
-Gulrajani et al. 2017, arXiv:1704.00028, section 5.6: five residual blocks of 512 channels, ten critic steps; their figure has
-the divergence of 4-grams fall to about .35. Not run by us at this size. The file holds a sentence a line, of which about a
-million fit in 8 GB of memory while it is read; `test="other.txt"` in data holds others out.
+Gulrajani et al. 2017, arXiv:1704.00028, section 5.6: five residual blocks of 512 channels, ten critic steps. In their figure
+the divergence of 4-grams falls to about .35. Needs a GPU: not run by us at this size. The file has one sentence per line; about
+a million fit in 8 GB of memory while it is read. For another held-out file add `test="other.txt"` to `data`.
 """
 
 from gan_jax.config import Config

@@ -1,4 +1,4 @@
-"""Captions of COCO, 32 characters each, by the relativistic loss with R1 and R2 (Huang et al. 2024, arXiv:2501.05441).
+"""COCO captions, 32 characters each, with the relativistic loss, R1 and R2 (Huang et al. 2024, arXiv:2501.05441).
 
     python experiments/train.py experiments/text/coco_characters_relativistic.py
 

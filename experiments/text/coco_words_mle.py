@@ -1,4 +1,4 @@
-"""Captions of COCO, 16 words each of 2,000 and <unk>, by maximum likelihood: what coco_words_relgan.py begins with.
+"""COCO captions, 16 words each from 2,000 and <unk>, by maximum likelihood: the pretraining for coco_words_relgan.py.
 
 python experiments/train.py experiments/text/coco_words_mle.py
 """

@@ -1,4 +1,4 @@
-"""Tiny Shakespeare, pieces of 32 characters, by the game of coco_characters.py (Gulrajani et al. 2017, arXiv:1704.00028).
+"""Tiny Shakespeare, windows of 32 characters, with WGAN-GP as in coco_characters.py (Gulrajani et al. 2017, arXiv:1704.00028).
 
 python experiments/train.py experiments/text/shakespeare_characters.py
 """

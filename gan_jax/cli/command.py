@@ -53,7 +53,7 @@ def make_deterministic() -> None:
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC]).strip()
 
 
-def make_cores_devices() -> None:
+def use_cores_as_devices() -> None:
     """Has JAX take each core of a CPU for a device, by XLA_FLAGS; before it starts. Runs that are dealt out among them use all
     cores, of which the operations of a small network, sharing them, leave most idle. A user's own flag goes before."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.cli.command import Parser, make_cores_devices
+from gan_jax.cli.command import Parser, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
@@ -60,7 +60,7 @@ def main() -> None:
     if finished:  # before anything is trained
         load_methods(finished)
     methods = {} if finished and not recipes else combine(recipes, flags, DEFAULT)
-    make_cores_devices()
+    use_cores_as_devices()
     run_dirs = train_methods(methods, parse_seeds(options.seeds), options.out, options.data_dir)
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.reports.comparison import comparison_table, write_comparison

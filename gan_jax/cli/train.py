@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.cli.command import make_cores_devices, make_deterministic
+from gan_jax.cli.command import use_cores_as_devices, make_deterministic
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import smoke
 from gan_jax.errors import InputError
@@ -46,7 +46,7 @@ def main() -> None:
     if options.deterministic:
         make_deterministic()
     if options.seeds or options.sweep:
-        make_cores_devices()
+        use_cores_as_devices()
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.runs import hosts
     from gan_jax.training.experiment import dry_run
@@ -59,7 +59,7 @@ def main() -> None:
     sweep = parse_sweep(options.sweep or [])
     suffix = f"{_members_name(config.seed, options.seeds, seeds, sweep)}{'-fork' if fork_from else ''}"
     run_dir = Path(options.run_dir or f"runs/{config.name}-{suffix}")
-    with hosts.together():
+    with hosts.abort_on_failure():
         if options.dry_run:
             print(dry_run(config, run_dir, options.data_dir, seeds, fork_from, sweep))
             return

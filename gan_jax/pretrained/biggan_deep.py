@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.pretrained.tensors import Tensors, counted
+from gan_jax.pretrained.tensors import Tensors, count_consecutive
 
 PLANES = 3  # its last layer makes as many as `width`, and throws all others away
 
@@ -63,7 +63,7 @@ def biggan_deep(tensors: Tensors, truncation: float) -> dict[str, Any]:
             tensors.fill("g/params/SelfAttention_0/gain", f"{name}.gamma", lambda x: x.reshape(()))
             continue
         blocks += 1
-        for i in range(counted(tensors.left, f"{name}.conv_", ".bias")):
+        for i in range(count_consecutive(tensors.left, f"{name}.conv_", ".bias")):
             norm(f"{name}.bn_{i}")
             dense(f"{name}.bn_{i}.scale")
             dense(f"{name}.bn_{i}.offset")

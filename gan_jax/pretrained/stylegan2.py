@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.pretrained.tensors import Tensors, counted
+from gan_jax.pretrained.tensors import Tensors, count_consecutive
 
 FIR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64  # what is resampled with
 
@@ -85,7 +85,7 @@ def _mapping(tensors: Tensors, player: str, name: str) -> int:
     path = f"{player}/params/Mapping_0"
     if f"{name}.embed.weight" in tensors.left:
         _dense(tensors, f"{path}/label", f"{name}.embed")
-    depth = counted(tensors.left, f"{name}.fc", ".weight")
+    depth = count_consecutive(tensors.left, f"{name}.fc", ".weight")
     for layer in range(depth):
         _dense(tensors, f"{path}/layer{layer}", f"{name}.fc{layer}")
     return depth

@@ -59,7 +59,7 @@ class Tensors:
         return unflatten_dict({path: tensor for path, (_, tensor) in filled.items()}, sep="/") if filled else None
 
 
-def counted(names: Sequence[str], start: str, end: str = "") -> int:
+def count_consecutive(names: Sequence[str], start: str, end: str = "") -> int:
     """How many of 0, 1, 2, ... stand between `start` and `end` in names, without a gap."""
     count = 0
     while f"{start}{count}{end}" in names:

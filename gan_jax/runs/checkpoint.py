@@ -44,7 +44,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind is not None and not hosts.alone():  # closing waits for the other hosts
+        if kind is not None and not hosts.single_process():  # closing waits for the other hosts
             return
         try:
             self._manager.close()
@@ -61,7 +61,7 @@ class Checkpoints:
         same state on the devices. Raises RunError if it cannot be written."""
         # A copy: on a CPU, NumPy shares the buffer that the next step overwrites.
         host = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
-        written = host if hosts.alone() else jax.tree.map(jnp.copy, shards)
+        written = host if hosts.single_process() else jax.tree.map(jnp.copy, shards)
         arguments = self._ocp.args.Composite(
             state=self._ocp.args.StandardSave(written), digest=self._ocp.args.JsonSave({"sha256": digest(host)})
         )
@@ -119,7 +119,7 @@ class Checkpoints:
             except Exception as error:  # Orbax and its storage raise many kinds of errors for a damaged file
                 bad.append((step, str(error).strip().split("\n")[0]))
                 continue
-            hosts.meet()  # others may still be reading what is moved next
+            hosts.barrier()  # others may still be reading what is moved next
             for damaged, why in bad:
                 say(f"checkpoint {damaged} does not verify ({why}): using the one of step {step}")
                 if self._read_only or not hosts.is_first():
@@ -128,7 +128,7 @@ class Checkpoints:
                 shutil.rmtree(aside, ignore_errors=True)
                 (self.directory / str(damaged)).rename(aside)
                 say(f"moved it to {aside}")
-            hosts.meet()
+            hosts.barrier()
             if bad and not self._read_only:
                 self._manager.reload()
             return state

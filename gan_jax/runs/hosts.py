@@ -38,13 +38,13 @@ def join(coordinator: str | None = None, processes: int | None = None, rank: int
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def abort_on_failure() -> Iterator[None]:
     """Context for the work of several hosts. A process that fails exits without waiting for the others, which may never finish:
     they detect its loss. Raises RunError if another process is lost."""
     try:
         yield
     except BaseException as error:
-        if alone():
+        if single_process():
             raise
         atexit.register(os._exit, 1)
         broken = _broken(error)
@@ -76,24 +76,24 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def alone() -> bool:
+def single_process() -> bool:
     """Whether this is the only process."""
     return jax.process_count() == 1
 
 
-def any_of(flag: bool) -> bool:
+def any_process(flag: bool) -> bool:
     """Whether `flag` is true in any process. All must call it, and wait for each other and their devices."""
-    return flag if alone() else bool(multihost_utils.process_allgather(np.array(flag)).any())
+    return flag if single_process() else bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait for all processes."""
-    any_of(False)
+    any_process(False)
 
 
 def check_same(what: str, text: str) -> None:
     """Raise InputError in all processes unless they all pass the same text."""
-    if alone():
+    if single_process():
         return
     digest = np.frombuffer(hashlib.sha256(text.encode()).digest()[:4], np.uint32)
     digests = multihost_utils.process_allgather(digest)

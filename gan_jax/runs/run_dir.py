@@ -46,7 +46,7 @@ class RunDir:
     def __init__(self, path: Path, config: Config, data: Data, seeds: Sequence[int] | None = None, sweep: Sweep | None = None):
         self.path = path
         environment = check_run_dir(path, config, data, seeds, sweep)
-        hosts.meet()  # before the first host changes what the others check
+        hosts.barrier()  # before the first host changes what the others check
         self._writes = hosts.is_first()
         try:
             if self._writes:
@@ -91,7 +91,7 @@ class RunDir:
         self.seconds_before = lines[-1]["seconds"] if lines else 0.0
         if self._writes:
             write_atomically(log, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        hosts.meet()  # all continue from the same log
+        hosts.barrier()  # all continue from the same log
 
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl, with the seconds of training so far."""
@@ -106,7 +106,7 @@ class RunDir:
         for suffix, content in files.items() if self._writes else ():
             write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
 
-    def keep_averages(self, state: TrainState) -> None:
+    def save_averages(self, state: TrainState) -> None:
         """Write the power-function averages of this step, if there are any, as averages/STEP-SIGMA.npz."""
         for sigma, average in zip(ema.SIGMAS, state.posthoc, strict=bool(state.posthoc)):
             if not self._writes:

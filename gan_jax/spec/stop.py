@@ -59,7 +59,7 @@ def needs_gap(rules: Sequence[Rule]) -> bool:
     return any(rule.metric.removeprefix("eval/") in GAPS for rule in rules)
 
 
-def selects(rules: Sequence[Rule]) -> bool:
+def uses_sample_metrics(rules: Sequence[Rule]) -> bool:
     """Whether a rule depends on metrics of samples, and so on the split that they are compared with."""
     return any(rule.metric.startswith("eval/") and rule.metric.removeprefix("eval/") not in GAPS for rule in rules)
 

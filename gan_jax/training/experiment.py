@@ -24,7 +24,7 @@ from gan_jax.reports.report import write_report
 from gan_jax.runs import hosts
 from gan_jax.runs.fork import Fork, find_fork
 from gan_jax.runs.run_dir import RunDir, check_run_dir
-from gan_jax.spec.stop import selects
+from gan_jax.spec.stop import uses_sample_metrics
 from gan_jax.training.compile import Plan, plan_devices
 from gan_jax.training.cost import cost, describe_cost
 from gan_jax.training.members import ManyRuns, OneRun
@@ -42,7 +42,7 @@ class Single:
     def check(self, data: Data) -> None:
         """Raise InputError for data on which the stopping rule must not be evaluated."""
         images = type(data.sample_shape) is tuple and len(data.sample_shape) == 3
-        if images and data.validation is None and selects(self.config.stop_rules):
+        if images and data.validation is None and uses_sample_metrics(self.config.stop_rules):
             raise InputError(f"stop {self.config.stop!r} would select on the held-out images: set --validation 0.1")
 
     def find_fork(self, source: Path | None, run_dir: Path, environment: dict, game: Game, data_dir: str | None) -> Fork | None:

@@ -196,7 +196,7 @@ def upcoming_events(loop: Loop) -> Events:
     last = step == config.steps
     log, evaluate, save = (step % every == 0 for every in (config.log_every, config.eval_every, config.save_every))
     due = last or log or evaluate or save
-    interrupted = (due or hosts.alone()) and hosts.any_of(loop.interrupt.name is not None)
+    interrupted = (due or hosts.single_process()) and hosts.any_process(loop.interrupt.name is not None)
     return Events(last, log, last or evaluate, last or save or interrupted, interrupted)
 
 
@@ -228,7 +228,7 @@ def log_lines(loop: Loop, lines: Lines) -> None:
 
 def save(loop: Loop, host_state: TrainState) -> None:
     """Save a checkpoint and the power-function averages."""
-    loop.run.keep_averages(host_state)
+    loop.run.save_averages(host_state)
     loop.checkpoints.save(host_state, loop.state)
 
 

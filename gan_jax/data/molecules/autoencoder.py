@@ -1,7 +1,7 @@
-"""Molecules as points: an autoencoder learns to write their SMILES from few numbers, and a GAN plays with such numbers.
+"""Molecules as latent vectors: an autoencoder of SMILES, on whose codes a GAN is trained.
 
-It reads a molecule in one of the many orders in which it can be written and writes it in the canonical one, so that numbers
-stand for the molecule and not for a text of it: a heteroencoder.
+It reads a molecule as one of its many randomised SMILES and generates the canonical one, so that the code represents the
+molecule and not a particular text: a heteroencoder.
 
 Source: Prykhodko et al. 2019 (LatentGAN), doi:10.1186/s13321-019-0397-9; Bjerrum and Sattarov 2018, arXiv:1806.09300.
 """
@@ -19,20 +19,20 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from gan_jax.data.molecules.selfies import numbered
+from gan_jax.data.molecules.selfies import number_symbols
 from gan_jax.errors import InputError
 from gan_jax.storage.cache import cached
 from gan_jax.types import Array
 
-ORDERS = 4  # in which each molecule is written, beside the canonical one
+ORDERS = 4  # randomised SMILES of each molecule, in addition to the canonical one
 BATCH, RATE = 128, 1e-3
-NOISE = 0.1  # on the numbers, while it learns
-BLOCK = 1_000  # molecules that are read or written at once
+NOISE = 0.1  # added to the codes in training
+BLOCK = 1_000  # molecules encoded or decoded at once
 
 
 class Gru(nn.Module):
     """A gated recurrent unit along x [B, T, C], from the state h [B, width] -> (the last state, all states [B, T, width]).
-    Where `mask` [B, T] is False, the state stays. Source: Cho et al. 2014, arXiv:1406.1078, as in PyTorch and Keras."""
+    Where `mask` [B, T] is False, the state is kept. Source: Cho et al. 2014, arXiv:1406.1078, as in PyTorch and Keras."""
 
     width: int
 
@@ -41,11 +41,11 @@ class Gru(nn.Module):
         kernel = self.param("kernel", nn.initializers.orthogonal(), (self.width, 3 * self.width))
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
 
-        def step(h: Array, told: tuple[Array, Array]) -> tuple[Array, Array]:
-            (of_x, of_h), keep = (jnp.split(y, 3, axis=-1) for y in (told[0], h @ kernel)), told[1][:, None]
-            reset, update = (jax.nn.sigmoid(a + b) for a, b in zip(of_x[:2], of_h[:2], strict=True))
-            new = jnp.tanh(of_x[2] + reset * (of_h[2] + bias))
-            h = jnp.where(keep, (1 - update) * new + update * h, h)
+        def step(h: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+            (x_gates, h_gates), active = (jnp.split(y, 3, axis=-1) for y in (inputs[0], h @ kernel)), inputs[1][:, None]
+            reset, update = (jax.nn.sigmoid(a + b) for a, b in zip(x_gates[:2], h_gates[:2], strict=True))
+            new = jnp.tanh(x_gates[2] + reset * (h_gates[2] + bias))
+            h = jnp.where(active, (1 - update) * new + update * h, h)
             return h, h
 
         inputs = nn.Dense(3 * self.width)(x)
@@ -54,9 +54,10 @@ class Gru(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Symbols' numbers [B, T], 0 where a text has ended -> `size` numbers -> logits of the symbols and of the end.
+    """Symbol numbers [B, T], padded with 0 -> codes of length `size` -> logits of the symbols and of the end.
 
-    Half as many layers read, in both directions, as write, each from a state of its own that is made of the numbers."""
+    The encoder has half as many layers as the decoder, each in both directions. The initial state of each decoder layer is
+    computed from the code."""
 
     symbols: int
     size: int
@@ -70,7 +71,7 @@ class Autoencoder(nn.Module):
         self.narrow, self.widen = nn.Dense(self.size), [nn.Dense(self.width) for _ in range(self.layers)]
 
     def __call__(self, read: Array, written: Array, key: Array) -> Array:
-        """Logits [B, T + 1, symbols + 1] of each symbol of `written`, and of its end, after those before it."""
+        """Logits [B, T + 1, symbols + 1] of each symbol of `written`, and of its end, given the previous ones."""
         vector = self.encode(read)
         vector = vector + NOISE * jax.random.normal(key, vector.shape)
         return self.write(jnp.pad(written, ((0, 0), (1, 0))), self.begin(vector))[0]
@@ -84,11 +85,11 @@ class Autoencoder(nn.Module):
         return self.narrow(jnp.concatenate(ends, axis=-1))
 
     def begin(self, vector: Array) -> list[Array]:
-        """The writers' states before the first symbol."""
+        """The decoder's states before the first symbol."""
         return [jnp.tanh(dense(vector)) for dense in self.widen]
 
     def write(self, before: Array, states: list[Array]) -> tuple[Array, list[Array]]:
-        """(the logits after each of the symbols `before` [B, T], the first of which is 0; the states then)"""
+        """-> (logits after each of the symbols `before` [B, T], of which the first is 0; the states afterwards)"""
         x, after, mask = self.embed(before), [], jnp.ones(before.shape, bool)
         for gru, state in zip(self.writers, states, strict=True):
             last, x = gru(x, state, mask)
@@ -98,56 +99,59 @@ class Autoencoder(nn.Module):
 
 def vectors(
     molecules: Callable[[], Sequence[Any]],
-    taught: slice,
-    told: bytes,
+    train_rows: slice,
+    digest: bytes,
     *,
     size: int = 64,
     width: int = 256,
     layers: int = 1,
     epochs: int = 10,
 ) -> tuple[np.ndarray, Callable[[np.ndarray], list[Any]]]:
-    """Molecules -> (the numbers [M, size] of each, float32 with mean 0 and deviation 1 over those that are `taught`, and what
-    makes molecules, or None where the text is none, of such numbers). Cached under `told`, which must tell the molecules."""
-    for name, value, least in (("size", size, 2), ("width", width, 2), ("layers", layers, 1), ("epochs", epochs, 1)):
-        if type(value) is not int or value < least:
-            raise InputError(f"data molecules: {name} of latent must be a whole number of at least {least}, got {value!r}")
+    """Molecules -> (their codes [M, size], float32 with mean 0 and standard deviation 1 over `train_rows`, on which the
+    autoencoder is trained; a function from codes to molecules, None for invalid text). Cached under `digest`, which must
+    identify the molecules."""
+    for name, value, minimum in (("size", size, 2), ("width", width, 2), ("layers", layers, 1), ("epochs", epochs, 1)):
+        if type(value) is not int or value < minimum:
+            raise InputError(f"data molecules: {name} of latent must be a whole number of at least {minimum}, got {value!r}")
 
-    def made() -> tuple[np.ndarray, ...]:
+    def train() -> tuple[np.ndarray, ...]:
         texts, symbols = _texts(molecules())
         network = Autoencoder(len(symbols), size, width, layers)
-        params = _fit(network, texts[taught], epochs)
+        params = _fit(network, texts[train_rows], epochs)
         encode = jax.jit(partial(network.apply, {"params": params}, method="encode"))
-        found = np.concatenate([encode(texts[i : i + BLOCK, 0]) for i in range(0, len(texts), BLOCK)])
-        mean, deviation = found[taught].mean(axis=0), found[taught].std(axis=0) + 1e-6
+        codes = np.concatenate([encode(texts[i : i + BLOCK, 0]) for i in range(0, len(texts), BLOCK)])
+        mean, deviation = codes[train_rows].mean(axis=0), codes[train_rows].std(axis=0) + 1e-6
         flat = np.asarray(ravel_pytree(params)[0])
-        return (found - mean) / deviation, mean, deviation, flat, symbols, np.array(texts.shape[-1])
+        return (codes - mean) / deviation, mean, deviation, flat, symbols, np.array(texts.shape[-1])
 
-    told = hashlib.sha256(told + f"{size} {width} {layers} {epochs} {ORDERS} {BATCH} {RATE} {NOISE}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(digest + f"{size} {width} {layers} {epochs} {ORDERS} {BATCH} {RATE} {NOISE}".encode()).hexdigest()[
+        :32
+    ]
     keys = ("vectors", "mean", "deviation", "params", "symbols", "length")
-    found, mean, deviation, flat, symbols, length = cached(f"latent-{told}.npz", keys, made)
+    codes, mean, deviation, flat, symbols, length = cached(f"latent-{name}.npz", keys, train)
     network = Autoencoder(len(symbols), size, width, layers)
     params = ravel_pytree(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(partial(_params, network))))[1](
         flat
     )
-    write = jax.jit(partial(_written, network, params, int(length)))
+    write = jax.jit(partial(_generate, network, params, int(length)))
 
     def read(samples: np.ndarray) -> list[Any]:
         blocks = [samples[i : i + BLOCK] * deviation + mean for i in range(0, len(samples), BLOCK)]
         texts = ["".join(symbols[i - 1] for i in row if i) for block in blocks for row in np.asarray(write(block))]
         return list(map(_molecule, texts))
 
-    return found.astype(np.float32), read
+    return codes.astype(np.float32), read
 
 
 def _texts(molecules: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """(numbers of the characters of each molecule's SMILES, the canonical one first [M, 1 + ORDERS, T], the characters)"""
+    """-> (the character numbers of the SMILES of each molecule, canonical one first [M, 1 + ORDERS, T]; the characters)"""
     from rdkit import Chem
 
     written = []
     for seed, molecule in enumerate(molecules):
         others = Chem.MolToRandomSmilesVect(molecule, ORDERS, randomSeed=seed + 1)
         written += [list(text) for text in (Chem.MolToSmiles(molecule), *others)]
-    ids, symbols = numbered(written)
+    ids, symbols = number_symbols(written)
     return ids.reshape(-1, 1 + ORDERS, ids.shape[-1]), symbols
 
 
@@ -164,7 +168,7 @@ def _params(network: Autoencoder) -> Any:
 
 
 def _fit(network: Autoencoder, texts: np.ndarray, epochs: int) -> Any:
-    """Parameters that write each molecule's canonical text with the least cross-entropy, by Adam."""
+    """Parameters that minimise the cross-entropy of the canonical SMILES, by Adam."""
     random, count = np.random.RandomState(0), -(-len(texts) // BATCH)
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, epochs * count))
     params = jax.jit(partial(_params, network))()
@@ -173,7 +177,7 @@ def _fit(network: Autoencoder, texts: np.ndarray, epochs: int) -> Any:
     def error(params: Any, read: Array, written: Array, key: Array) -> Array:
         logits = network.apply({"params": params}, read, written, key)
         target = jnp.pad(written, ((0, 0), (0, 1)))
-        counts = jnp.pad(written > 0, ((0, 0), (1, 0)), constant_values=True)  # the end counts, what follows it does not
+        counts = jnp.pad(written > 0, ((0, 0), (1, 0)), constant_values=True)  # the end counts, padding does not
         return (optax.softmax_cross_entropy_with_integer_labels(logits, target) * counts).sum() / counts.sum()
 
     @jax.jit
@@ -189,22 +193,22 @@ def _fit(network: Autoencoder, texts: np.ndarray, epochs: int) -> Any:
             both = texts[rows, random.randint(1 + ORDERS, size=BATCH)], texts[rows, 0]
             params, moments, loss = step(params, moments, both, jax.random.key(epoch * count + i))
             losses.append(loss)
-        told = f"autoencoder of SMILES: epoch {epoch + 1} of {epochs}, {float(jnp.stack(losses).mean()):.4f} nats a symbol"
-        print(told, file=sys.stderr)
+        loss = float(jnp.stack(losses).mean())
+        print(f"autoencoder of SMILES: epoch {epoch + 1} of {epochs}, {loss:.4f} nats per symbol", file=sys.stderr)
     return params
 
 
-def _written(network: Autoencoder, params: Any, length: int, vectors: Array) -> Array:
-    """The likeliest symbol after each other, [B, length] int32, 0 from where a text ends."""
+def _generate(network: Autoencoder, params: Any, length: int, vectors: Array) -> Array:
+    """Greedy decoding: the most likely symbol at each step, [B, length] int32, 0 after the end."""
 
     def apply(*arguments: Any, method: str) -> Any:
         return network.apply({"params": params}, *arguments, method=method)
 
     def step(carry: tuple[Array, list[Array], Array], _: None) -> tuple[tuple[Array, list[Array], Array], Array]:
-        before, states, going = carry
+        before, states, active = carry
         logits, states = apply(before[:, None], states, method="write")
-        symbol = jnp.where(going, logits[:, 0].argmax(axis=-1), 0)
-        return (symbol, states, going & (symbol > 0)), symbol
+        symbol = jnp.where(active, logits[:, 0].argmax(axis=-1), 0)
+        return (symbol, states, active & (symbol > 0)), symbol
 
     start = jnp.zeros(len(vectors), int), apply(vectors, method="begin"), jnp.ones(len(vectors), bool)
     return jax.lax.scan(step, start, None, length=length)[1].T

@@ -1,15 +1,15 @@
-"""Molecules for a person to look at."""
+"""Drawings of molecules."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from gan_jax.data.molecules.metrics import PROPERTIES, properties
 
-COLUMNS, TILE = 5, (180, 170)  # of a picture, in pixels
+COLUMNS, TILE = 5, (180, 170)  # columns of a picture, and size of a tile in pixels
 
 
 def picture(molecules: Sequence[Any]) -> bytes:
-    """An SVG: the structures with their properties; an empty place for None, what is not valid."""
+    """An SVG of the structures with their properties; an empty tile for None, an invalid sample."""
     from rdkit import Chem
     from rdkit.Chem.Draw import rdMolDraw2D
 

@@ -18,23 +18,23 @@ from gan_jax.types import Array, Critic, DataPenalty, Graph, Synthesis
 def molecular_property(
     synthesis: Synthesis, critic: Critic, real: Graph, key: Array, *, data: Data, goal: str = "qed"
 ) -> Array:
-    """1 - E R(G(z)): what samples fall short of in `goal`, a key of `SCALES`. R learns from the molecules of the game, `data`,
-    which comes by itself. Weighted by `g_gamma`, it is the paper's lambda L_WGAN + (1 - lambda) L_RL over lambda, with g_gamma
-    = (1 - lambda) / lambda.
+    """1 - E R(G(z)), the mean shortfall of samples in the property `goal`, a key of `SCALES`. R is trained on the molecules
+    `data` of the game. Weighted by `g_gamma`, it is the paper's lambda L_WGAN + (1 - lambda) L_RL divided by lambda, with
+    g_gamma = (1 - lambda) / lambda.
 
-    R judges the likeliest atoms and bonds, which is what a metric will see; its gradient goes to the probabilities, as if they
-    were those. Raises InputError for a goal that there is not, ValueError for samples that are no graphs.
+    R evaluates the most likely atoms and bonds, as the metrics do; a straight-through estimator passes its gradient to the
+    probabilities. Raises InputError for an unknown goal, ValueError for samples that are not graphs.
 
-    Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R learns during the game, of the generator's
-    samples too, each step's scored by RDKit; ours before it, of real molecules and of spoilt ones, so that no step waits for
-    RDKit, and G never shows R where it is wrong.
+    Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R is trained during the game, also on
+    generated samples scored by RDKit at every step; ours before it, on real and corrupted molecules, so that no step waits for
+    RDKit; it is not corrected where G exploits it.
     """
     if goal not in SCALES:
         raise unknown("goal of molecular_property", goal, SCALES)
     if not isinstance(data.sample_shape, Graph):
-        raise ValueError(f"molecular_property needs graphs, as of data molecules; got samples of shape {data.sample_shape}")
-    fake, judge = synthesis(synthesis.z), property_network(goal, data)
-    return 1 - judge(Graph(*(_straight_through(x.astype(jnp.float32)) for x in fake))).mean()
+        raise ValueError(f"molecular_property needs graphs, such as data molecules; got samples of shape {data.sample_shape}")
+    fake, reward = synthesis(synthesis.z), property_network(goal, data)
+    return 1 - reward(Graph(*(_straight_through(x.astype(jnp.float32)) for x in fake))).mean()
 
 
 def _straight_through(soft: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Molecules as SELFIES: sequences of symbols, each of which is a sound molecule, whatever a network writes.
+"""Molecules as SELFIES: sequences of symbols that are always valid molecules, whatever a network generates.
 
 Source: Krenn et al. 2020, arXiv:1905.13741.
 """
@@ -14,45 +14,45 @@ from gan_jax.errors import InputError
 from gan_jax.storage.cache import cached
 
 
-def sequences(molecules: Callable[[], Sequence[Any]], told: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Molecules -> symbols' numbers [M, T] uint8, 0 where a sequence has ended, and the symbols, number 1 first, by how often
-    they come. T is the length of the longest. Cached under `told`, which must tell the molecules."""
+def sequences(molecules: Callable[[], Sequence[Any]], digest: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Molecules -> symbol numbers [M, T] uint8, padded with 0, and the symbols, most frequent (number 1) first. T is the length
+    of the longest sequence. Cached under `digest`, which must identify the molecules."""
     package = _package()
 
-    def made() -> tuple[np.ndarray, np.ndarray]:
+    def encode() -> tuple[np.ndarray, np.ndarray]:
         from gan_jax.data.molecules.metrics import smiles_of
 
-        written = [list(package.split_selfies(package.encoder(smiles_of(molecule)))) for molecule in molecules()]
-        return numbered(written)
+        symbol_lists = [list(package.split_selfies(package.encoder(smiles_of(molecule)))) for molecule in molecules()]
+        return number_symbols(symbol_lists)
 
-    told = hashlib.sha256(told + package.__version__.encode()).hexdigest()[:32]
-    return tuple(cached(f"selfies-{told}.npz", ("ids", "symbols"), made))
+    name = hashlib.sha256(digest + package.__version__.encode()).hexdigest()[:32]
+    return tuple(cached(f"selfies-{name}.npz", ("ids", "symbols"), encode))
 
 
-def numbered(written: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of symbols -> what `sequences` returns. Raises InputError for more than 255 different ones."""
-    counted = Counter(symbol for each in written for symbol in each)
-    symbols = sorted(counted, key=lambda symbol: (-counted[symbol], symbol))
+def number_symbols(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Number the symbols of sequences: the result of `sequences`. Raises InputError for more than 255 different symbols."""
+    counts = Counter(symbol for sequence in sequences for symbol in sequence)
+    symbols = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
     if len(symbols) > 255:
         raise InputError(f"data molecules: {len(symbols)} different symbols, more than 255")
     numbers = {symbol: i for i, symbol in enumerate(symbols, 1)}
-    ids = np.zeros((len(written), max(map(len, written))), np.uint8)
-    for row, each in enumerate(written):
-        ids[row, : len(each)] = [numbers[symbol] for symbol in each]
+    ids = np.zeros((len(sequences), max(map(len, sequences))), np.uint8)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = [numbers[symbol] for symbol in sequence]
     return ids, np.array(symbols)
 
 
 def read(symbols: Sequence[str], ids: np.ndarray) -> list[Any]:
-    """Numbers [N, T] -> RDKit's molecules; None for one without an atom, or that RDKit refuses."""
+    """Symbol numbers [N, T] -> RDKit molecules; None for those without atoms, or rejected by RDKit."""
     from rdkit import Chem
 
     package = _package()
-    found = []
+    molecules = []
     for row in ids:
         text = package.decoder("".join(symbols[i - 1] for i in row if i))
         molecule = Chem.MolFromSmiles(text) if text else None
-        found.append(molecule if molecule is not None and molecule.GetNumAtoms() else None)
-    return found
+        molecules.append(molecule if molecule is not None and molecule.GetNumAtoms() else None)
+    return molecules
 
 
 def _package() -> Any:

@@ -1,6 +1,6 @@
 """Molecules: graphs of atoms and bonds, from files of SMILES.
 
-A sample is a `Graph`, one-hot: which atom stands at each place, or none, and which bond joins two places, or none.
+A sample is a one-hot `Graph`: the type of the atom at each node, or none, and the type of the bond between two nodes, or none.
 """
 
 import csv
@@ -24,10 +24,10 @@ from gan_jax.storage.cache import cached
 from gan_jax.types import Graph, Sample
 
 FORMS = ("graph", "selfies", "latent")
-BONDS = 4  # none, single, double, triple: aromatic ones are written as single and double in turn
+BONDS = 4  # none, single, double, triple; aromatic bonds alternate between single and double
 HELD_OUT = 0.1
 FEW = 10
-# Small molecules that everybody knows: a sample that needs no file.
+# Small well-known molecules: a data set without a file.
 KNOWN = """
 C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
 C1CCOC1 C1COCCO1 C=O CC=O CCC=O CC(C)=O O=CO CC(=O)O CCC(=O)O CC(=O)OC CCOC(C)=O OC(=O)C(=O)O O=C(O)CO CC(O)C(=O)O N CN CCN
@@ -39,27 +39,29 @@ CC(C)(C)C CC(C)(C)O CCCCO CCCCCO CCC(C)C COCCOC COC=O CC(C)C=O OCC1CO1 CC(=O)CC(
 
 
 class Form(NamedTuple):
-    """How molecules are written for networks."""
+    """A representation of molecules for networks."""
 
-    stored: Any  # all of them, as a Split has them
-    names: dict[str, np.ndarray]  # what the numbers stand for
+    stored: Any  # all molecules, as in a Split
+    names: dict[str, np.ndarray]  # the meaning of the codes
     to_float: Callable[[Any], Sample]
-    original: Callable[[Any], list[Any]]  # stored -> RDKit's molecules
-    code: Callable[[Sample], dict[str, np.ndarray]]  # samples of networks -> what an .npz has of them
-    read: Callable[[dict[str, np.ndarray]], list[Any]]  # that -> molecules, None where not valid
+    original: Callable[[Any], list[Any]]  # stored -> RDKit molecules
+    code: Callable[[Sample], dict[str, np.ndarray]]  # samples of networks -> arrays for an .npz
+    read: Callable[[dict[str, np.ndarray]], list[Any]]  # these arrays -> molecules, None for invalid ones
 
 
 def molecules(
     data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, charges: bool = False, form: str = "graph"
 ) -> Source:
-    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else a SMILES a line;
-    or `tfds:qm9/original`, or another prepared set with a feature `SMILES`. A tenth is held out. Null is a hundred known ones.
+    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else one SMILES per
+    line; or `tfds:qm9/original`, or another prepared data set with a feature `SMILES`. A tenth is held out. Null is a hundred
+    well-known molecules.
 
-    As RDKit reads them: sanitised, without stereochemistry, in canonical order, aromatic bonds as single and double. What has
-    radicals, isotopes, several parts or, without `charges`, charged atoms is dropped, and of duplicates all but one. Where
-    `form` is "selfies", a sample is a sequence of symbols, one-hot [T, V], for networks of text; where it is "latent", numbers
-    that an autoencoder has for its SMILES, which is trained first: "latent(size=64)" and other options of `latent.vectors`.
-    Raises InputError where RDKit is missing, the file cannot be read, or too few are left. What was read is cached.
+    RDKit reads and sanitises them; stereochemistry is removed, atoms are in canonical order, and aromatic bonds are single and
+    double. Molecules with radicals, isotopes, several fragments or, without `charges`, charged atoms are dropped, and so are
+    duplicates. If `form` is "selfies", a sample is a one-hot sequence of symbols [T, V], for networks of text; if it is
+    "latent", the code of an autoencoder of SMILES, which is trained first: "latent(size=64)" and other options of
+    `autoencoder.vectors`. Raises InputError if RDKit is missing, the file cannot be read, or too few molecules are left. The
+    result is cached.
     """
     if type(atoms) is not int or not 2 <= atoms <= 100:
         raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
@@ -68,27 +70,25 @@ def molecules(
         raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
     _rdkit()
     nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms, charges)
-    # A fixed order: what is held out must be a fair sample of a sorted file.
+    # A fixed random order, so that the held-out molecules represent a sorted file.
     order = np.random.RandomState(0).permutation(len(nodes))
     count = round(HELD_OUT * len(order))
     if count < FEW // 2 or len(order) - count < FEW:
-        raise InputError(
-            f"data molecules: {path} has too few molecules of at most {atoms} atoms that can be used: {len(order)}"
-        )
+        raise InputError(f"data molecules: {path} has too few usable molecules of at most {atoms} atoms: {len(order)}")
     graphs, train, test = Graph(nodes[order], bonds[order]), slice(count, None), slice(count)
     if kind == "latent":
         vectors = bind("data molecules", kind, autoencoder.vectors, options)
-        written = _latent(graphs, elements, partial(vectors, taught=train))
+        representation = _latent(graphs, elements, partial(vectors, train_rows=train))
     else:
-        written = bind("data molecules", kind, _graph if kind == "graph" else _selfies, options)(graphs, elements)
+        representation = bind("data molecules", kind, _graph if kind == "graph" else _selfies, options)(graphs, elements)
     return Source(
-        train=Split(_rows(written.stored, train), None),
-        test=Split(_rows(written.stored, test), None),
+        train=Split(_rows(representation.stored, train), None),
+        test=Split(_rows(representation.stored, test), None),
         num_classes=0,
-        to_float=written.to_float,
-        show=partial(_show, written),
-        pack=partial(_pack, written),
-        evaluator=partial(_evaluator, written),
+        to_float=representation.to_float,
+        show=partial(_show, representation),
+        pack=partial(_pack, representation),
+        evaluator=partial(_evaluator, representation),
         num_shown=25,
     )
 
@@ -100,26 +100,26 @@ def _graph(graphs: Graph, elements: np.ndarray) -> Form:
         names={"elements": elements},
         to_float=partial(one_hot, kinds=len(elements) + 1),
         original=read,
-        code=lambda samples: likeliest(samples)._asdict(),
+        code=lambda samples: most_likely(samples)._asdict(),
         read=lambda codes: read(Graph(**codes)),
     )
 
 
 def _selfies(graphs: Graph, elements: np.ndarray) -> Form:
-    ids, symbols = selfies.sequences(lambda: read_graphs(elements.tolist(), graphs), _told(graphs, elements))
+    ids, symbols = selfies.sequences(lambda: read_graphs(elements.tolist(), graphs), _digest(graphs, elements))
     return Form(
         stored=ids,
         names={"symbols": symbols},
         to_float=partial(corpus.one_hot, size=len(symbols) + 1),
         original=partial(selfies.read, symbols.tolist()),
-        code=lambda samples: {"selfies": likeliest(samples)},
+        code=lambda samples: {"selfies": most_likely(samples)},
         read=lambda codes: selfies.read(symbols.tolist(), codes["selfies"]),
     )
 
 
-def _latent(graphs: Graph, elements: np.ndarray, encoded: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
+def _latent(graphs: Graph, elements: np.ndarray, autoencode: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
     read = partial(read_graphs, elements.tolist())
-    vectors, decode = encoded(lambda: read(graphs), told=_told(graphs, elements))
+    vectors, decode = autoencode(lambda: read(graphs), digest=_digest(graphs, elements))
     return Form(
         stored={"graph": graphs, "latent": vectors},
         names={},
@@ -130,13 +130,13 @@ def _latent(graphs: Graph, elements: np.ndarray, encoded: Callable[..., tuple[np
     )
 
 
-def _told(graphs: Graph, elements: np.ndarray) -> bytes:
-    """What tells these molecules from others."""
+def _digest(graphs: Graph, elements: np.ndarray) -> bytes:
+    """A digest that identifies these molecules."""
     return hashlib.sha256(b"".join(x.tobytes() for x in (*graphs, elements))).digest()
 
 
 def one_hot(stored: Graph, kinds: int) -> Graph:
-    """Codes [..., N] and [..., N, N] -> float32 [..., N, kinds] and [..., N, N, BONDS], on the host and inside jit."""
+    """Codes [..., N] and [..., N, N] -> float32 [..., N, kinds] and [..., N, N, BONDS], for NumPy and inside jit."""
     nodes, bonds = (
         (codes[..., None] == np.arange(size)).astype(np.float32) for codes, size in zip(stored, (kinds, BONDS), strict=True)
     )
@@ -144,26 +144,26 @@ def one_hot(stored: Graph, kinds: int) -> Graph:
 
 
 def encoded(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of those that can be used, each once, and the elements' symbols
-    [T], those with a charge as N+1, code 1 first, by how frequent they are."""
+    """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of the usable ones without duplicates, and the symbols of the
+    elements [T], charged ones as N+1, most frequent (code 1) first."""
     Chem = _rdkit()
-    found = {}
-    for each in smiles:
-        molecule = Chem.MolFromSmiles(each)
+    by_smiles = {}
+    for text in smiles:
+        molecule = Chem.MolFromSmiles(text)
         if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule, charges):
             continue
         Chem.RemoveStereochemistry(molecule)
         canonical = Chem.MolToSmiles(molecule)
-        if canonical not in found and "." not in canonical:
-            molecule = Chem.MolFromSmiles(canonical)  # whose atoms are in canonical order
+        if canonical not in by_smiles and "." not in canonical:
+            molecule = Chem.MolFromSmiles(canonical)  # with its atoms in canonical order
             Chem.Kekulize(molecule, clearAromaticFlags=True)
-            found[canonical] = molecule
-    kinds = [[_symbol(atom) for atom in molecule.GetAtoms()] for molecule in found.values()]
-    names, counts = np.unique([symbol for each in kinds for symbol in each], return_counts=True)
+            by_smiles[canonical] = molecule
+    kinds = [[_symbol(atom) for atom in molecule.GetAtoms()] for molecule in by_smiles.values()]
+    names, counts = np.unique([symbol for symbols in kinds for symbol in symbols], return_counts=True)
     elements = names[np.lexsort((names, -counts))] if kinds else np.array([], "U2")
     codes = {symbol: i for i, symbol in enumerate(elements, 1)}
-    nodes, bonds = np.zeros((len(found), atoms), np.uint8), np.zeros((len(found), atoms, atoms), np.uint8)
-    for row, (molecule, symbols) in enumerate(zip(found.values(), kinds, strict=True)):
+    nodes, bonds = np.zeros((len(by_smiles), atoms), np.uint8), np.zeros((len(by_smiles), atoms, atoms), np.uint8)
+    for row, (molecule, symbols) in enumerate(zip(by_smiles.values(), kinds, strict=True)):
         nodes[row, : len(symbols)] = [codes[symbol] for symbol in symbols]
         for bond in molecule.GetBonds():
             i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
@@ -183,8 +183,8 @@ def _symbol(atom: Any) -> str:
 
 def _file(path: str, data_dir: str | None, atoms: int, charges: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     content = _content(path, data_dir)
-    told = hashlib.sha256(f"{atoms}{' charges' * charges} {content}".encode()).hexdigest()[:32]
-    return cached(f"molecules-{told}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms, charges))
+    digest = hashlib.sha256(f"{atoms}{' charges' * charges} {content}".encode()).hexdigest()[:32]
+    return cached(f"molecules-{digest}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms, charges))
 
 
 def _content(path: str, data_dir: str | None) -> str:
@@ -210,7 +210,7 @@ def _smiles(content: str) -> list[str]:
 
 
 def _rdkit() -> Any:
-    """RDKit's chemistry, silent about molecules that it refuses."""
+    """RDKit's Chem module, without messages about rejected molecules."""
     try:
         from rdkit import Chem, RDLogger
     except ImportError as error:
@@ -220,24 +220,24 @@ def _rdkit() -> Any:
 
 
 def read_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
-    """Codes -> RDKit's molecules, None where not valid."""
+    """Codes -> RDKit molecules, None for invalid ones."""
     from gan_jax.data.molecules.metrics import molecule_of
 
     return [molecule_of(*codes, elements) for codes in zip(*graphs, strict=True)]
 
 
 def _show(form: Form, samples: Sample) -> dict[str, bytes]:
-    """Drawings of the structures, and the SMILES of those that are valid."""
+    """Drawings of the structures, and the SMILES of the valid ones."""
     from gan_jax.data.molecules.drawing import picture
     from gan_jax.data.molecules.metrics import smiles_of
 
-    found = form.read(form.code(samples))
-    listed = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in found)
-    return {".svg": picture(found), ".smi": f"{listed}\n".encode()}
+    molecules = form.read(form.code(samples))
+    lines = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in molecules)
+    return {".svg": picture(molecules), ".smi": f"{lines}\n".encode()}
 
 
 def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
-    """Codes, what they stand for, and SMILES, empty where not valid."""
+    """Codes, their meaning, and SMILES, empty for invalid samples."""
     from gan_jax.data.molecules.metrics import smiles_of
 
     codes = form.code(samples)
@@ -245,8 +245,8 @@ def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
     return {**codes, **form.names, "smiles": smiles}
 
 
-def likeliest(samples: Sample) -> Any:
-    """One-hot or soft samples -> the likeliest of each kind, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
+def most_likely(samples: Sample) -> Any:
+    """One-hot or soft samples -> the most likely types, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
     return jax.tree.map(lambda x: np.asarray(x).argmax(axis=-1).astype(np.uint8), samples)
 
 
@@ -255,38 +255,38 @@ def _rows(samples: Any, rows: slice) -> Any:
 
 
 def _smiles_of(form: Form, data: Data) -> set[str]:
-    """Canonical SMILES of the training molecules; a hundred thousand take a minute, so they are cached."""
+    """Canonical SMILES of the training molecules, cached: a hundred thousand take a minute."""
     from gan_jax.data.molecules.metrics import smiles_of
 
-    told = hashlib.sha256(f"{version('rdkit')} {data.checksum} {form.names}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{version('rdkit')} {data.checksum} {form.names}".encode()).hexdigest()[:32]
 
-    def made() -> tuple[np.ndarray]:
+    def compute() -> tuple[np.ndarray]:
         return (np.array([smiles_of(molecule) for molecule in form.original(data.train.samples) if molecule is not None]),)
 
-    return set(cached(f"smiles-{told}.npz", ("smiles",), made)[0].tolist())
+    return set(cached(f"smiles-{digest}.npz", ("smiles",), compute)[0].tolist())
 
 
 def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measure:
-    from gan_jax.data.molecules.metrics import judge
+    from gan_jax.data.molecules.metrics import molecule_metrics
 
     if protocol.extractor or not set(protocol.metrics) <= {"fcd", "all"}:
-        raise InputError(f"{data.name} is judged as chemistry: no --extractor, and no --metrics but fcd")
+        raise InputError(f"{data.name} is evaluated by RDKit: leave off --extractor, and --metrics other than fcd")
     chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
     first = slice(protocol.max_samples)
     held_out = [molecule for molecule in form.original(_rows(data.test.samples, first)) if molecule is not None]
 
     def real(count: int) -> list[Any]:
-        """Training molecules, as far as the networks' form has kept them."""
+        """Training molecules after conversion to the networks' representation and back."""
         return form.read(form.code(data.to_float(_rows(data.train.samples, slice(count)))))
 
-    measure = judge(_smiles_of(form, data), held_out, real, protocol.errors, chemnet)
+    measure = molecule_metrics(_smiles_of(form, data), held_out, real, protocol.errors, chemnet)
 
-    def of_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
+    def measure_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
         return measure(form.read(form.code(_rows(samples, first))))
 
     description = (
-        f"RDKit's view of molecules against {data.test.count:,} held-out ones of {data.name}; novel: not among "
-        f"{data.train.count:,} training ones; beside them training molecules as the networks' form has kept them"
+        f"molecules by RDKit, compared with {data.test.count:,} held-out ones of {data.name}; novel: not among the "
+        f"{data.train.count:,} training ones; real values: training molecules in the networks' representation"
     )
     facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
-    return Measure(of_samples, description, facts)
+    return Measure(measure_samples, description, facts)

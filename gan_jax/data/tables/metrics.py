@@ -1,10 +1,10 @@
-"""Tables: how near the columns of generated rows are to real ones, how they hang together, what can be learnt from them, and
-whether they are copies.
+"""Metrics of tables: similarity of columns, associations between columns, what models learn from generated rows, and copies.
 
-Rows are `numbers` [N, A], float with NaN where missing, and `codes` [N, C], int, of as many `levels` as a tuple of C says.
+Rows are `numbers` [N, A], float with NaN for missing values, and `codes` [N, C], int, with C numbers of `levels`.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,13 @@ from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.tables.schema import Schema, Table, decode
 from gan_jax.errors import InputError
 
-LEAST = 20  # rows on either side
-SETS = 4  # of as many rows as the train split has that generated ones are measured in, at most
+LEAST = 20  # smallest number of generated and of real rows
+SETS = 4  # largest number of sets, each as large as the train split, in which generated rows are measured
 
 
 def wasserstein(rows: Table, real: Table) -> float:
     """The Wasserstein-1 distance of each numeric column's values, in standard deviations of the real ones; the mean over
-    columns. Missing values are left out; a column without any has, in their place, the other's mean. NaN without columns."""
+    columns. Missing values are left out; an empty column is replaced by the mean of the other one. NaN without columns."""
     from scipy.stats import wasserstein_distance
 
     distances = []
@@ -34,28 +34,30 @@ def wasserstein(rows: Table, real: Table) -> float:
 
 
 def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
-    """The Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of whether a number is missing
-    in each numeric column where some are; the mean over these. NaN without any."""
+    """The Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of missingness in each numeric
+    column with missing values; the mean over these. NaN if there are none."""
     from scipy.special import rel_entr
 
-    def shares(codes: np.ndarray, size: int) -> np.ndarray:
+    def frequencies(codes: np.ndarray, size: int) -> np.ndarray:
         return np.bincount(codes, minlength=size) / len(codes)
 
-    pairs = [(shares(a, size), shares(b, size)) for a, b, size in zip(rows.codes.T, real.codes.T, levels, strict=True)]
-    lacking = [np.isnan(side.numbers) for side in (rows, real)]
-    some = lacking[0].any(axis=0) | lacking[1].any(axis=0)
-    pairs += [tuple(shares(side[:, i].astype(int), 2) for side in lacking) for i in np.flatnonzero(some)]
+    pairs = [
+        (frequencies(a, size), frequencies(b, size)) for a, b, size in zip(rows.codes.T, real.codes.T, levels, strict=True)
+    ]
+    missing = [np.isnan(table.numbers) for table in (rows, real)]
+    some = missing[0].any(axis=0) | missing[1].any(axis=0)
+    pairs += [tuple(frequencies(mask[:, i].astype(int), 2) for mask in missing) for i in np.flatnonzero(some)]
     divergences = [sum(rel_entr(p, (p + q) / 2).sum() for p, q in ((a, b), (b, a))) / (2 * np.log(2)) for a, b in pairs]
     return float(np.mean(divergences)) if divergences else float("nan")
 
 
 def association(rows: Table, levels: Sequence[int]) -> np.ndarray:
-    """How strongly columns depend on each other, [A + C, A + C], 1 on the diagonal: of two numeric ones Pearson's correlation,
-    -1 to 1; of a numeric and a categorical one the correlation ratio, the root of the share of variance between levels; of two
-    categorical ones Cramer's V. 0 where a column is constant. Rows that lack either number are left out.
+    """The associations of all pairs of columns, [A + C, A + C], 1 on the diagonal: for two numeric ones Pearson's correlation,
+    -1 to 1; for a numeric and a categorical one the correlation ratio, the root of the fraction of variance between levels; for
+    two categorical ones Cramer's V. 0 for constant columns. Rows with a missing number are left out.
 
     Source: Cramer 1946, Mathematical methods of statistics; the choice of the three is that of Zhao et al. 2021 (CTAB-GAN),
-    arXiv:2102.08369, section 4.2, whose measure for categories is another."""
+    arXiv:2102.08369, section 4.2, which uses another measure for categories."""
     a, count = rows.numbers.shape[1], rows.numbers.shape[1] + rows.codes.shape[1]
     matrix = np.eye(count)
     for i in range(count):
@@ -78,16 +80,16 @@ def correlation_gap(rows: Table, real: Table, levels: Sequence[int]) -> float:
 
 
 def features(rows: Table, reference: Table, levels: Sequence[int]) -> np.ndarray:
-    """Rows as points [N, F] in which two that differ in one level, or by a standard deviation of `reference` in one number,
-    are at distance 1: numbers standardised, 0 where missing with a feature that says so; levels one-hot over sqrt(2)."""
-    known = np.isfinite(reference.numbers)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, reference.numbers, 0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(known, (reference.numbers - mean) ** 2, 0).sum(axis=0) / count)
+    """Rows as points [N, F], such that rows that differ in one level, or by one standard deviation of `reference` in one
+    number, have distance 1: standardised numbers, with missing ones as 0 and an indicator; one-hot levels over sqrt(2)."""
+    present = np.isfinite(reference.numbers)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, reference.numbers, 0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(present, (reference.numbers - mean) ** 2, 0).sum(axis=0) / count)
     standard = (rows.numbers - mean) / np.maximum(deviation, 1e-12)
-    lacking = np.isnan(standard)
+    missing = np.isnan(standard)
     hot = [np.eye(size)[codes] / np.sqrt(2) for codes, size in zip(rows.codes.T, levels, strict=True)]
-    return np.concatenate([np.where(lacking, 0, standard), lacking[:, ~known.all(axis=0)], *hot], axis=1)
+    return np.concatenate([np.where(missing, 0, standard), missing[:, ~present.all(axis=0)], *hot], axis=1)
 
 
 def closest(points: np.ndarray, records: np.ndarray) -> np.ndarray:
@@ -97,9 +99,9 @@ def closest(points: np.ndarray, records: np.ndarray) -> np.ndarray:
     return NearestNeighbors(n_neighbors=1).fit(records).kneighbors(points)[0][:, 0]
 
 
-def learnt(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """What classifiers make of held-out rows' column `target` of `codes`, having seen `rows` alone: the mean accuracy and
-    macro F1 of a logistic regression, a decision tree and a random forest.
+def classification(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """Train on synthetic, test on real: the mean accuracy and macro F1 of a logistic regression, a decision tree and a random
+    forest, trained on `rows` to predict the column `target` of `codes`, on held-out rows.
 
     Source: Esteban et al. 2017 (train on synthetic, test on real), arXiv:1706.02633, section 4.2."""
     from sklearn.ensemble import RandomForestClassifier
@@ -108,36 +110,36 @@ def learnt(rows: Table, held: Table, reference: Table, levels: Sequence[int], ta
     from sklearn.tree import DecisionTreeClassifier
 
     others = [c for c in range(len(levels)) if c != target]
-    seen = [Table(side.numbers, side.codes[:, others]) for side in (rows, held, reference)]
-    x, held_x = (features(side, seen[2], [levels[c] for c in others]) for side in seen[:2])
+    inputs = [Table(table.numbers, table.codes[:, others]) for table in (rows, held, reference)]
+    x, held_x = (features(table, inputs[2], [levels[c] for c in others]) for table in inputs[:2])
     y, held_y = rows.codes[:, target], held.codes[:, target]
-    if len(np.unique(y)) < 2:  # nothing to learn but to say always the same
-        guesses = [np.full_like(held_y, y[0])]
+    if len(np.unique(y)) < 2:  # only a constant prediction is possible
+        predictions = [np.full_like(held_y, y[0])]
     else:
         forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=0)
         tree = DecisionTreeClassifier(max_depth=8, random_state=0)
         models = (LogisticRegression(max_iter=1_000), tree, forest)
-        guesses = [model.fit(x, y).predict(held_x) for model in models]
-    accuracy = [accuracy_score(held_y, guess) for guess in guesses]
-    f1 = [f1_score(held_y, guess, average="macro", zero_division=0) for guess in guesses]
+        predictions = [model.fit(x, y).predict(held_x) for model in models]
+    accuracy = [accuracy_score(held_y, prediction) for prediction in predictions]
+    f1 = [f1_score(held_y, prediction, average="macro", zero_division=0) for prediction in predictions]
     return {"tstr": float(np.mean(accuracy)), "tstr_f1": float(np.mean(f1))}
 
 
-def regressed(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """What regressions make of held-out rows' column `target` of `numbers`, having seen `rows` alone: the mean R^2, 1 - squared
-    error over that of the held-out mean, of a ridge regression, a decision tree and a random forest. Rows that lack the number
-    are left out; NaN where there are fewer than two."""
+def regression(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """Train on synthetic, test on real: the mean R^2, 1 - squared error over that of the held-out mean, of a ridge regression,
+    a decision tree and a random forest, trained on `rows` to predict the column `target` of `numbers`, on held-out rows. Rows
+    without the number are left out; NaN for fewer than two."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import Ridge
     from sklearn.metrics import r2_score
     from sklearn.tree import DecisionTreeRegressor
 
-    def sides(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    def inputs_and_targets(table: Table) -> tuple[np.ndarray, np.ndarray]:
         y = table.numbers[:, target]
-        seen = [Table(np.delete(side.numbers, target, axis=1), side.codes) for side in (table, reference)]
-        return features(*seen, levels)[np.isfinite(y)], y[np.isfinite(y)]
+        inputs = [Table(np.delete(t.numbers, target, axis=1), t.codes) for t in (table, reference)]
+        return features(*inputs, levels)[np.isfinite(y)], y[np.isfinite(y)]
 
-    (x, y), (held_x, held_y) = sides(rows), sides(held)
+    (x, y), (held_x, held_y) = inputs_and_targets(rows), inputs_and_targets(held)
     if min(len(y), len(held_y)) < 2:
         return {"tstr_r2": float("nan")}
     forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=0)
@@ -146,21 +148,21 @@ def regressed(rows: Table, held: Table, reference: Table, levels: Sequence[int],
 
 
 def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, target: str) -> Measure:
-    """`measure(samples, label) -> metrics` of generated rows, with `train` the real rows that were learnt from, each once.
+    """`measure(samples, label) -> metrics` of generated rows; `train` are the real training rows, each once.
 
-    Sets of n rows, n = min(N, train), at most `SETS` of them, are measured against the held-out rows; each value is the mean.
-    Beside each NAME: NAME_floor or NAME_real, of n rows of the train split in the samples' place; for the distance to the
-    closest record of the held-out rows. NAME_error where asked for. Raises InputError for what tables do not have."""
+    At most `SETS` sets of n rows, n = min(N, train), are compared with the held-out rows; each value is the mean over sets. For
+    each NAME there is NAME_floor or NAME_real, its value for n rows of the train split; for the distance to the closest record,
+    for the held-out rows. NAME_error on request. Raises InputError for metrics that do not apply to tables."""
     from gan_jax.metrics.jackknife import with_errors
 
     if protocol.extractor or protocol.metrics:
-        raise InputError(f"{data.name} is judged column by column: no --extractor and no --metrics")
+        raise InputError(f"{data.name} is evaluated column by column: leave off --extractor and --metrics")
     held = decode(schema, data.to_float(data.test.samples))
     if min(len(held.numbers), len(train.numbers)) < LEAST:
         raise InputError(f"{data.name} is too small to measure: a split has fewer than {LEAST} rows")
     levels = schema.levels
     kinds = [[column.name for column in kind] for kind in (schema.numeric, schema.categorical)]
-    predict = regressed if target in kinds[0] else learnt
+    predict = regression if target in kinds[0] else classification
     column = kinds[target in kinds[1]].index(target)
     records = features(train, train, levels)
 
@@ -176,25 +178,22 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, targ
     def statistic(numbers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
         n = min(len(numbers), len(train.numbers))
         sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, SETS))]
-        measured = [(rows := Table(numbers[s], codes[s])) and compared(rows) | distances(rows) for s in sets]
-        return {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
+        results = [(rows := Table(numbers[s], codes[s])) and compared(rows) | distances(rows) for s in sets]
+        return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
 
-    known: dict[int, dict[str, float]] = {}
-
-    def beside(n: int) -> dict[str, float]:
-        if n not in known:
-            real = compared(Table(train.numbers[:n], train.codes[:n]))
-            known[n] = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
-            known[n] |= {f"{k}_real": x for k, x in distances(held).items()}
-        return known[n]
+    @cache
+    def reference(n: int) -> dict[str, float]:
+        real = compared(Table(train.numbers[:n], train.codes[:n]))
+        values = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
+        return values | {f"{k}_real": x for k, x in distances(held).items()}
 
     def measure(samples: dict, labels: np.ndarray | None = None) -> dict[str, float]:
         rows = decode(schema, samples)
         if len(rows.numbers) < LEAST:
             raise InputError(f"{data.name}: at least {LEAST} rows can be measured, got {len(rows.numbers)}")
         values = with_errors(statistic, tuple(rows)) if protocol.errors else statistic(*rows)
-        values |= beside(min(len(rows.numbers), len(train.numbers)))
-        return {name: x for name, x in values.items() if np.isfinite(x)}  # of what columns there are
+        values |= reference(min(len(rows.numbers), len(train.numbers)))
+        return {name: x for name, x in values.items() if np.isfinite(x)}  # without metrics of absent kinds of columns
 
     return Measure(measure, *_described(data, schema, held, train, target))
 
@@ -203,15 +202,15 @@ def _described(data: Data, schema: Schema, held: Table, train: Table, target: st
     """Return the description and the facts of a `Measure`."""
     rows = {"train": len(train.numbers), "held_out": len(held.numbers)}
     facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
-    predicted = f"{target} is what regressions learn (always the mean: R2 0)"
+    predicted = f"models predict {target} (the mean has R2 0)"
     if target in (names := [c.name for c in schema.categorical]):
         column = names.index(target)
         facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
-        predicted = f"{target} is what classifiers learn (always the commonest level: {facts['guess']:.3f} right)"
+        predicted = f"models predict {target} (the most frequent level has accuracy {facts['guess']:.3f})"
     facts["schema"] = [str(column) for column in schema.columns]
     description = (
-        f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones; beside them the "
-        f"{rows['train']:,} rows that were learnt from; {predicted}. Columns: {'; '.join(facts['schema'])}"
+        f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones, with the values "
+        f"of the {rows['train']:,} training rows; {predicted}. Columns: {'; '.join(facts['schema'])}"
     )
     return description, facts
 

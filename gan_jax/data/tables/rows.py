@@ -1,10 +1,10 @@
-"""Tables: a csv of the user's, a set that comes with scikit-learn, or rows of our own making.
+"""Tables: a user's csv, a data set of scikit-learn, or synthetic rows.
 
-A row is conditioned on one level of one categorical column. Training asks for rare levels more often than they occur: the
-train split is a fixed list of (condition, row) pairs, and a batch is rows of it as of any data. The label of a pair is two
-conditions side by side, [2 K] float32 with K the levels of all columns: the one that the pair was drawn by, and another that
-comes as often as its level occurs. A generator takes the first where it trains and the second where it is looked at, so that
-what is shown, measured and kept is distributed as the table is.
+A row is conditioned on one level of one categorical column. In training, rare levels are requested more often than they occur:
+the train split is a fixed list of (condition, row) pairs, from which batches are drawn as from any data. The label of a pair
+holds two conditions, [2 K] float32 with K the number of levels of all columns: the one by which the pair was drawn, and one
+that follows the frequencies of the table. A generator uses the first in training and the second in evaluation, so that samples
+that are shown, measured and saved are distributed like the table.
 
 Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.3.
 """
@@ -21,10 +21,10 @@ from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit
 from gan_jax.errors import InputError, unknown
 
 BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # of scikit-learn
-DRAWS, CAP = 10, 100_000  # pairs for each row, where that is no more than CAP; never fewer than rows
-HELD = 0.2  # of the rows
-LEAST = 50  # rows of a table
-SHOWN = 2_000  # rows of a picture, and of the csv beside it
+DRAWS, CAP = 10, 100_000  # pairs per row, limited to CAP in all, but at least one per row
+HELD = 0.2  # fraction of the rows that is held out
+LEAST = 50  # smallest number of rows
+SHOWN = 2_000  # rows in a picture and in its csv
 
 
 def table(
@@ -38,26 +38,28 @@ def table(
     categorical: str = "",
     header: bool = True,
 ) -> Source:
-    """The csv at `path` (a header and rows, cells between commas, semicolons, tabs or bars), or there `tfds:NAME`, the numbers,
-    classes and texts of a prepared set; or the table `name`: "made", 5,000 rows of our own with missing values and rare levels,
-    or one of `BUNDLED`.
+    """The csv at `path` (a header and rows, with cells separated by commas, semicolons, tabs or bars), or with
+    `path="tfds:NAME"` the numbers, classes and texts of a prepared data set; or the table `name`: "made", 5,000 synthetic rows
+    with missing values and rare levels, or one of `BUNDLED`.
 
-    What columns hold is inferred (`columns.infer`); `numeric` and `categorical` name those that are meant otherwise, `drop`
-    those that are left out, between commas. `target` is the column that is predicted in the evaluation, by classifiers or by
-    regressions; null is the last. A fifth of the rows is held out, always the same. Raises InputError for what is not there or
-    no table."""
-    lists = {what: _names(what, text) for what, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))}
+    Types of columns are inferred (`schema.infer`); `numeric` and `categorical` override this for the columns they name, and
+    `drop` names columns to leave out, between commas. `target` is the column predicted in the evaluation, by classifiers or
+    regressions; null is the last one. A fixed fifth of the rows is held out. Raises InputError for a missing file, an unknown
+    name or column, or a file that is not a table."""
+    lists = {
+        option: _names(option, text) for option, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))
+    }
     columns = _columns(data_dir, path, name, header)
     for dropped in lists.pop("drop"):
         if dropped not in columns:
             raise unknown("column of the table", dropped, columns)
         del columns[dropped]
     if not columns or len(next(iter(columns.values()))) < LEAST:
-        raise InputError(f"table {path or name} must have a column and {LEAST} rows at least")
+        raise InputError(f"table {path or name} must have at least one column and {LEAST} rows")
     schema, rows = infer(columns, **lists)
     order = np.random.RandomState(0).permutation(len(rows.numbers))
     held = round(HELD * len(order))
-    train, test = (Table(*(x[chosen] for x in rows)) for chosen in (order[held:], order[:held]))
+    train, test = (Table(*(x[indices] for x in rows)) for indices in (order[held:], order[:held]))
     schema = fit(schema, train)
     if target is not None and target not in schema.names:
         raise unknown("column of the table", target, schema.names)
@@ -65,8 +67,8 @@ def table(
 
 
 def made(count: int = 5_000) -> dict[str, list[str]]:
-    """Customers: numbers with several modes and with zeros among them, levels of 40% to 1%, incomes that are missing more often
-    in one region than elsewhere, and a decision that hangs on most of it."""
+    """Synthetic customers: numbers with several modes and with zeros, levels from 40% to 1%, incomes that are missing more
+    often in one region, and a decision that depends on most columns."""
     random = np.random.RandomState(0)
     school = random.choice(4, count, p=[0.15, 0.5, 0.3, 0.05])
     region = random.choice(6, count, p=[0.4, 0.25, 0.2, 0.1, 0.04, 0.01])
@@ -78,13 +80,13 @@ def made(count: int = 5_000) -> dict[str, list[str]]:
     hours = np.where(random.rand(count) < 0.6, 40, np.clip(24 + 7 * random.randn(count), 4, 60)).round(1)
     score = 1.2 * (school - 1) + (income - 17_000) / 5_000 - 1.5 * owns + (region == 3) + 0.04 * (hours - 35)
     buys = random.rand(count) < 1 / (1 + np.exp(-1.5 * score))
-    lacks = random.rand(count) < np.where(region == 1, 0.2, 0.03)
+    missing = random.rand(count) < np.where(region == 1, 0.2, 0.03)
     return {
         "age": [f"{x:.0f}" for x in age],
         "school": [("basic", "secondary", "degree", "doctorate")[i] for i in school],
         "region": [("north", "south", "east", "west", "islands", "abroad")[i] for i in region],
         "hours": [f"{x:.1f}" for x in hours],
-        "income": ["" if lack else f"{x:.0f}" for x, lack in zip(income, lacks, strict=True)],
+        "income": ["" if is_missing else f"{x:.0f}" for x, is_missing in zip(income, missing, strict=True)],
         "rent": [f"{x:.2f}" for x in rent],
         "home": ["own" if x else "rented" for x in owns],
         "buys": ["yes" if x else "no" for x in buys],
@@ -92,16 +94,16 @@ def made(count: int = 5_000) -> dict[str, list[str]]:
 
 
 def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.random.RandomState) -> tuple[np.ndarray, ...]:
-    """Training by sampling: about `count` pairs -> row numbers, and the column each was drawn by, [M] each. Columns are asked
-    for equally often, levels in proportion to log(1 + rows that have it), and the rows of a level equally often.
+    """Training by sampling: about `count` pairs -> row numbers, and the column by which each was drawn, [M] each. Columns are
+    chosen equally often, levels in proportion to log(1 + number of their rows), and the rows of a level equally often.
 
-    Source: Xu et al. 2019, section 4.3, with expected numbers in place of random ones."""
+    Source: Xu et al. 2019, section 4.3, with expected numbers instead of random ones."""
     rows, columns = [], []
     for column, size in enumerate(levels):
-        share = np.log1p(np.bincount(codes[:, column], minlength=size))
-        for level in np.flatnonzero(share):
-            have = random.permutation(np.flatnonzero(codes[:, column] == level))
-            rows.append(np.resize(have, max(1, round(count / len(levels) * share[level] / share.sum()))))
+        weights = np.log1p(np.bincount(codes[:, column], minlength=size))
+        for level in np.flatnonzero(weights):
+            matching = random.permutation(np.flatnonzero(codes[:, column] == level))
+            rows.append(np.resize(matching, max(1, round(count / len(levels) * weights[level] / weights.sum()))))
             columns.append(np.full(len(rows[-1]), column))
     return np.concatenate(rows), np.concatenate(columns)
 
@@ -109,7 +111,7 @@ def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.ran
 def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
     splits = [Split(encode(schema, rows, seed), None) for seed, rows in enumerate((train, test))]
     if schema.categorical:
-        splits = [_asked(schema, *pair) for pair in zip(splits, (train, test), (True, False), strict=True)]
+        splits = [_with_conditions(schema, *pair) for pair in zip(splits, (train, test), (True, False), strict=True)]
 
     def show(samples: dict) -> dict[str, bytes]:
         from gan_jax.data.tables.drawing import picture, text
@@ -122,10 +124,10 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
 
         return metrics.evaluator(data, protocol, schema, train, target)
 
-    def set_aside(share: float) -> tuple[Source, Split]:
-        count = round(share * len(train.numbers))
+    def set_aside(fraction: float) -> tuple[Source, Split]:
+        count = round(fraction * len(train.numbers))
         if not 1 <= count < len(train.numbers):
-            raise InputError(f"validation {share} of {len(train.numbers)} rows leaves one side empty")
+            raise InputError(f"validation {fraction} of {len(train.numbers)} rows leaves one side empty")
         aside, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
         return _source(schema, rest, test, target), _source(schema, rest, aside, target).test
 
@@ -152,37 +154,37 @@ def _packed(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
     return {"columns": np.array(list(columns)), "rows": np.array(list(columns.values())).T}
 
 
-def _asked(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
-    """Rows with their conditions and labels; of the train split drawn several times, of the held-out one as they are."""
+def _with_conditions(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
+    """Rows with conditions and labels: rows of the train split are drawn several times (`sampled`), held-out ones once."""
     random, count, width = np.random.RandomState(1), len(rows.codes), len(schema.levels)
     if sampled:
         draws = max(count, min(DRAWS * count, CAP))
-        chosen, column = pairs(rows.codes, schema.levels, draws, random)
+        indices, column = pairs(rows.codes, schema.levels, draws, random)
     else:
-        chosen, column = np.arange(count), random.randint(width, size=count)
+        indices, column = np.arange(count), random.randint(width, size=count)
     names = [c.name for c in schema.categorical]
-    stored = {k: x[chosen] if k == "values" else {name: y[chosen] for name, y in x.items()} for k, x in split.samples.items()}
-    # -1 is no level: zeros.
+    stored = {k: x[indices] if k == "values" else {name: y[indices] for name, y in x.items()} for k, x in split.samples.items()}
+    # -1 is not a level, and becomes zeros.
     stored["condition"] = {
-        name: np.where(column == i, rows.codes[chosen, i], -1).astype(np.int16) for i, name in enumerate(names)
+        name: np.where(column == i, rows.codes[indices, i], -1).astype(np.int16) for i, name in enumerate(names)
     }
-    # The other condition: a level as often as rows have it, which is that of rows taken evenly.
-    other = np.resize(random.permutation(count), len(chosen)), random.randint(width, size=len(chosen))
-    asked = [(rows.codes[chosen, column], column), (rows.codes[other], other[1])]
-    labels = np.zeros((len(chosen), 2 * sum(schema.levels)), np.float32)
-    # In the order in which a tree has its leaves: that of the alphabet.
-    start, at = {}, 0
+    # The second condition is that of rows drawn evenly, so it follows the frequencies of the levels.
+    other = np.resize(random.permutation(count), len(indices)), random.randint(width, size=len(indices))
+    conditions = [(rows.codes[indices, column], column), (rows.codes[other], other[1])]
+    labels = np.zeros((len(indices), 2 * sum(schema.levels)), np.float32)
+    # In alphabetical order, like the leaves of a pytree.
+    start, total = {}, 0
     for name, size in sorted(zip(names, schema.levels, strict=True)):
-        start[name], at = at, at + size
+        start[name], total = total, total + size
     starts = np.array([start[name] for name in names])
-    for half, (level, of) in enumerate(asked):
-        labels[np.arange(len(chosen)), half * at + starts[of] + level] = 1
+    for half, (level, of_column) in enumerate(conditions):
+        labels[np.arange(len(indices)), half * total + starts[of_column] + level] = 1
     return Split(stored, labels)
 
 
-def _names(what: str, text: str) -> list[str]:
+def _names(option: str, text: str) -> list[str]:
     if not isinstance(text, str):
-        raise InputError(f"table: {what} must be names between commas, got {text!r}")
+        raise InputError(f"table: {option} must be names between commas, got {text!r}")
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -202,18 +204,19 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
         raise unknown("table", str(name), ("made", *BUNDLED))
     from sklearn import datasets
 
-    found = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
+    bundle = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
     columns = {
-        column.replace(" (cm)", ""): [repr(float(x)) for x in found.data[:, i]] for i, column in enumerate(found.feature_names)
+        column.replace(" (cm)", ""): [repr(float(x)) for x in bundle.data[:, i]]
+        for i, column in enumerate(bundle.feature_names)
     }
     if name == "diabetes":
-        return columns | {"progression": [repr(float(x)) for x in found.target]}
+        return columns | {"progression": [repr(float(x)) for x in bundle.target]}
     kind = {"iris": "species", "wine": "cultivar", "breast_cancer": "diagnosis"}[name]
-    return columns | {kind: [str(found.target_names[i]) for i in found.target]}
+    return columns | {kind: [str(bundle.target_names[i]) for i in bundle.target]}
 
 
 def _read(path: Path, header: bool) -> dict[str, list[str]]:
-    """The csv's columns. Raises InputError naming the line that does not fit."""
+    """The columns of a csv. Raises InputError, which names the line, for a line with a different number of cells."""
     try:
         content = path.read_text(encoding="utf-8-sig")
         first = content.partition("\n")[0]
@@ -225,11 +228,9 @@ def _read(path: Path, header: bool) -> dict[str, list[str]]:
         raise InputError(f"the table {path} is empty")
     names = [cell.strip() for cell in lines[0][1]] if header else [f"column {i + 1}" for i in range(len(lines[0][1]))]
     if len(set(names)) < len(names) or "" in names:
-        raise InputError(
-            f"the table {path}: columns must have names, each its own: {', '.join(map(repr, names))}; or header=False"
-        )
+        raise InputError(f"the table {path}: columns must have different names: {', '.join(map(repr, names))}; or header=False")
     rows = lines[header:]
-    for number, cells_of_row in rows:
-        if len(cells_of_row) != len(names):
-            raise InputError(f"the table {path}, line {number}: {len(cells_of_row)} cells, there are {len(names)} columns")
+    for number, row in rows:
+        if len(row) != len(names):
+            raise InputError(f"the table {path}, line {number}: {len(row)} cells instead of {len(names)}")
     return {name: [line[i] for _, line in rows] for i, name in enumerate(names)}

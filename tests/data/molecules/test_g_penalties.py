@@ -39,7 +39,7 @@ def elements(data):
 
 def test_spoilt_molecules(data):
     graphs = data.train.samples
-    spoilt = property_network.spoilt(graphs, len(elements(data)), np.random.RandomState(0))
+    spoilt = property_network.corrupt(graphs, len(elements(data)), np.random.RandomState(0))
     np.testing.assert_array_equal(spoilt.bonds, spoilt.bonds.swapaxes(1, 2))
     assert not np.diagonal(spoilt.bonds, axis1=1, axis2=2).any()
     changed = (spoilt.nodes != graphs.nodes).sum(axis=1) + (spoilt.bonds != graphs.bonds).sum(axis=(1, 2)) // 2
@@ -87,5 +87,5 @@ def test_it_is_a_g_penalty_that_learns_from_the_data_of_the_game(tmp_path, data)
     mine = load('molecules(path="mine.txt", atoms=8)', 0, 8, str(tmp_path))
     assert build(replace(config, g_penalty="molecular_property(goal='valid')"), mine).g_penalty is not None
     points = load("ring", 0, 8)
-    with pytest.raises(InputError, match="desired needs graphs, as of data molecules"):
+    with pytest.raises(InputError, match="molecular_property needs graphs, such as data molecules"):
         build(replace(config, model="mlp", g_penalty="molecular_property"), points)

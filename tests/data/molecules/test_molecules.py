@@ -23,11 +23,10 @@ from gan_jax.data.molecules.metrics import (
     molecule_of,
     properties,
     scaffolds,
-    shares,
     smiles_of,
     wasserstein,
 )
-from gan_jax.data.molecules.smiles import KNOWN, encoded, likeliest, molecules, one_hot
+from gan_jax.data.molecules.smiles import KNOWN, encoded, molecules, most_likely, one_hot
 from gan_jax.errors import InputError
 from gan_jax.models.molgan import Discriminator, Generator
 from gan_jax.training.train import train
@@ -65,7 +64,7 @@ def test_codes_by_hand():
     assert bonds.tolist() == [[[0, 2, 0], [2, 0, 0], [0, 0, 0]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]]]
     graph = jax.jit(lambda stored: one_hot(stored, 3))(Graph(nodes, bonds))
     assert graph.nodes.shape == (2, 3, 3) and graph.bonds.shape == (2, 3, 3, 4)
-    np.testing.assert_array_equal(likeliest(graph).bonds, bonds)
+    np.testing.assert_array_equal(most_likely(graph).bonds, bonds)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_a_file_of_smiles(tmp_path, monkeypatch):
     again = molecules(str(tmp_path), path="a.csv")  # from the cache
     jax.tree.map(np.testing.assert_array_equal, first.test, again.test)
     (tmp_path / "few.txt").write_text("C\nCC\n")
-    with pytest.raises(InputError, match="has too few molecules of at most 9 atoms that can be used: 2"):
+    with pytest.raises(InputError, match="has too few usable molecules of at most 9 atoms: 2"):
         molecules(path=str(tmp_path / "few.txt"))
     with pytest.raises(InputError, match="atoms must be a whole number from 2 to 100, got 1"):
         molecules(atoms=1)
@@ -181,8 +180,8 @@ def test_the_metrics_know_the_training_molecules_from_before(tmp_path, monkeypat
 
 
 def test_shares_by_hand():
-    assert shares(["a", "a", "b", "c"], 8, {"b"}) == {"valid": 0.5, "unique": 0.75, "novel": 2 / 3, "vun": 0.25}
-    assert shares([], 4, set()) == {"valid": 0.0, "unique": 0.0, "novel": 0.0, "vun": 0.0}
+    assert fractions(["a", "a", "b", "c"], 8, {"b"}) == {"valid": 0.5, "unique": 0.75, "novel": 2 / 3, "vun": 0.25}
+    assert fractions([], 4, set()) == {"valid": 0.0, "unique": 0.0, "novel": 0.0, "vun": 0.0}
 
 
 def test_properties_as_published():
@@ -210,7 +209,7 @@ def test_as_moses_has_it():
     texts += ["Cc1nc(NCc2ccccc2)no1-c1ccccc1"]
     held = [Chem.MolFromSmiles(each) for each in ("Oc1ccccc1-c1cccc2cnccc12", "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1")]
     found = [molecule for molecule in map(Chem.MolFromSmiles, texts) if molecule is not None]
-    assert shares([smiles_of(molecule) for molecule in found], 6, set())["valid"] == pytest.approx(2 / 3)
+    assert fractions([smiles_of(molecule) for molecule in found], 6, set())["valid"] == pytest.approx(2 / 3)
     assert internal_diversity(found) == pytest.approx(0.7189187309761661, abs=1e-6)
     assert cosine(scaffolds(found), scaffolds(held)) == pytest.approx(0.5)
     for name, value in (("logp", 1.63229), ("qed", 0.20370891752648637)):

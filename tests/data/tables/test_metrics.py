@@ -83,11 +83,11 @@ def test_classifiers_learn_what_there_is_to_learn():
     x = np.concatenate([RANDOM.randn(100, 1) - 9, RANDOM.randn(100, 1) + 9])
     y = np.repeat([0, 1], 100)
     held = Table(x, np.stack([y, y * 0], axis=1))
-    assert metrics.learnt(held, held, held, [2, 1], 0) == {"tstr": 1.0, "tstr_f1": 1.0}
+    assert metrics.classification(held, held, held, [2, 1], 0) == {"tstr": 1.0, "tstr_f1": 1.0}
     wrong = Table(x, np.stack([1 - y, y * 0], axis=1))
-    assert metrics.learnt(wrong, held, held, [2, 1], 0) == {"tstr": 0.0, "tstr_f1": 0.0}
+    assert metrics.classification(wrong, held, held, [2, 1], 0) == {"tstr": 0.0, "tstr_f1": 0.0}
     always = Table(x, np.zeros((200, 2), int))
-    assert metrics.learnt(always, held, held, [2, 1], 0) == {"tstr": 0.5, "tstr_f1": pytest.approx(1 / 3)}
+    assert metrics.classification(always, held, held, [2, 1], 0) == {"tstr": 0.5, "tstr_f1": pytest.approx(1 / 3)}
 
 
 def test_the_evaluator_tells_real_rows_from_copies_and_noise():
@@ -138,14 +138,14 @@ def test_a_validation_split_is_measured_as_the_held_out_one():
 def test_regressions_learn_what_there_is_to_learn():
     x = RANDOM.rand(400)
     held = rows(np.stack([x, 3 * x + 1], axis=1))
-    assert metrics.regressed(held, held, held, [], 1)["tstr_r2"] > 0.99
+    assert metrics.regression(held, held, held, [], 1)["tstr_r2"] > 0.99
     wrong = rows(np.stack([x, np.full(400, held.numbers[:, 1].mean())], axis=1))
-    assert metrics.regressed(wrong, held, held, [], 1)["tstr_r2"] == pytest.approx(0, abs=1e-9)  # always the mean
+    assert metrics.regression(wrong, held, held, [], 1)["tstr_r2"] == pytest.approx(0, abs=1e-9)  # always the mean
     lacking = Table(np.where(np.arange(400)[:, None] % 2, [np.nan, np.nan], held.numbers), np.arange(400)[:, None] % 2)
-    assert metrics.regressed(lacking, held._replace(codes=lacking.codes), lacking, [2], 1)["tstr_r2"] > 0.98
-    assert np.isnan(metrics.regressed(rows(np.full((9, 2), np.nan)), held, held, [], 1)["tstr_r2"])
+    assert metrics.regression(lacking, held._replace(codes=lacking.codes), lacking, [2], 1)["tstr_r2"] > 0.98
+    assert np.isnan(metrics.regression(rows(np.full((9, 2), np.nan)), held, held, [], 1)["tstr_r2"])
     data = load('table(name="diabetes")', 0, 8)
     measure = data.evaluator(data, Protocol())
     found = measure(data.to_float(data.train.take(slice(600)).samples))
-    assert measure.facts["target"] == "progression" and "regressions learn" in measure.description
+    assert measure.facts["target"] == "progression" and "models predict" in measure.description
     assert 0.15 < found["tstr_r2_real"] < 0.5 and "tstr" not in found

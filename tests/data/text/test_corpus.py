@@ -87,7 +87,7 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
         ({"path": "nowhere.txt"}, "no file or folder 'nowhere.txt': looked for"),
         ({"level": "letter"}, "level must be one of char, word, got 'letter'"),
         ({"length": 3}, "length must be a whole number of at least 4, got 3"),
-        ({"test": "a.txt"}, "test is for a path of your own"),
+        ({"test": "a.txt"}, "test needs a path"),
         ({"vocabulary": 9}, 'vocabulary must be a whole number of at least 2, with level="word", got 9'),
         ({"oracle": 1}, "oracle must be a number of words from 2 to 65,535, got 1"),
         ({"oracle": 9, "path": "a.txt"}, "oracle goes with length only"),
@@ -106,7 +106,7 @@ def test_files_that_are_no_text(tmp_path):
     with pytest.raises(InputError, match=r"binary.txt cannot be read as UTF-8"):
         text(path=str(tmp_path / "binary.txt"))
     data = load("text", 0, 8)
-    with pytest.raises(InputError, match="text has no extractor 'random': name an embedding of your own"):
+    with pytest.raises(InputError, match="text has no extractor 'random': name your own embedding"):
         data.evaluator(data, Protocol(extractor="random"))
     with pytest.raises(InputError, match="unknown metric of text 'vendi'"):
         data.evaluator(data, Protocol(metrics=("vendi",)))
