@@ -15,7 +15,11 @@ LABELS = np.arange(30) % 3
 HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # multi-hot labels
 FEATURES = "tensorflow_datasets.core.features"
 # Compile as for users, `jax.jit(..., compiler_options=THOROUGH)`, if the last bits matter: conftest.py disables optimisations.
-THOROUGH = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+THOROUGH = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_use_fusion_emitters": True,
+}
 
 
 def png(samples, show) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Pretrained generators of others, imported as runs."""
+"""Import pretrained generators, published by others, as runs."""

@@ -1,4 +1,4 @@
-"""BigGAN-deep's variables from tensors as pytorch-pretrained-biggan names them, the port of the published generators."""
+"""Convert BigGAN-deep from tensors with the names of pytorch-pretrained-biggan, a port of the published generators."""
 
 from itertools import count
 from typing import Any
@@ -8,19 +8,19 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.pretrained.tensors import Tensors, count_consecutive
 
-PLANES = 3  # its last layer makes as many as `width`, and throws all others away
+IMAGE_CHANNELS = 3  # the last layer of the port computes `width` channels, of which only these are used
 
 
 def biggan_deep(tensors: Tensors, truncation: float) -> dict[str, Any]:
-    """Fills G's variables: with the running statistics of z that are `truncation` times as large, and with what z is multiplied
-    with as many times as large. Returns the fields of a Config of such a network. Raises InputError for a truncation outside
-    (0, 1].
+    """Fill G's variables for latents scaled by `truncation`: the running statistics are those recorded for that truncation, and
+    the weights that multiply z are scaled by it. Return the fields of a Config of such a network. Raises InputError for a
+    truncation outside (0, 1].
 
-    A spectrally normalised weight is divided by its norm, as far as power iteration had come with u and v: u W v."""
+    Spectrally normalised weights are divided by their norm as estimated by the stored vectors of the power iteration, u W v."""
     if not 0 < truncation <= 1:
-        raise InputError(f"is to be read at a --truncation above 0 and at most 1, not {truncation}")
-    embedded, classes = tensors.shape("embeddings.weight")
-    z_dim = tensors.shape("generator.gen_z.weight_orig")[1] - embedded
+        raise InputError(f"needs a --truncation above 0 and at most 1, got {truncation}")
+    embedding_size, classes = tensors.shape("embeddings.weight")
+    z_dim = tensors.shape("generator.gen_z.weight_orig")[1] - embedding_size
     width = tensors.shape("generator.bn.weight")[0]
     norms, denses, convs = count(), count(), count()
 
@@ -34,19 +34,19 @@ def biggan_deep(tensors: Tensors, truncation: float) -> dict[str, Any]:
         tensors.put(f"{path}/kernel", f"{name}.weight_orig", kernel)
         return path
 
-    def conv(name: str, path: str, planes: int | None = None) -> None:
-        kernel = normalised(name).transpose(2, 3, 1, 0)[..., :planes]
+    def conv(name: str, path: str, channels: int | None = None) -> None:
+        kernel = normalised(name).transpose(2, 3, 1, 0)[..., :channels]
         tensors.put(f"g/params/{path}/kernel", f"{name}.weight_orig", kernel)
 
-    def conv_bias(name: str, planes: int | None = None) -> None:
+    def conv_bias(name: str, channels: int | None = None) -> None:
         path = f"Conv_{next(convs)}"
-        conv(name, path, planes)
-        tensors.fill(f"g/params/{path}/bias", f"{name}.bias", lambda x: x[:planes])
+        conv(name, path, channels)
+        tensors.fill(f"g/params/{path}/bias", f"{name}.bias", lambda x: x[:channels])
 
     def norm(name: str) -> str:
         path = f"BatchNorm_{next(norms)}"
         for ours, theirs in (("mean", "running_means"), ("var", "running_vars")):
-            # Of as many truncations, evenly from 0 to 1.
+            # Recorded for len(x) truncations, evenly spaced from 0 to 1.
             tensors.fill(f"g/batch_stats/{path}/{ours}", f"{name}.{theirs}", lambda x: x[round(truncation * (len(x) - 1))])
         return f"g/params/{path}"
 
@@ -56,25 +56,25 @@ def biggan_deep(tensors: Tensors, truncation: float) -> dict[str, Any]:
     blocks = attention = 0
     for layer in range(len(layers)):
         name = f"generator.layers.{layer}"
-        if f"{name}.gamma" in tensors.left:
+        if f"{name}.gamma" in tensors.unused:
             attention = 4 << blocks // 2
             for ours, theirs in (("theta", "theta"), ("phi", "phi"), ("g", "g"), ("o", "o_conv")):
                 conv(f"{name}.snconv1x1_{theirs}", f"SelfAttention_0/{ours}")
             tensors.fill("g/params/SelfAttention_0/gain", f"{name}.gamma", lambda x: x.reshape(()))
             continue
         blocks += 1
-        for i in range(count_consecutive(tensors.left, f"{name}.conv_", ".bias")):
+        for i in range(count_consecutive(tensors.unused, f"{name}.conv_", ".bias")):
             norm(f"{name}.bn_{i}")
             dense(f"{name}.bn_{i}.scale")
             dense(f"{name}.bn_{i}.offset")
             conv_bias(f"{name}.conv_{i}")
-    last = norm("generator.bn")
-    tensors.fill(f"{last}/scale", "generator.bn.weight")
-    tensors.fill(f"{last}/bias", "generator.bn.bias")
-    conv_bias("generator.conv_to_rgb", PLANES)
+    last_norm = norm("generator.bn")
+    tensors.fill(f"{last_norm}/scale", "generator.bn.weight")
+    tensors.fill(f"{last_norm}/bias", "generator.bn.bias")
+    conv_bias("generator.conv_to_rgb", IMAGE_CHANNELS)
     return {
         "model": f"biggan_deep(spectral=False, attention={attention})",
-        "data": f"blank(side={4 << blocks // 2}, planes={PLANES}, classes={classes})",
+        "data": f"blank(side={4 << blocks // 2}, planes={IMAGE_CHANNELS}, classes={classes})",
         "z_dim": z_dim,
         "g_width": width,
         "d_width": width,

@@ -1,7 +1,7 @@
-"""StyleGAN2's variables from tensors as the authors' PyTorch repositories name them, stylegan2-ada-pytorch and stylegan3.
+"""Convert StyleGAN2 from tensors with the names of the authors' PyTorch repositories, stylegan2-ada-pytorch and stylegan3.
 
-The kernels there are as drawn, before the factors that make learning rates equal; so are ours. What differs: activations that
-some of theirs clamp at 256 are not clamped here.
+Both store kernels without the factors of the equalised learning rate, as we do. One difference remains: some of their
+activations are clamped at 256, and ours are not.
 """
 
 import re
@@ -10,34 +10,34 @@ from typing import Any
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.pretrained.tensors import Tensors, count_consecutive
+from gan_jax.pretrained.tensors import Tensors, Transform, count_consecutive
 
-FIR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64  # what is resampled with
+FIR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64  # the resampling filter
 
 
 def stylegan2(tensors: Tensors) -> dict[str, Any]:
-    """Fills G's variables, and D's where they are there; returns the fields of a Config of such networks. With D, names begin
-    with "G_ema." and "D.". Raises InputError for what is not StyleGAN2 in its skip form."""
+    """Fill G's variables, and D's if the file has them; return the fields of a Config of such networks. If the file has both
+    networks, names start with "G_ema." and "D.". Raises InputError unless it is a StyleGAN2 of the skip architecture."""
     for name in tensors.names("", "resample_filter"):
-        found = tensors.take(name)
-        if found.shape != FIR.shape or not np.allclose(found, FIR, atol=1e-6):
-            raise InputError(f"resamples by {name} {list(found.shape)}, which is not [1, 3, 3, 1]")
+        kernel = tensors.take(name)
+        if kernel.shape != FIR.shape or not np.allclose(kernel, FIR, atol=1e-6):
+            raise InputError(f"resamples with {name} {list(kernel.shape)}, which is not the filter [1, 3, 3, 1]")
     prefix = "G_ema." if tensors.names("G_ema.") else ""
-    matches = (re.match(re.escape(prefix) + r"synthesis\.b(\d+)\.", name) for name in tensors.left)
-    sides = sorted({int(match[1]) for match in matches if match})
-    if sides != [4 << i for i in range(len(sides))] or not sides:
-        raise InputError("has no blocks for 4, 8, 16, ... pixels: it is another StyleGAN than 2")
-    planes, at_end = tensors.shape(f"{prefix}synthesis.b{sides[-1]}.torgb.weight")[:2]
+    matches = (re.match(re.escape(prefix) + r"synthesis\.b(\d+)\.", name) for name in tensors.unused)
+    sizes = sorted({int(match[1]) for match in matches if match})
+    if sizes != [4 << i for i in range(len(sizes))] or not sizes:
+        raise InputError("does not have one block for each of the sizes 4, 8, 16, ...: it is not a StyleGAN2")
+    image_channels, last_width = tensors.shape(f"{prefix}synthesis.b{sizes[-1]}.torgb.weight")[:2]
     width = tensors.shape(f"{prefix}synthesis.b4.const")[0]
-    embed = f"{prefix}mapping.embed.weight"
-    embedded, classes = tensors.shape(embed) if embed in tensors.left else (0, 0)
-    z_dim = tensors.shape(f"{prefix}mapping.fc0.weight")[1] - embedded
-    options = f'base={at_end * sides[-1]}, mapping={_generator(tensors, prefix, sides)}, noise="constant"'
-    if tensors.names("D.") and not _discriminator(tensors, sides):
+    embedding = f"{prefix}mapping.embed.weight"
+    embedding_size, classes = tensors.shape(embedding) if embedding in tensors.unused else (0, 0)
+    z_dim = tensors.shape(f"{prefix}mapping.fc0.weight")[1] - embedding_size
+    options = f'base={last_width * sizes[-1]}, mapping={_generator(tensors, prefix, sizes)}, noise="constant"'
+    if tensors.names("D.") and not _discriminator(tensors, sizes):
         options += ", residual=False"
     return {
         "model": f"stylegan2({options})",
-        "data": f"blank(side={sides[-1]}, planes={planes}, classes={classes})",
+        "data": f"blank(side={sizes[-1]}, planes={image_channels}, classes={classes})",
         "z_dim": z_dim,
         "g_width": width,
         "d_width": width,
@@ -46,14 +46,14 @@ def stylegan2(tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _generator(tensors: Tensors, prefix: str, sides: list[int]) -> int:
-    """-> how many layers map z"""
+def _generator(tensors: Tensors, prefix: str, sizes: list[int]) -> int:
+    """Fill G's variables; return the number of layers of its mapping network."""
     synthesis, number = f"{prefix}synthesis", 0
     tensors.fill("g/params/start", f"{synthesis}.b4.const", lambda x: x.transpose(1, 2, 0))
     tensors.fill("g/average/w", f"{prefix}mapping.w_avg")
-    for side in sides:
-        for layer in ("conv1", "torgb") if side == 4 else ("conv0", "conv1", "torgb"):
-            name, path = f"{synthesis}.b{side}.{layer}", f"g/params/Styled_{number}"
+    for size in sizes:
+        for layer in ("conv1", "torgb") if size == 4 else ("conv0", "conv1", "torgb"):
+            name, path = f"{synthesis}.b{size}.{layer}", f"g/params/Styled_{number}"
             _conv(tensors, path, name)
             _dense(tensors, f"{path}/style", f"{name}.affine")
             if layer != "torgb":
@@ -63,17 +63,17 @@ def _generator(tensors: Tensors, prefix: str, sides: list[int]) -> int:
     return _mapping(tensors, "g", f"{prefix}mapping")
 
 
-def _discriminator(tensors: Tensors, sides: list[int]) -> bool:
-    """-> whether it has residual blocks"""
+def _discriminator(tensors: Tensors, sizes: list[int]) -> bool:
+    """Fill D's variables; return whether it has residual blocks."""
     residual, number = bool(tensors.names("D.", "skip.weight")), 1
-    _conv(tensors, "d/params/Equal_0", f"D.b{sides[-1]}.fromrgb")
-    for side in sides[:0:-1]:
-        # In the order in which ours are made.
+    _conv(tensors, "d/params/Equal_0", f"D.b{sizes[-1]}.fromrgb")
+    for size in sizes[:0:-1]:
+        # In the order in which our modules are created, which numbers them.
         for layer in ("conv1", "conv0", "skip") if residual else ("conv1", "conv0"):
-            _conv(tensors, f"d/params/Equal_{number}", f"D.b{side}.{layer}", bias=layer != "skip")
+            _conv(tensors, f"d/params/Equal_{number}", f"D.b{size}.{layer}", bias=layer != "skip")
             number += 1
     _conv(tensors, f"d/params/Equal_{number}", "D.b4.conv")
-    # Positions are before channels in ours.
+    # Flattened features are ordered by position first in ours, by channel first in theirs.
     _dense(tensors, "d/params/EqualDense_0", "D.b4.fc", lambda x: x.reshape(len(x), -1, 16).swapaxes(1, 2).reshape(len(x), -1))
     _dense(tensors, "d/params/EqualDense_1", "D.b4.out")
     if tensors.names("D.mapping."):
@@ -82,17 +82,18 @@ def _discriminator(tensors: Tensors, sides: list[int]) -> bool:
 
 
 def _mapping(tensors: Tensors, player: str, name: str) -> int:
+    """Fill the variables of a player's mapping network; return its number of layers."""
     path = f"{player}/params/Mapping_0"
-    if f"{name}.embed.weight" in tensors.left:
+    if f"{name}.embed.weight" in tensors.unused:
         _dense(tensors, f"{path}/label", f"{name}.embed")
-    depth = count_consecutive(tensors.left, f"{name}.fc", ".weight")
+    depth = count_consecutive(tensors.unused, f"{name}.fc", ".weight")
     for layer in range(depth):
         _dense(tensors, f"{path}/layer{layer}", f"{name}.fc{layer}")
     return depth
 
 
-def _dense(tensors: Tensors, path: str, name: str, change=lambda x: x) -> None:
-    tensors.fill(f"{path}/kernel", f"{name}.weight", lambda x: change(x).T)
+def _dense(tensors: Tensors, path: str, name: str, transform: Transform = lambda x: x) -> None:
+    tensors.fill(f"{path}/kernel", f"{name}.weight", lambda x: transform(x).T)
     tensors.fill(f"{path}/bias", f"{name}.bias")
 
 

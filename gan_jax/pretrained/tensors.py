@@ -1,6 +1,6 @@
-"""Tensors: those of a file by name, on their way to being the variables of a network. Each must be used, each be filled."""
+"""The named tensors of a file, as they become the variables of our networks: each must be used, and each variable filled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -8,59 +8,60 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from gan_jax.errors import InputError
 
-Change = Callable[[np.ndarray], np.ndarray]
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class Tensors:
-    """What is left of a file, and what our variables are filled with, by path. Its errors follow upon the file's name."""
+    """The tensors of a file that are still unused, and the variables filled from the others, by path. Its error messages
+    continue a sentence that starts with the file's name."""
 
-    def __init__(self, left: dict[str, np.ndarray]):
-        self.left = left
+    def __init__(self, unused: dict[str, np.ndarray]):
+        self.unused = unused
         self._filled: dict[str, tuple[str, np.ndarray]] = {}
 
     def names(self, start: str, end: str = "") -> list[str]:
-        """Those left that begin and end so."""
-        return [name for name in self.left if name.startswith(start) and name.endswith(end)]
+        """Return the names of unused tensors that start with `start` and end with `end`."""
+        return [name for name in self.unused if name.startswith(start) and name.endswith(end)]
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of one that is left. Raises InputError where it is not."""
-        if name not in self.left:
+        """Return the shape of an unused tensor. Raises InputError if there is no such tensor."""
+        if name not in self.unused:
             raise InputError(f"has no {name}")
-        return self.left[name].shape
+        return self.unused[name].shape
 
     def take(self, name: str) -> np.ndarray:
-        """One, which is then no longer left. Raises InputError where there is none."""
+        """Return an unused tensor and mark it as used. Raises InputError if there is no such tensor."""
         self.shape(name)
-        return self.left.pop(name)
+        return self.unused.pop(name)
 
-    def fill(self, path: str, name: str, change: Change = lambda x: x) -> None:
-        """Our variable `path` with the tensor `name`, changed."""
-        self.put(path, name, change(self.take(name)))
+    def fill(self, path: str, name: str, transform: Transform = lambda x: x) -> None:
+        """Fill our variable `path` with the transformed tensor `name`."""
+        self.put(path, name, transform(self.take(name)))
 
     def put(self, path: str, name: str, tensor: np.ndarray) -> None:
-        """Our variable `path` with what `name` became."""
+        """Fill our variable `path` with `tensor`, which was computed from the tensor `name`."""
         self._filled[path] = (name, np.asarray(tensor, np.float32, order="C"))
 
     def variables(self, player: str, abstract: Any) -> Any:
-        """The tree of variables filled whose paths begin with `player`, in the shapes of the tree `abstract`; None where none
-        is. Raises InputError for the first that does not fit."""
+        """Return the tree of a player's filled variables, those whose path starts with `player`; None if none is filled.
+        `abstract` is the tree of expected shapes. Raises InputError for the first variable that does not match it."""
         expected = flatten_dict(abstract, sep="/")
         start = f"{player}/"
         filled = {path.removeprefix(start): x for path, x in self._filled.items() if path.startswith(start)}
         for path in dict.fromkeys([*expected, *filled]) if filled else ():
-            wanted = f"{path} {list(expected[path].shape)}" if path in expected else f"no {path}"
+            variable = f"{path} {list(expected[path].shape)}" if path in expected else f"no {path}"
             if path not in filled:
-                raise InputError(f"has nothing for {wanted}")
+                raise InputError(f"has no tensor for {variable}")
             name, tensor = filled[path]
             if path not in expected or expected[path].shape != tensor.shape:
-                raise InputError(f"has {name}, here {list(tensor.shape)}, where the network has {wanted}")
+                raise InputError(f"has {name}, converted to shape {list(tensor.shape)}, but the network has {variable}")
             if not np.isfinite(tensor).all():
-                raise InputError(f"has numbers in {name} that are not finite")
+                raise InputError(f"has values in {name} that are not finite")
         return unflatten_dict({path: tensor for path, (_, tensor) in filled.items()}, sep="/") if filled else None
 
 
-def count_consecutive(names: Sequence[str], start: str, end: str = "") -> int:
-    """How many of 0, 1, 2, ... stand between `start` and `end` in names, without a gap."""
+def count_consecutive(names: Container[str], start: str, end: str = "") -> int:
+    """Return how many of the names START0END, START1END, ... are present before the first that is missing."""
     count = 0
     while f"{start}{count}{end}" in names:
         count += 1

@@ -87,7 +87,9 @@ def test_standing_statistics_average_over_batches():
 
 def test_points_accept_no_extractor_and_no_metrics(run_dir):
     for protocol in (Protocol("classifier"), QUICK):
-        with pytest.raises(InputError, match=r"ring\(sigma=0\.3\) is evaluated by its modes: --extractor and --metrics do not apply"):
+        with pytest.raises(
+            InputError, match=r"ring\(sigma=0\.3\) is evaluated by its modes: --extractor and --metrics do not apply"
+        ):
             evaluate_run(run_dir, protocol)
 
 

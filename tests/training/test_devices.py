@@ -106,7 +106,8 @@ def same(apart):
 
 
 def run(*arguments):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    flags = "" if "slow" in arguments else os.environ["XLA_FLAGS"]
+    environment = os.environ | {"XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=8"}
     command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

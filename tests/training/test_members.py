@@ -125,7 +125,8 @@ def test_the_samples_of_a_run_of_seeds(fragile, together):
 
 
 def test_training_ends_when_every_seed_has_broken(config, tmp_path):
-    """It ends there, also if started again, and reports what broke for each seed; a comparison continues with the next method."""
+    """It ends there, also if started again, and reports what broke for each seed; a comparison continues with the next
+    method."""
     (tmp_path / "mine.py").write_text("def nan(real, fake):\n    return float('nan') * real.mean(), fake.mean()\n")
     config = replace(config, loss=f"{tmp_path}/mine.py:nan", steps=1_000_000)
     for _ in range(2):
@@ -147,8 +148,8 @@ class Killed(BaseException):
 
 
 def test_a_stopped_and_resumed_run_is_the_same(fragile, together, tmp_path, monkeypatch):
-    """Killed at its last save, when the log is complete and the checkpoints reach only half-way. The seed that had broken by then
-    stays broken."""
+    """Killed at its last save, when the log is complete and the checkpoints reach only half-way. The seed that had broken by
+    then stays broken."""
     config, _ = fragile
     save = Checkpoints.save
 

@@ -1,6 +1,7 @@
 """Torture test: killed repeatedly at random moments, the same command ends with the same result."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -59,8 +60,10 @@ def test_a_run_killed_at_random_moments_is_the_same(tiny, tmp_path, kills, steps
     (tmp_path / "config.json").write_text(config_json(config))
     run_dir, chance, during_saves = tmp_path / "killed", random.Random(0), 0
     command = [sys.executable, "experiments/train.py", str(tmp_path / "config.json"), "--run_dir", str(run_dir)]
+    # A separate compilation cache: a killed process may leave entries half written.
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
     for number in range(kills + 1):
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         kind = ("any", "training", "saving")[number % 3] if number < kills else "saving"
         wait_for_moment(kind, process, run_dir, chance)
         assert process.poll() is None, "it ended before it could be killed: too few steps for so many kills"
@@ -75,7 +78,7 @@ def test_a_run_killed_at_random_moments_is_the_same(tiny, tmp_path, kills, steps
     assert json.loads((run_dir / "environment.json").read_text())["status"].startswith("stopped by SIGTERM")
     print(f"killed {kills} times, {during_saves} of them in the middle of a save; then at step {len(logged)} of {steps}")
     assert during_saves >= kills // 6
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     train(config, tmp_path / "whole")
     same, words = verify(run_dir, tmp_path / "whole")

@@ -54,6 +54,12 @@ def whole(tiny, tmp_path_factory):
     return run_dir
 
 
+@pytest.fixture
+def no_report(monkeypatch):
+    """Skip the report of runs that are compared by their logs and states: it costs a second each."""
+    monkeypatch.setattr("gan_jax.training.experiment.write_report", lambda run_dir: run_dir)
+
+
 def test_a_run_directory(tiny, whole):
     assert [line["step"] for line in log_of(whole)] == [4, 6, 8, 12, 16, 18, 20, 24]
     assert all(np.isfinite(list(line.values())).all() for line in log_of(whole))
@@ -76,7 +82,7 @@ def test_running_a_finished_run_again_changes_nothing(tiny, whole):
     assert final_digest(whole) == state
 
 
-def test_a_finished_run_continues_for_more_steps(tiny, whole, tmp_path):
+def test_a_finished_run_continues_for_more_steps(tiny, whole, no_report, tmp_path):
     train(replace(tiny, steps=12), tmp_path / "run")
     train(tiny, tmp_path / "run")
     assert log_of(tmp_path / "run") == log_of(whole)
@@ -84,7 +90,9 @@ def test_a_finished_run_continues_for_more_steps(tiny, whole, tmp_path):
     with pytest.raises(InputError, match=r"another config .steps: 24 -> 12"):
         train(replace(tiny, steps=12), tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text(config_json(replace(tiny, g_lr_final=0.0)))
-    with pytest.raises(InputError, match=r"steps: 24 -> 36.*; or continue after the end of its schedules with --schedule_steps 24"):
+    with pytest.raises(
+        InputError, match=r"steps: 24 -> 36.*; or continue after the end of its schedules with --schedule_steps 24"
+    ):
         train(replace(tiny, g_lr_final=0.0, steps=36), tmp_path / "run")
 
 
@@ -93,7 +101,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(("moment", "lives"), [("log", (2, 3, 4)), ("save", (2, 2, 2)), ("show", (3, 2))])
-def test_interrupted_anywhere_and_resumed_a_run_is_the_same(tiny, whole, tmp_path, monkeypatch, moment, lives):
+def test_interrupted_anywhere_and_resumed_a_run_is_the_same(tiny, whole, no_report, tmp_path, monkeypatch, moment, lives):
     """Each process dies at its n-th call of a function that writes to disk; the same command resumes each time."""
     owner = Checkpoints if moment == "save" else RunDir
     original = getattr(owner, moment)
@@ -115,7 +123,7 @@ def test_interrupted_anywhere_and_resumed_a_run_is_the_same(tiny, whole, tmp_pat
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-def test_a_partial_line_in_the_log_is_dropped(tiny, whole, tmp_path, monkeypatch):
+def test_a_partial_line_in_the_log_is_dropped(tiny, whole, no_report, tmp_path, monkeypatch):
     def die(*_):
         raise Killed
 
@@ -160,7 +168,7 @@ def test_a_signal_during_a_save(tiny, whole, tmp_path, monkeypatch, signals, end
     assert final_digest(tmp_path / "run") == final_digest(whole)
 
 
-def test_a_clock_set_back_changes_nothing(tiny, whole, tmp_path, monkeypatch):
+def test_a_clock_set_back_changes_nothing(tiny, whole, no_report, tmp_path, monkeypatch):
     hours = itertools.count(4e9, -3600)
     monkeypatch.setattr(time, "time", lambda: next(hours))
     train(tiny, tmp_path / "run")
@@ -170,7 +178,7 @@ def test_a_clock_set_back_changes_nothing(tiny, whole, tmp_path, monkeypatch):
     assert seconds == sorted(seconds) and 0 < seconds[-1] < 600
 
 
-def test_a_clock_set_forward_during_a_save_loses_at_most_that_save(tiny, whole, tmp_path, monkeypatch):
+def test_a_clock_set_forward_during_a_save_loses_at_most_that_save(tiny, whole, no_report, tmp_path, monkeypatch):
     """Orbax waits for its threads by wall-clock time: after such a jump it may give them up."""
     jumps = np.random.default_rng(0)
     with monkeypatch.context() as patch, suppress(RunError):

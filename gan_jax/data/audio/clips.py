@@ -1,9 +1,9 @@
-"""Speech and other short sounds, from folders and zips of wav files: as images of log-mel spectrograms, as waveforms, or as
-waveforms with their spectrograms as labels, for vocoders.
+"""Speech and other short sounds, from folders and zips of sound files: as log-mel spectrograms in the form of images, as
+waveforms, or as waveforms with their spectrograms as labels, for vocoders.
 
 Spectrograms are evaluated as images, by a classifier trained on spectrograms (`data/images/metrics.py`); waveforms by their
-spectrograms. A vocoder is compared with the clip whose spectrogram it received (`metrics/audio.py`), and with Griffin-Lim
-(`spectrogram.py`), which also makes spectrograms audible.
+spectrograms. The output of a vocoder is compared with the clip whose spectrogram was its input (`metrics/audio.py`), next to
+Griffin-Lim (`spectrogram.py`), which also makes spectrograms audible.
 """
 
 import io
@@ -18,7 +18,7 @@ import numpy as np
 
 from gan_jax import spectrogram
 from gan_jax.data.audio import recordings
-from gan_jax.data.audio.recordings import LOUDEST
+from gan_jax.data.audio.recordings import INT16_MAX
 from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
 from gan_jax.data.images import pixels
 from gan_jax.data.images.metrics import QUICK
@@ -28,7 +28,7 @@ from gan_jax.metrics import audio as distances
 from gan_jax.metrics.jackknife import with_errors
 
 FORMS = ("mel", "wave", "vocoder")
-AUDIBLE = 10  # number of sounds that accompany a picture
+NUM_SOUNDS = 10  # wav files written with a picture
 
 
 class _Mel(NamedTuple):
@@ -40,12 +40,12 @@ class _Mel(NamedTuple):
     hop: int
 
     def spectrograms(self, waves: np.ndarray) -> np.ndarray:
-        """[N, T], floats or stored integers -> log-mel spectrograms [N, F, bands]"""
+        """Convert waves [N, T], floats or stored integers, to log-mel spectrograms [N, F, bands]."""
         log_mel = jax.jit(partial(spectrogram.log_mel, rate=self.rate, bands=self.bands, fft=self.fft, hop=self.hop))
         return _in_blocks(lambda x: log_mel(_as_wave(x) if x.dtype == np.int16 else x), waves)
 
     def waves(self, spectrograms: np.ndarray) -> np.ndarray:
-        """[N, F, bands] -> waves [N, T], by Griffin-Lim"""
+        """Convert log-mel spectrograms [N, F, bands] to waves [N, T], by Griffin-Lim."""
         return _in_blocks(lambda x: spectrogram.from_log_mel(x, self.rate, fft=self.fft, hop=self.hop), spectrograms)
 
 
@@ -60,40 +60,44 @@ def audio(
     fft: int = spectrogram.FFT,
     hop: int = spectrogram.HOP,
 ) -> Source:
-    """Clips of `length` samples at `rate` per second, scaled to a peak of 1, padded with silence or cut. By `form` they are
+    """Read clips of `length` samples at `rate` Hz, padded with silence or truncated; recordings are scaled to a peak of 1.
 
-    mel: log-mel spectrograms [length / hop, bands, 1] in about [-1, 1]; wave: [length, 1] in [-1, 1]; vocoder: the same waves
-    with their spectrograms as labels, [length / hop * bands]. Recordings longer than `length` are cut into several clips.
+    The samples depend on `form`:
 
-    `path` is a folder or a zip of wav files; 16-bit ones are read directly, others, flac and ogg by soundfile. If all files are
-    called WORD_SPEAKER_NUMBER.wav, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held out,
-    which is its official split. Otherwise sub-folders, if there are any, are classes, and a tenth of the files is held out, or
-    those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`, `tfds:ljspeech` or
-    another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Null generates synthetic
-    tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
+    mel: log-mel spectrograms [length / hop, bands, 1], in about [-1, 1];
+    wave: waves [length, 1] in [-1, 1];
+    vocoder: waves with their flattened spectrograms [length / hop * bands] as labels. Recordings longer than `length` are cut
+    into several clips, not truncated.
+
+    `path` is a folder or a zip of sounds; 16-bit wav files are read directly, other wav, flac and ogg files by soundfile. If all
+    files are called WORD_SPEAKER_NUMBER, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held
+    out, which is its official split. Otherwise sub-folders, if there are several, are classes, and a tenth of the files is held
+    out, or those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`,
+    `tfds:ljspeech` or another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Null
+    generates synthetic tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
     """
     if form not in FORMS:
         raise unknown("form of data audio", form, FORMS)
-    minimum = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
-    for name, (value, at_least) in minimum.items():
-        if type(value) is not int or value < at_least:
-            raise InputError(f"data audio: {name} must be a whole number of at least {at_least}, got {value!r}")
+    minimums = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
+    for name, (value, minimum) in minimums.items():
+        if type(value) is not int or value < minimum:
+            raise InputError(f"data audio: {name} must be a whole number of at least {minimum}, got {value!r}")
     if fft % hop or fft % 2:
         raise InputError(f"data audio: fft must be even and a multiple of hop, {hop}, got {fft}")
     if length % hop or length < max(fft, 8 * hop):
         raise InputError(f"data audio: length must be a multiple of {hop}, at least {max(fft, 8 * hop)}, got {length}")
     mel = _Mel(rate, bands, fft, hop)
-    whole = form == "vocoder"
+    vocoder = form == "vocoder"
     if path is None:
         names, clips, test_names = recordings.tones(rate, length)
     elif path.startswith("tfds:"):
-        names, clips, test_names = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, whole)
+        names, clips, test_names = recordings.prepared(path.removeprefix("tfds:"), data_dir, rate, length, cut=vocoder)
     else:
-        names, clips, test_names = recordings.clips(locate(path, data_dir), rate, length, whole)
-    label, held, words = recordings.labels(names, test_names)
-    if min(held.sum(), (~held).sum()) < 10:
+        names, clips, test_names = recordings.clips(locate(path, data_dir), rate, length, cut=vocoder)
+    label, held_out, words = recordings.labels(names, test_names)
+    if min(held_out.sum(), (~held_out).sum()) < 10:
         raise InputError(
-            f"data audio: {path} has too few clips: {(~held).sum()} for training, {held.sum()} held out; 10 of each are needed"
+            f"data audio: {path} has too few clips: {(~held_out).sum()} for training, {held_out.sum()} held out; 10 of each are needed"
         )
     if form == "mel":
         stored = mel.spectrograms(clips)[..., None]
@@ -103,7 +107,7 @@ def audio(
         stored = clips[..., None]
         functions = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
         functions["evaluator"] = partial(_evaluate_waves, mel)
-    if form == "vocoder":
+    if vocoder:
         flat = mel.spectrograms(clips).reshape(len(clips), -1)
         label, words = flat, []
         functions["evaluator"] = partial(_evaluate_pairs, mel)
@@ -111,8 +115,10 @@ def audio(
     def split(rows: np.ndarray) -> Split:
         return Split(stored[rows], None if label is None else label[rows])
 
-    num_classes = flat.shape[1] if form == "vocoder" else len(words)
-    return Source(split(~held), split(held), num_classes, classes=tuple(words), eval_labels_held_out=whole, **functions)
+    num_classes = flat.shape[1] if vocoder else len(words)
+    return Source(
+        split(~held_out), split(held_out), num_classes, classes=tuple(words), eval_labels_held_out=vocoder, **functions
+    )
 
 
 def _as_stored(spectrograms):
@@ -120,25 +126,25 @@ def _as_stored(spectrograms):
 
 
 def _as_wave(stored):
-    return stored.astype(np.float32) / LOUDEST
+    return stored.astype(np.float32) / INT16_MAX
 
 
 def _in_blocks(function: Callable, x: np.ndarray, rows: int = 250) -> np.ndarray:
     return np.concatenate([np.asarray(function(x[i : i + rows])) for i in range(0, len(x), rows)])
 
 
-# Evaluation.
+# Evaluation
 
 
 def _evaluate_mel(data: Data, protocol: Protocol) -> Measure:
-    """As images, with the fraction of each class."""
+    """Evaluate spectrograms as images; by default also by the fraction of each class."""
     if not protocol.metrics and data.train.labels is not None:
         protocol = replace(protocol, metrics=(*QUICK, "class_shares"))
     return pixels.evaluator(data, protocol)
 
 
 def _evaluate_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
-    """By their spectrograms."""
+    """Evaluate waves by their spectrograms."""
 
     def spectrograms(split: Split) -> Split:
         return Split(mel.spectrograms(_as_wave(split.samples[..., 0]))[..., None], split.labels)
@@ -155,8 +161,8 @@ def _evaluate_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
 
 
 def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
-    """`measure(waves [N, T, 1], their input spectrograms [N, F * bands])`: distances to the clips of these spectrograms, and
-    the same distances for Griffin-Lim, which learns nothing."""
+    """Return `measure(waves [N, T, 1], the spectrograms they were generated from [N, F * bands])`: distances between the waves
+    and the held-out clips of these spectrograms, and the same distances for Griffin-Lim, which is not trained."""
     if protocol.extractor or protocol.metrics:
         raise InputError(f"{data.name} is evaluated clip by clip: leave off --extractor and --metrics")
     row_of = {label.tobytes(): row for row, label in enumerate(data.test.labels)}
@@ -170,7 +176,7 @@ def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
     def mean(*values: np.ndarray) -> dict[str, float]:
         return {name: float(x.mean()) for name, x in zip(("mel_l1", "mstft", "mcd"), values, strict=True)}
 
-    def pairs(rows: tuple[int, ...], waves: np.ndarray) -> list[np.ndarray]:
+    def paired_distances(rows: tuple[int, ...], waves: np.ndarray) -> list[np.ndarray]:
         real = _as_wave(data.test.samples[list(rows), :, 0])
         blocks = [differences(real[i : i + 100], waves[i : i + 100]) for i in range(0, len(real), 100)]
         return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
@@ -178,15 +184,15 @@ def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
     @lru_cache(maxsize=2)
     def griffin_lim(rows: tuple[int, ...]) -> dict[str, float]:
         inputs = data.test.labels[list(rows)].reshape(len(rows), -1, mel.bands)
-        return {f"{name}_griffin_lim": x for name, x in mean(*pairs(rows, mel.waves(inputs))).items()}
+        return {f"{name}_griffin_lim": x for name, x in mean(*paired_distances(rows, mel.waves(inputs))).items()}
 
     def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
-        rows = tuple(row_of.get(np.float32(x).tobytes(), -1) for x in (() if label is None else label))
+        rows = tuple(row_of.get(np.float32(x).tobytes(), -1) for x in ([] if label is None else label))
         if not rows or -1 in rows:
             raise InputError(
                 f"samples of {data.name} can be measured only if a vocoder generated them from held-out spectrograms"
             )
-        values = pairs(rows, np.asarray(samples)[..., 0])
+        values = paired_distances(rows, np.asarray(samples)[..., 0])
         return (with_errors(mean, tuple(values)) if protocol.errors else mean(*values)) | griffin_lim(rows)
 
     description = f"held-out clips ({data.test.count:,}), each compared with the wave generated from its spectrogram"
@@ -194,27 +200,27 @@ def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
     return Measure(measure, description, facts)
 
 
-# Pictures and sounds.
+# Pictures and sounds
 
 
 def _show_mel(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """A grid of spectrograms, low frequencies at the bottom and time to the right, and the sounds of the first ones."""
-    return _pictures(mel, np.asarray(samples), _pack_mel(mel, samples[:AUDIBLE])["waves"])
+    """Return a grid of spectrograms, low frequencies at the bottom and time to the right, and the first ones as sounds."""
+    return _files(mel, np.asarray(samples), _pack_mel(mel, samples[:NUM_SOUNDS])["waves"])
 
 
 def _show_waves(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """The same for waves."""
+    """Return the same for waves."""
     waves = np.asarray(samples)[..., 0]
-    return _pictures(mel, mel.spectrograms(waves)[..., None], waves[:AUDIBLE])
+    return _files(mel, mel.spectrograms(waves)[..., None], waves[:NUM_SOUNDS])
 
 
-def _pictures(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
+def _files(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
     upright = spectrograms.swapaxes(1, 2)[:, ::-1]
     return pixels.show(upright) | {f"-{number}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
 
 
 def _pack_mel(mel: _Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The spectrograms, and their sounds [N, T] with a peak of 1."""
+    """Return the spectrograms, and their waves [N, T] with a peak of 1."""
     sounds = mel.waves(np.asarray(samples)[..., 0])
     sounds = sounds / np.maximum(1e-6, np.abs(sounds).max(axis=-1, keepdims=True))
     return {"log_mel": samples, "waves": sounds}

@@ -1,4 +1,4 @@
-"""Audio: wav files in folders and zips, what is held out, what a person hears."""
+"""Audio: sound files in folders and zips, splits, evaluation, and the sounds that are written."""
 
 import importlib.util
 import io
@@ -26,14 +26,14 @@ def tone(pitch, rate=8_000, length=900):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of fifteen takes each."""
+    """Two classes with fifteen takes each."""
     for word, pitch in (("high", 2_000), ("low", 300)):
         for number in range(15):
             (tmp_path / f"{word}_ann_{number}.wav").write_bytes(tone(pitch + number))
     return tmp_path
 
 
-def test_names_are_labels_and_first_takes_are_held_out(folder):
+def test_words_in_file_names_are_classes_and_the_first_takes_are_held_out(folder):
     source = audio(path=str(folder), length=LENGTH)
     assert source.num_classes == 2 and len(source.classes) == 2 and source.train.samples.shape == (20, 8, 64, 1)
     assert source.test.labels.tolist() == [0] * 5 + [1] * 5
@@ -41,16 +41,16 @@ def test_names_are_labels_and_first_takes_are_held_out(folder):
     assert (band[source.train.labels == 0] > band[source.train.labels == 1].max()).all()
 
 
-def test_a_zip_is_a_folder(folder, tmp_path):
+def test_a_zip_is_read_like_a_folder(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for file in folder.glob("*.wav"):
-            archive.write(file, f"inside/{file.name}")
+            archive.write(file, f"folder/{file.name}")
     first, second = audio(path=str(folder), length=LENGTH), audio(str(tmp_path), path="all.zip", length=LENGTH)
     np.testing.assert_array_equal(first.train.samples, second.train.samples)
     np.testing.assert_array_equal(first.test.labels, second.test.labels)
 
 
-def test_folders_are_labels(tmp_path):
+def test_folders_are_classes(tmp_path):
     for word in ("no", "yes"):
         (tmp_path / word).mkdir()
         for number in range(50):
@@ -59,14 +59,14 @@ def test_folders_are_labels(tmp_path):
     assert source.num_classes == 2 and source.test.samples.shape[0] == 10 and source.train.samples.shape[0] == 90
 
 
-def test_what_is_refused(folder, tmp_path):
+def test_invalid_input_is_rejected(folder, tmp_path):
     with pytest.raises(InputError, match="no file or folder 'nowhere'"):
         audio(path="nowhere")
     with pytest.raises(InputError, match="length must be a multiple of 128, at least 1024, got 1100"):
         audio(length=1_100)
     with pytest.raises(InputError, match="rate must be a whole number of at least 1000, got 0"):
         audio(rate=0)
-    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ has 8000 samples a second: set rate=8000, or convert it"):
+    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ has 8000 samples per second: set rate=8000, or convert it"):
         audio(path=str(folder), rate=16_000)
     (folder / "high_ann_0.wav").write_bytes(b"RIFF")
     with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ cannot be read as a sound"):
@@ -80,10 +80,10 @@ def test_what_is_refused(folder, tmp_path):
         audio(path=str(tmp_path / "a.txt"))
 
 
-def test_clips_are_brought_to_one_loudness_and_length(tmp_path):
+def test_clips_have_the_same_peak_and_length(tmp_path):
     for number in range(20):
         content = tone(700, length=700)
-        if number % 2:  # a tenth as loud, in two channels
+        if number % 2:  # a tenth of the amplitude, in stereo
             with wave.open(io.BytesIO(content)) as file:
                 quiet = np.frombuffer(file.readframes(700), "<i2") // 10
             out = io.BytesIO()
@@ -97,35 +97,35 @@ def test_clips_are_brought_to_one_loudness_and_length(tmp_path):
             (tmp_path / f"tone_{speaker}_{number}.wav").write_bytes(content)
     samples = audio(path=str(tmp_path), length=LENGTH).train.samples
     np.testing.assert_allclose(samples.max(axis=(1, 2, 3)), samples.max(), atol=0.01)
-    assert (samples[:, -1] < -0.9).all()  # silence at the end
+    assert (samples[:, -1] < -0.9).all()  # padded with silence
 
 
-def test_what_is_shown_can_be_heard():
+def test_samples_are_written_as_sounds():
     data = load("audio(length=2048)", 0, 8)
     assert data.sample_shape == (16, 64, 1) and data.num_classes == 3
     files = data.show(data.test.samples[:10])
     assert list(files) == [".png", *(f"-{i}.wav" for i in range(10))]
     with wave.open(io.BytesIO(files["-3.wav"])) as file:
         assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (8_000, 2_048, 1)
-        heard = np.frombuffer(file.readframes(2_048), "<i2")
-    assert np.abs(heard).max() > 30_000
+        wave_written = np.frombuffer(file.readframes(2_048), "<i2")
+    assert np.abs(wave_written).max() > 30_000
     assert data.pack(data.test.samples[:4])["waves"].shape == (4, 2_048)
 
 
-def test_waves_are_judged_by_their_spectrograms_and_classes(monkeypatch):
-    data, seen = load('audio(form="wave", length=1024)', 0, 8), {}
+def test_waves_are_evaluated_by_their_spectrograms_and_classes(monkeypatch):
+    data, received = load('audio(form="wave", length=1024)', 0, 8), {}
 
     def evaluator(data, protocol):
-        seen.update(data=data, metrics=protocol.metrics)
-        return Measure(lambda samples, label: seen.update(samples=samples) or {}, "classifier", {})
+        received.update(data=data, metrics=protocol.metrics)
+        return Measure(lambda samples, label: received.update(samples=samples) or {}, "classifier", {})
 
     monkeypatch.setattr(pixels, "evaluator", evaluator)
     data.evaluator(data, Protocol())(np.asarray(data.to_float(data.test.samples)), data.test.labels)
-    assert {"frechet", "class_shares"} <= set(seen["metrics"]) and seen["data"].sample_shape == (8, 64, 1)
-    np.testing.assert_array_equal(seen["samples"], seen["data"].test.samples)
+    assert {"frechet", "class_shares"} <= set(received["metrics"]) and received["data"].sample_shape == (8, 64, 1)
+    np.testing.assert_array_equal(received["samples"], received["data"].test.samples)
 
 
-@pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip below $GAN_JAX_DATA")
+@pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip in $GAN_JAX_DATA")
 def test_spoken_digits():
     data = load('audio(path="fsdd/recordings.zip")', 0, 8, REAL)
     assert (data.num_train, data.test.count, data.num_classes) == (2_700, 300, 10)
@@ -133,27 +133,27 @@ def test_spoken_digits():
 
 
 def prepare_sounds(folder, name, splits, words=None, feature="audio"):
-    """A set of sounds as tensorflow-datasets 4.9.10 with TensorFlow prepared one, written without: samples are int64."""
+    """Write a data set of sounds in the format of tensorflow-datasets 4.9.10, whose samples are int64, without TensorFlow."""
     pytest.importorskip("tensorflow_datasets")
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
-    where = folder / name / "1.0.0"
-    where.mkdir(parents=True)
+    prepared = folder / name / "1.0.0"
+    prepared.mkdir(parents=True)
     sound = {"dtype": "int64", "encoding": "NONE", "sampleRate": "8000", "shape": {"dimensions": ["-1"]}}
     kinds = "tensorflow_datasets.core.features"
     features = {feature: {"pythonClassName": f"{kinds}.audio_feature.Audio", "audio": sound}}
     if words:
         label = {"classLabel": {"numClasses": str(len(words))}}
         features["label"] = {"pythonClassName": f"{kinds}.class_label_feature.ClassLabel"} | label
-    told = {"pythonClassName": f"{kinds}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
-    (where / "features.json").write_text(json.dumps(told))
+    description = {"pythonClassName": f"{kinds}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+    (prepared / "features.json").write_text(json.dumps(description))
     info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "moduleName": "nowhere"}
-    (where / "dataset_info.json").write_text(json.dumps(info))
+    (prepared / "dataset_info.json").write_text(json.dumps(info))
     if words:
-        (where / "label.labels.txt").write_text("\n".join(words) + "\n")
+        (prepared / "label.labels.txt").write_text("\n".join(words) + "\n")
     for split, count in splits.items():
-        writer = ArrayRecordWriter(str(where / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
+        writer = ArrayRecordWriter(str(prepared / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
         for number in range(count):
             example = tf_example_pb2.Example()
             pitch = (2_000, 300)[number % 2]
@@ -162,10 +162,10 @@ def prepare_sounds(folder, name, splits, words=None, feature="audio"):
             example.features.feature["label"].int64_list.value.append(number % 2)
             writer.write(example.SerializeToString())
         writer.close()
-    return where
+    return prepared
 
 
-def test_a_set_that_tensorflow_datasets_prepared(tmp_path):
+def test_a_data_set_prepared_by_tensorflow_datasets(tmp_path):
     prepare_sounds(tmp_path, "words", {"train": 20, "validation": 3, "test": 10}, ["high", "low"])
     source = audio(str(tmp_path), path="tfds:words", length=LENGTH)
     assert source.num_classes == 2 and source.train.samples.shape == (23, 8, 64, 1)
@@ -175,17 +175,17 @@ def test_a_set_that_tensorflow_datasets_prepared(tmp_path):
     if importlib.util.find_spec("tensorflow") is None:
         with pytest.raises(InputError, match=r"tfds:words holds no images; sounds are read by --data 'audio\(path="):
             load("tfds:words", 0, 8, str(tmp_path))
-    where = prepare_sounds(tmp_path, "read", {"train": 120}, feature="speech")
+    prepared = prepare_sounds(tmp_path, "read", {"train": 120}, feature="speech")
     source = audio(str(tmp_path), path="tfds:read", form="wave", length=LENGTH)
     assert source.train.labels is None and len(source.train.samples) == 108 and len(source.test.samples) == 12
-    with pytest.raises(InputError, match=r"train-00000-0 in tfds:read has 8000 samples a second: set rate=8000"):
+    with pytest.raises(InputError, match=r"train-00000-0 in tfds:read has 8000 samples per second: set rate=8000"):
         audio(str(tmp_path), path="tfds:read", rate=16_000, length=LENGTH)
     with pytest.raises(InputError, match="tfds:ljspeech is not prepared in"):
         audio(str(tmp_path), path="tfds:ljspeech")
-    record = where / "read-train.array_record-00000-of-00001"
+    record = prepared / "read-train.array_record-00000-of-00001"
     record.write_bytes(record.read_bytes()[:100])
     with pytest.raises(InputError, match=r"tfds:read: .* is damaged"):
         audio(str(tmp_path), path="tfds:read", length=LENGTH)
-    (where / "features.json").write_text('{"featuresDict": {"features": {"image": {}}}}')
+    (prepared / "features.json").write_text('{"featuresDict": {"features": {"image": {}}}}')
     with pytest.raises(InputError, match="tfds:read: a feature of decoded sounds is needed, it has image"):
         audio(str(tmp_path), path="tfds:read", length=LENGTH)

@@ -19,6 +19,7 @@ from gan_jax.data.load import load
 from gan_jax.data.molecules import autoencoder
 from gan_jax.data.molecules.metrics import (
     cosine,
+    fractions,
     internal_diversity,
     molecule_of,
     properties,
