@@ -1,4 +1,4 @@
-"""Time metrics beside other tools: `python experiments/benchmark_metrics.py --help`."""
+"""Compare time and memory of metrics with other tools: `python experiments/benchmark_metrics.py --help`."""
 
 from gan_jax.cli.benchmark_metrics import main
 from gan_jax.cli.command import command

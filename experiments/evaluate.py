@@ -1,4 +1,4 @@
-"""Measure a run's generator, or one set of samples against another: `python experiments/evaluate.py --help`."""
+"""Evaluate a run's generator, or one set of samples against another: `python experiments/evaluate.py --help`."""
 
 from gan_jax.cli.command import command
 from gan_jax.cli.evaluate import main

@@ -1,4 +1,4 @@
-"""Measure text of several runs at several temperatures: `python experiments/temperatures.py --help`."""
+"""Evaluate text generators at several temperatures: `python experiments/temperatures.py --help`."""
 
 from gan_jax.cli.command import command
 from gan_jax.cli.temperatures import main

@@ -83,7 +83,7 @@ def cutout(key: Array, x: Array, p: Array, *, size: float = 0.5) -> Array:
         box_length = max(1, round(length * size))
         # A box of even length is centred between two pixels, or on either edge of the image.
         start = jax.random.randint(key, (batch_size, 1), 0, length + 1 - box_length % 2) - box_length // 2
-        pixel = jnp.arange(length)
+        pixel = jnp.arange(length)[None]
         return (pixel >= start) & (pixel < start + box_length)
 
     box = inside(row_key, height)[:, :, None, None] & inside(column_key, width)[:, None, :, None]

@@ -38,7 +38,8 @@ def stft(signal: Array, fft: int = FFT, hop: int = HOP, window: int | None = Non
     segments = padded.reshape(*padded.shape[:-1], -1, hop)
     parts = [segments[..., i : frames + i, : min(hop, window - i * hop)] for i in range(count)]
     weights = _hann(window)
-    return jnp.fft.rfft(jnp.concatenate(parts, axis=-1) * weights, n=fft) / weights.sum()
+    frame = jnp.concatenate(parts, axis=-1)
+    return jnp.fft.rfft(frame * jax.lax.broadcast_to_rank(weights, frame.ndim), n=fft) / jnp.complex64(weights.sum())
 
 
 def istft(spectrum: Array, hop: int = HOP) -> Array:
@@ -50,7 +51,8 @@ def istft(spectrum: Array, hop: int = HOP) -> Array:
     if fft % hop:
         raise ValueError(f"the length of the transform, {fft}, is not a multiple of the hop, {hop}")
     weights, before = _hann(fft), (fft - hop) // 2
-    frames = jnp.fft.irfft(spectrum * weights.sum(), n=fft) * weights
+    frames = jnp.fft.irfft(spectrum * jnp.complex64(weights.sum()), n=fft)
+    frames = frames * jax.lax.broadcast_to_rank(weights, frames.ndim)
     count, total = fft // hop, spectrum.shape[-2] + fft // hop - 1
 
     def overlap_add(x: Array) -> Array:

@@ -1,1 +1,1 @@
-"""Commands, one module each: from an argument vector to a result. The scripts in `experiments/` call them."""
+"""Commands, one module each: from command-line arguments to a result. The scripts in `experiments/` call them."""

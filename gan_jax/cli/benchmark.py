@@ -1,8 +1,9 @@
-"""What the convolutions of `gan_jax/models/conv.py` are worth on this machine: `python experiments/benchmark.py`.
+"""Time the convolutions of `gan_jax/models/conv.py` on this machine: `python experiments/benchmark.py`.
 
-Side by side in one process: one layer and whole GAN steps with our convolutions, with those of stock `lax`, with a generator
-that repeats pixels, and, where it is installed, with PyTorch (eager, as many threads); then a step by itself against the
-same step inside `cond` and `scan`. A time is the median of --repeats runs in turns; a ratio is to the section's first.
+In one process, times one layer and whole GAN steps with our convolutions, with those of stock `lax`, with a generator that
+upsamples by repeating pixels, and, if it is installed, with PyTorch (eager, as many threads); then a separately jitted step
+against the same step inside `cond` and `scan`. Each time is the median of --repeats runs, which alternate between the cases;
+each ratio is relative to the first case of its section.
 """
 
 import functools
@@ -24,7 +25,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class Layers(NamedTuple):
-    """How a network halves the resolution, with 4x4 kernels, and doubles it: f(x, kernel)."""
+    """How a network halves the resolution, with 4x4 kernels, and doubles it, with windows of `up_window`: f(x, kernel)."""
 
     down: Callable
     up: Callable
@@ -32,25 +33,25 @@ class Layers(NamedTuple):
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--repeats", type=int, default=7, help="timed runs of each case (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=32, help="channels after D's first halving (default: %(default)s)")
-    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7, help="number of timed runs of each case (default: %(default)s)")
+    parser.add_argument(
+        "--width", type=int, default=32, help="number of channels after D's first halving (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     for name in ("repeats", "width"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(options, name)}")
-    if options.json and not options.json.parent.is_dir():
-        raise InputError(f"--json {options.json}: there is no folder {options.json.parent}")
 
     image = f"{SIZE}x{SIZE}x{CHANNELS}, batch {BATCH}, width {options.width}"
     sections = {
         f"weight gradient, 4x4 stride-2 transposed convolution, 14x14x64 to 28x28x32, batch {BATCH}": weight_gradients,
         f"DCGAN step, {image}": lambda: gan_steps(options.width, wgan=False),
         f"WGAN-GP step (1 D, 1 G), {image}": lambda: gan_steps(options.width, wgan=True),
-        f"4 steps of descent, 3x3 convolution, 14x14x32 to 64, batch {BATCH}": convolution_loops,
-        "20 steps of descent, MLP 128-128-128, batch 128": mlp_loops,
+        f"4 steps of gradient descent, 3x3 convolution, 14x14x32 to 64, batch {BATCH}": convolution_loops,
+        "20 steps of gradient descent, MLP 128-128-128, batch 128": mlp_loops,
     }
     lines, rows = [], []
     for section, make_cases in sections.items():
@@ -69,7 +70,8 @@ def main() -> None:
 
 
 def measure(cases: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Median ms of each. Each timed run follows an untimed one: threads of the case before it may still be spinning."""
+    """Return the median time of each case in ms. Each timed run follows an untimed one, since threads of the previous case may
+    still be spinning."""
     times = {what: [] for what in cases}
     for turn in range(repeats + 1):  # turn 0 compiles
         for what, run in cases.items():
@@ -118,7 +120,7 @@ def gan_steps(width: int, wgan: bool) -> dict[str, Callable]:
 
 
 def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
-    """A step of D (halvings, leaky ReLU) and one of G (doublings, batch norm, ReLU, tanh), each with a linear map."""
+    """A step of D (halvings, leaky ReLU) and one of G (doublings, batch norm, ReLU, tanh), each with a linear layer."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -145,36 +147,38 @@ def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
             x = layers.up(jax.nn.relu(x), kernel)
         return jnp.tanh(x)
 
-    def judge(d, x):
+    def discriminate(d, x):
         for kernel in d[0]:
             x = jax.nn.leaky_relu(layers.down(x, kernel), 0.2)
         return (x.reshape(x.shape[0], -1) @ d[1])[:, 0]
 
     def d_loss(d, fake, real, key):
-        d_loss, _ = loss(judge(d, real), judge(d, fake))
-        return d_loss + GAMMA * gradient_penalty(lambda x: judge(d, x), real, fake, key) if wgan else d_loss
+        d_loss, _ = loss(discriminate(d, real), discriminate(d, fake))
+        return d_loss + GAMMA * gradient_penalty(lambda x: discriminate(d, x), real, fake, key) if wgan else d_loss
 
     def step(state, real, key):
         g, d, g_opt, d_opt = state
-        z = jax.random.normal(key, (2, BATCH, Z_DIM))
-        updates, d_opt = tx.update(jax.grad(d_loss)(d, generate(g, z[0]), real, key), d_opt)
+        z_key, penalty_key = jax.random.split(key)
+        z = jax.random.normal(z_key, (2, BATCH, Z_DIM))
+        updates, d_opt = tx.update(jax.grad(d_loss)(d, generate(g, z[0]), real, penalty_key), d_opt)
         d = optax.apply_updates(d, updates)
-        gradients = jax.grad(lambda g: loss(jnp.zeros(BATCH), judge(d, generate(g, z[1])))[1])(g)
+        gradients = jax.grad(lambda g: loss(jnp.zeros(BATCH), discriminate(d, generate(g, z[1])))[1])(g)
         updates, g_opt = tx.update(gradients, g_opt)
         return optax.apply_updates(g, updates), d, g_opt, d_opt
 
-    step, key = jax.jit(step, donate_argnums=0), jax.random.key(1)
-    state, real = jax.jit(init)(jax.random.key(0)), jax.random.normal(key, (BATCH, SIZE, SIZE, CHANNELS))
+    init_key, real_key, step_key = jax.random.split(jax.random.key(0), 3)
+    step = jax.jit(step, donate_argnums=0)
+    state, real = jax.jit(init)(init_key), jax.random.normal(real_key, (BATCH, SIZE, SIZE, CHANNELS))
 
     def run():
         nonlocal state
-        state = jax.block_until_ready(step(state, real, key))
+        state = jax.block_until_ready(step(state, real, step_key))
 
     return run
 
 
 def torch_gan(widths: tuple[int, ...], wgan: bool) -> Callable:
-    """The step of `jax_gan`, in PyTorch."""
+    """The step of `jax_gan` in PyTorch."""
     import torch
     from torch import nn
     from torch.nn.functional import softplus
@@ -192,9 +196,9 @@ def torch_gan(widths: tuple[int, ...], wgan: bool) -> Callable:
     def run():
         fake = g(torch.randn(BATCH, Z_DIM)).detach()
         if wgan:
-            share = torch.rand(BATCH, 1, 1, 1)
-            between = (share * real + (1 - share) * fake).requires_grad_()
-            (gradient,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
+            epsilon = torch.rand(BATCH, 1, 1, 1)
+            interpolates = (epsilon * real + (1 - epsilon) * fake).requires_grad_()
+            (gradient,) = torch.autograd.grad(d(interpolates).sum(), interpolates, create_graph=True)
             d_loss = d(fake).mean() - d(real).mean() + GAMMA * ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
         else:
             d_loss = softplus(-d(real)).mean() + softplus(d(fake)).mean()
@@ -222,9 +226,9 @@ def convolution_loops() -> dict[str, Callable]:
     normal = jax.random.normal
     state = normal(jax.random.key(0), (64, 14, 14, 32)), normal(jax.random.key(1), (3, 3, 32, 64))
     return {
-        f"{name}, {way}": run
+        f"{name}, {loop}": run
         for name, f in (("ours", convolve), ("stock lax", stock))
-        for way, run in loops(lambda state, f=f: jnp.square(f(*state)).mean(), state, 4).items()
+        for loop, run in loops(lambda state, f=f: jnp.square(f(*state)).mean(), state, 4).items()
     }
 
 
@@ -237,28 +241,28 @@ def mlp_loops() -> dict[str, Callable]:
 
 
 def loops(loss: Callable, state: object, length: int) -> dict[str, Callable]:
-    """Gradient descent as jitted steps, as such steps inside a conditional (as a lazy penalty's), and as one program."""
+    """Gradient descent as jitted steps, as jitted steps inside a conditional (like a lazy penalty), and as one program."""
     import jax
     import jax.numpy as jnp
     from jax import lax
 
     def step(state):
-        return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, state, jax.grad(loss)(state))
+        return jax.tree.map(lambda x, gradient: x - 0.1 * gradient, state, jax.grad(loss)(state))
 
-    def conditional(state):  # always true, but the compiler cannot know
+    def conditional(state):  # always true, but not at compile time
         return lax.cond(state[1].sum() < jnp.inf, step, lambda state: state, state)
 
-    def one_by_one(step):
+    def separate_steps(step):
         step = jax.jit(step)
-        return lambda: jax.block_until_ready(functools.reduce(lambda now, _: step(now), range(length), state))
+        return lambda: jax.block_until_ready(functools.reduce(lambda state, _: step(state), range(length), state))
 
     def scan(unroll):
-        loop = jax.jit(lambda state: lax.scan(lambda now, _: (step(now), None), state, length=length, unroll=unroll)[0])
+        loop = jax.jit(lambda state: lax.scan(lambda state, _: (step(state), None), state, length=length, unroll=unroll)[0])
         return lambda: jax.block_until_ready(loop(state))
 
     return {
-        "jitted steps": one_by_one(step),
-        "jitted steps, inside cond": one_by_one(conditional),
+        "jitted steps": separate_steps(step),
+        "jitted steps, inside cond": separate_steps(conditional),
         "scan": scan(1),
         "scan, fully unrolled": scan(length),
     }

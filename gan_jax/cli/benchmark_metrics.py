@@ -1,9 +1,9 @@
-"""How long the metrics take, and how much memory, beside other tools: `python experiments/benchmark_metrics.py`.
+"""Compare time and memory of the metrics with other tools: `python experiments/benchmark_metrics.py`.
 
-Each tool reads the same random features from .npy files in a process of its own, so that its peak memory is its own. Timed is
-the call alone, once, from features in memory to the value: what has to be compiled counts, what has to be imported does not.
-Tools of another environment (one with PyTorch) run by its interpreter: `--python PATH`. A tool that is missing is left out
-with a line; one that would not fit into memory is measured at --small_n instead, and ours beside it.
+Each tool reads the same random features from .npy files in a separate process, which gives its peak memory. Only the call is
+timed, once, from features in memory to the value: including compilation, excluding imports. Tools that are installed in another
+environment (one with PyTorch) run with its interpreter: `--python PATH`. A tool that is not installed is reported and skipped;
+one that would exceed the memory is measured with --small_n samples instead, and so is ours for comparison.
 """
 
 import argparse
@@ -32,24 +32,29 @@ def main() -> None:
     from gan_jax.cli.command import Parser, out_file, write_json
     from gan_jax.errors import InputError
 
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--n", type=int, default=50_000, help="samples on each side (default: %(default)s)")
-    parser.add_argument("--small_n", type=int, default=10_000, help="for tools that need N x N matrices (default: %(default)s)")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--n", type=int, default=50_000, help="number of real and of fake samples (default: %(default)s)")
+    parser.add_argument(
+        "--small_n",
+        type=int,
+        default=10_000,
+        help="the same for tools whose N x N matrices exceed the memory (default: %(default)s)",
+    )
     parser.add_argument("--dim", type=int, default=2048, help="dimension of the features (default: %(default)s)")
-    parser.add_argument("--metrics", nargs="+", choices=CASES, default=list(CASES), help="default: all")
+    parser.add_argument("--metrics", nargs="+", choices=CASES, default=list(CASES), help="metrics to measure (default: all)")
     parser.add_argument("--tools", nargs="+", help="names of tools to run (default: all)")
-    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter that has the other tools")
-    parser.add_argument("--json", type=out_file, metavar="PATH", help="write the table there as JSON too")
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="PATH", help="interpreter of the other tools (default: this one)"
+    )
+    parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    for name, least in (("n", 2 * SUBSET_SIZE), ("small_n", 2 * SUBSET_SIZE), ("dim", 1)):
-        if getattr(options, name) < least:
-            raise InputError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    for name, minimum in (("n", 2 * SUBSET_SIZE), ("small_n", 2 * SUBSET_SIZE), ("dim", 1)):
+        if getattr(options, name) < minimum:
+            raise InputError(f"--{name} must be at least {minimum}, got {getattr(options, name)}")
     known = sorted({tool for tools in CASES.values() for tool in tools})
     if not set(options.tools or known) <= set(known):
         raise InputError(f"--tools must be among {', '.join(known)}, got {' '.join(options.tools)}")
-    if options.json and not options.json.parent.is_dir():
-        raise InputError(f"--json {options.json}: there is no folder {options.json.parent}")
 
     rows = []
     with tempfile.TemporaryDirectory(prefix="benchmark_metrics_") as folder:
@@ -61,20 +66,20 @@ def main() -> None:
         tool = f"{row['tool']} {row['version']}"
         times = f"{row['seconds']:8.1f} {row['cpu_seconds']:8.1f} {row['peak_gb']:8.2f}"
         print(f"{row['metric']:6} {row['n']:7,}  {tool:24} {times}  {', '.join(f'{x:.6g}' for x in row['value'])}")
-    print(f"{options.dim} float32 features on each side, {cores()} cores; peak GB: all of the process but the features")
+    print(f"{options.dim} float32 features per sample, {cores()} cores; peak GB: memory of the process without the features")
     if options.json:
         write_json(options.json, {"dim": options.dim, "cores": cores(), "rows": rows})
         print(f"written to {options.json}")
 
 
 def measure(metric: str, tools: list[str], options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """A row for each tool, at --n or at --small_n; where one had to be small, ours is measured at that, too."""
+    """Return a row for each tool, with --n or --small_n samples. If any tool needs --small_n, ours is measured with both."""
     small = []
     for tool in tools:
-        need = BYTES_PER_PAIR.get((metric, tool), 0) * options.n**2
-        if need > free_memory() and options.small_n < options.n:
-            print(f"{metric}, {tool}: {options.n:,} samples need {need / 1e9:.0f} GB, {free_memory() / 1e9:.0f} GB are free; "
-                  f"measured at {options.small_n:,}", flush=True)  # fmt: skip
+        required = BYTES_PER_PAIR.get((metric, tool), 0) * options.n**2
+        if required > free_memory() and options.small_n < options.n:
+            memory = f"need {required / 1e9:.0f} GB, but {free_memory() / 1e9:.0f} GB are free"
+            print(f"{metric}, {tool}: {options.n:,} samples {memory}; measuring {options.small_n:,} samples", flush=True)
             small.append(tool)
     runs = [(tool, options.n) for tool in tools if tool not in small]
     runs += [(tool, options.small_n) for tool in tools if tool in small or (small and tool == OURS)]
@@ -84,42 +89,43 @@ def measure(metric: str, tools: list[str], options: argparse.Namespace, folder: 
         python = sys.executable if tool == OURS else options.python
         if not (folder / f"real{n}.npy").exists():
             run_case(sys.executable, "features", str(options.dim), n, folder)
-        found = run_case(python, metric, tool, n, folder)
-        if found is None:
+        result = run_case(python, metric, tool, n, folder)
+        if result is None:
             print(f"{metric}, {tool}: not installed for {python}", flush=True)
         else:
-            rows.append({"metric": metric, "tool": tool, "n": n} | found)
+            rows.append({"metric": metric, "tool": tool, "n": n} | result)
     return rows
 
 
 def run_case(python: str, metric: str, tool: str, n: int, folder: Path) -> dict[str, Any] | None:
+    """Run `case` in a process of its own; return its result, None if the tool is not installed. Raises RunError if it fails."""
     arguments = [python, __file__, "--case", metric, tool, str(n), str(folder)]
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    if done.returncode == MISSING:
+    process = subprocess.run(arguments, capture_output=True, text=True)
+    if process.returncode == MISSING:
         return None
-    if done.returncode:
+    if process.returncode:
         from gan_jax.errors import RunError
 
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        last = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
         raise RunError(f"{metric}, {tool}, {n:,} samples failed: {last}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def case(metric: str, tool: str, n: str, folder: str) -> None:
-    """What runs in the process of a tool. It prints a line of JSON."""
+    """Measure one tool, in its own process, and print the result as a line of JSON."""
     import resource
 
     if metric == "features":
         return make_features(int(n), int(tool), Path(folder))
     warnings.simplefilter("ignore")  # of other tools
     try:
-        version, measured = metadata.version(tool), CASES[metric][tool]()
+        version, compute = metadata.version(tool), CASES[metric][tool]()
     except (ImportError, metadata.PackageNotFoundError):
         sys.exit(MISSING)
-    real, fake = (np.load(Path(folder) / f"{side}{n}.npy", allow_pickle=False) for side in ("real", "fake"))
+    real, fake = (np.load(Path(folder) / f"{name}{n}.npy", allow_pickle=False) for name in ("real", "fake"))
     start, cpu_start = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
-        value = measured(real, fake)
+        value = compute(real, fake)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     peak_gb = (peak - real.nbytes - fake.nbytes) / 1e9
@@ -128,21 +134,21 @@ def case(metric: str, tool: str, n: str, folder: str) -> None:
 
 
 def make_features(n: int, dim: int, folder: Path) -> None:
-    """Positive, of uneven variances and correlated, as features of networks are."""
+    """Write random real and fake features: like those of networks, positive, correlated, and of uneven variances."""
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((256, dim), np.float32) * np.arange(1, 257, dtype=np.float32)[:, None] ** -0.7
-    for side, shift, scale in (("real", 0.0, 1.0), ("fake", 0.05, 1.05)):
+    for name, shift, scale in (("real", 0.0, 1.0), ("fake", 0.05, 1.05)):
         x = np.empty((n, dim), np.float32)
         for start in range(0, n, 5000):
             rows = x[start : start + 5000]
             rows[:] = scale * rng.standard_normal((len(rows), 256), np.float32) @ mix + shift
             rows += 0.3 * rng.standard_normal(rows.shape, np.float32)
             np.abs(rows, out=rows)
-        np.save(folder / f"{side}{n}.npy", x)
+        np.save(folder / f"{name}{n}.npy", x)
     print("{}")
 
 
-# Each case imports its tool and returns what is timed: (real, fake) -> values.
+# Each case imports its tool and returns the function that is timed: (real, fake) -> values.
 
 
 def our_fid() -> Callable:
@@ -167,11 +173,11 @@ def fidelity_fid() -> Callable:
     import torch
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-    def measured(real, fake):
+    def compute(real, fake):
         statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in (real, fake)]
         return fid_statistics_to_metric(*statistics, verbose=False).values()
 
-    return measured
+    return compute
 
 
 def fidelity_kid() -> Callable:
@@ -180,29 +186,31 @@ def fidelity_kid() -> Callable:
 
     options = {"kid_subsets": SUBSETS, "kid_subset_size": SUBSET_SIZE, "verbose": False}
 
-    def measured(real, fake):
-        found = kid_features_to_metric(torch.from_numpy(real), torch.from_numpy(fake), **options)
-        return [found["kernel_inception_distance_mean"]]
+    def compute(real, fake):
+        result = kid_features_to_metric(torch.from_numpy(real), torch.from_numpy(fake), **options)
+        return [result["kernel_inception_distance_mean"]]
 
-    return measured
+    return compute
 
 
 def fidelity_prdc() -> Callable:
-    """Precision and recall only, in its memory-saving mode."""
+    """Precision and recall only, in the tool's memory-saving mode."""
     import torch
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     options = {"prc_neighborhood": NEIGHBOURS, "save_cpu_ram": True, "verbose": False}
 
-    def measured(real, fake):
-        found = prc_features_to_metric(torch.from_numpy(fake), torch.from_numpy(real), **options)  # fakes come first there
-        return [found["precision"], found["recall"]]
+    def compute(real, fake):
+        result = prc_features_to_metric(
+            torch.from_numpy(fake), torch.from_numpy(real), **options
+        )  # it takes fake samples first
+        return [result["precision"], result["recall"]]
 
-    return measured
+    return compute
 
 
-def torchmetrics_of(metric: Callable) -> Callable:
-    def measured(real, fake):
+def torchmetrics_case(metric: Callable) -> Callable:
+    def compute(real, fake):
         import torch
 
         network = torch.nn.Identity()
@@ -211,32 +219,32 @@ def torchmetrics_of(metric: Callable) -> Callable:
         for start in range(0, len(real), SUBSET_SIZE):
             distance.update(torch.from_numpy(real[start : start + SUBSET_SIZE]), real=True)
             distance.update(torch.from_numpy(fake[start : start + SUBSET_SIZE]), real=False)
-        found = distance.compute()
-        return [found[0] if isinstance(found, tuple) else found]
+        result = distance.compute()
+        return [result[0] if isinstance(result, tuple) else result]
 
-    return measured
+    return compute
 
 
 def torchmetrics_fid() -> Callable:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    return torchmetrics_of(FrechetInceptionDistance)
+    return torchmetrics_case(FrechetInceptionDistance)
 
 
 def torchmetrics_kid() -> Callable:
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    return torchmetrics_of(lambda network: KernelInceptionDistance(network, subsets=SUBSETS, subset_size=SUBSET_SIZE))
+    return torchmetrics_case(lambda network: KernelInceptionDistance(network, subsets=SUBSETS, subset_size=SUBSET_SIZE))
 
 
 def pytorch_fid() -> Callable:
     from pytorch_fid.fid_score import calculate_frechet_distance
 
-    def measured(real, fake):
+    def compute(real, fake):
         moments = [(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (real, fake)]
         return [calculate_frechet_distance(*moments[0], *moments[1])]
 
-    return measured
+    return compute
 
 
 def reference_prdc() -> Callable:
@@ -245,13 +253,13 @@ def reference_prdc() -> Callable:
     return lambda real, fake: compute_prdc(real, fake, NEIGHBOURS).values()
 
 
-# By metric, then by the distribution's name.
+# By metric, then by the name of the tool's distribution package.
 CASES: dict[str, dict[str, Callable]] = {
     "fid": {OURS: our_fid, "torch-fidelity": fidelity_fid, "torchmetrics": torchmetrics_fid, "pytorch-fid": pytorch_fid},
     "kid": {OURS: our_kid, "torch-fidelity": fidelity_kid, "torchmetrics": torchmetrics_kid},
     "prdc": {OURS: our_prdc, "prdc": reference_prdc, "torch-fidelity": fidelity_prdc},
 }
-BYTES_PER_PAIR = {("prdc", "prdc"): 13}  # what it takes at its peak, measured at 5,000 and 10,000 samples; rounded up
+BYTES_PER_PAIR = {("prdc", "prdc"): 13}  # peak memory, measured at 5,000 and 10,000 samples and rounded up
 
 
 def cores() -> int:
@@ -259,12 +267,12 @@ def cores() -> int:
 
 
 def free_memory() -> float:
-    """Bytes that a new process may take; where the system does not say, any number."""
+    """Return the bytes of memory that a new process can use; infinity if the system does not report them."""
     try:
         return 1024 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
     except (OSError, IndexError, ValueError):
         return float("inf")
 
 
-if __name__ == "__main__":  # in the environment of another tool, perhaps without this package
+if __name__ == "__main__":  # run by `run_case`, perhaps in another environment without this package
     case(*sys.argv[2:])

@@ -1,4 +1,4 @@
-"""How commands begin and end. Exit code 0 when done, 2 for input that cannot be used, 1 for a run that failed."""
+"""Shared by all commands: parsing, JSON output, XLA flags. Exit code 0 if done, 2 for invalid input, 1 for a failed run."""
 
 import argparse
 import json
@@ -12,58 +12,68 @@ from typing import Any
 
 from gan_jax.errors import InputError, RunError
 
+# Help texts of options that several commands have.
+DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
+EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema true"
+STANDING_HELP = "recompute the statistics of batch norm over this many batches of samples"
+
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is one line, like every other error."""
+    """An ArgumentParser that reports an error in one line, like all other errors, and prints its description unchanged."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False} | options)
 
     def error(self, message: str) -> None:
         raise InputError(f"{message}; see --help")
 
 
 def seed(text: str) -> int:
-    """The `type` of a flag that is a seed."""
+    """Parse a seed: the `type` of a flag."""
     if not (text.isdecimal() and int(text) < 2**32):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^32 - 1, got {text}")
     return int(text)
 
 
 def out_file(text: str) -> Path:
-    """The `type` of a flag that names a file to write: found not to be one before the work, not after it."""
+    """Parse the path of an output file: the `type` of a flag, so that a wrong path is reported before the work starts."""
     if Path(text).is_dir() or not Path(text).absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that is there, got {text}")
+        raise argparse.ArgumentTypeError(f"must be a file in an existing directory, got {text}")
     return Path(text)
 
 
 def write_json(out: Path, result: Any) -> None:
-    """Writes what a command found. Raises InputError where it cannot be written."""
+    """Write a result as JSON. Raises InputError if the file cannot be written."""
     try:
         out.write_text(json.dumps(result, indent=2) + "\n")
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+        raise InputError(f"cannot write {out}: {error.strerror}; choose another file") from error
 
 
-# The first forbids operations whose sums come in any order, and ends in an error where an operation knows no other way (the
-# gradient of max pooling); the second keeps timings from choosing among algorithms with different last bits.
+# The first forbids operations that sum in a varying order, and raises an error for operations that have no other implementation
+# (the gradient of max pooling); the second prevents timings from choosing among algorithms whose last bits differ.
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 
 def make_deterministic() -> None:
-    """Has XLA's GPU programs give the same bits every time, by XLA_FLAGS; before JAX starts. On a CPU they do anyway."""
-    # The last of two equal flags counts.
+    """Make XLA's GPU programs produce the same bits every time, through XLA_FLAGS; call it before JAX starts. CPU programs
+    always do."""
+    # Of two equal flags, XLA uses the last.
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC]).strip()
 
 
 def use_cores_as_devices() -> None:
-    """Has JAX take each core of a CPU for a device, by XLA_FLAGS; before it starts. Runs that are dealt out among them use all
-    cores, of which the operations of a small network, sharing them, leave most idle. A user's own flag goes before."""
+    """Make JAX treat each core of a CPU as a device, through XLA_FLAGS; call it before JAX starts. Runs distributed over these
+    devices use all cores, whereas the operations of a single small network leave most of them idle. The user's own flag takes
+    precedence."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ours = f"--xla_force_host_platform_device_count={cores}"
-    os.environ["XLA_FLAGS"] = f"{ours} {os.environ.get('XLA_FLAGS', '')}".strip()  # the last of two equal flags counts
+    flag = f"--xla_force_host_platform_device_count={cores}"
+    os.environ["XLA_FLAGS"] = f"{flag} {os.environ.get('XLA_FLAGS', '')}".strip()  # of two equal flags, XLA uses the last
 
 
 def command(main: Callable[[], None]) -> None:
-    """Runs a command's `main`. An error becomes one line on stderr; with `--debug`, its traceback comes before. So does a
-    warning, without the code that it came from."""
+    """Run a command's `main`. An error becomes one line on stderr, after its traceback if `--debug` is given; a warning becomes
+    one line, without the code that raised it."""
     warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.cli.command import use_cores_as_devices, make_deterministic
+from gan_jax.cli.command import make_deterministic, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import smoke
 from gan_jax.errors import InputError

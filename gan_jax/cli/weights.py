@@ -1,31 +1,33 @@
-"""Weights that others trained: `python experiments/weights.py inception` (96 MB), or `dinov2` (1.2 GB), fetches an extractor's.
+"""Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), or `dinov2` (1.2 GB).
 
-Downloads, verifies size and sha256, converts once to .npz in the cache, and prints where both lie. Stopped half-way, the same
-command goes on. Without network: put the file where the error says, and run the same command to verify and convert it.
+Downloads the file, verifies its size and sha256, converts it once to an .npz in the cache, and prints both paths. After an
+interruption, the same command resumes. Without a network, put the file at the path given in the error message, and run the same
+command to verify and convert it.
 
-`python experiments/weights.py FILE --run_dir RUN_DIR` makes a run of a pretrained generator, StyleGAN2 or BigGAN-deep, for
-sample.py, evaluate.py and train.py --fork_from; gan_jax/pretrained/import_run.py says which files these are, and how to come by them.
+Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.py, evaluate.py and train.py --fork_from:
+`python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
 """
 
 from pathlib import Path
 
-from gan_jax.cli.command import Parser
+from gan_jax.cli.command import DATA_DIR_HELP, Parser
 from gan_jax.errors import unknown
 from gan_jax.storage.cache import cache_path
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", help="inception, dinov2, or with --run_dir a file: .npz, .safetensors or PyTorch's")
+    parser = Parser(description=__doc__)
+    parser.add_argument("name", help="inception or dinov2; or with --run_dir, an .npz, .safetensors or PyTorch file")
+    parser.add_argument("--to", type=Path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
+    parser.add_argument("--run_dir", type=Path, help="new directory for the run of a pretrained generator")
+    parser.add_argument("--data", help="data to measure its samples on (default: none: its samples can only be looked at)")
+    parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument(
-        "--to", type=Path, help="the directory to keep the file in (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)"
+        "--truncation",
+        type=float,
+        default=1.0,
+        help="scale of BigGAN-deep's latents, above 0 and at most 1 (default: %(default)s)",
     )
-    parser.add_argument("--run_dir", type=Path, help="a new directory for the run of a pretrained generator")
-    parser.add_argument(
-        "--data", help="what its samples are to be measured on (default: nothing; its samples can be looked at)"
-    )
-    parser.add_argument("--data_dir", help="where tfds: data lies (default: $GAN_JAX_DATA)")
-    parser.add_argument("--truncation", type=float, default=1.0, help="of BigGAN-deep, 0.02 to 1 (default: %(default)s)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     if options.run_dir is not None:
@@ -42,4 +44,4 @@ def main() -> None:
     weights = known[options.name]
     path = download(weights, options.to or cache_path(""))
     print(f"{path}: {weights.description}, sha256 {weights.sha256}, verified")
-    print(f"{convert(path)}: the same tensors, converted; either serves as an extractor's weights")
+    print(f"{convert(path)}: the same tensors as .npz; either file can serve as an extractor's weights")

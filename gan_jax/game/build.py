@@ -135,16 +135,20 @@ def _optimizer(config: Config, player: str, lr: Schedule, count: int) -> optax.G
     return find_optimizer(name, getattr(config, name), lr, config.b1, b2)
 
 
+def _as_float(step: Array) -> Array:
+    return jax.lax.convert_element_type(step, float)
+
+
 def _ema_decay(config: Config, steps: int) -> Schedule:
     if config.ema_half_life is None:
         # The first averages are short: otherwise the random initial weights would persist for 1 / (1 - ema) steps.
-        return lambda step: jnp.minimum(config.ema, (1.0 + step) / (10.0 + step))
+        return lambda step: jnp.minimum(config.ema, (1.0 + _as_float(step)) / (10.0 + _as_float(step)))
     half_life = cosine(config.ema_half_life, config.ema_half_life_final, steps)
 
     def decay(step: Array) -> Array:
         samples = half_life(step)
         if config.ema_ramp is not None:
-            samples = jnp.minimum(samples, config.ema_ramp * config.batch * step)
+            samples = jnp.minimum(samples, config.ema_ramp * config.batch * _as_float(step))
         return 0.5 ** (config.batch / jnp.maximum(samples, 1e-8))
 
     return decay

@@ -142,7 +142,7 @@ def _check_networks(config: Config, game: Game, inputs: AbstractInputs) -> None:
 
 
 def _check(what: str, function: Callable[..., Any], arguments: tuple, expected: Any, words: str, *state: Any) -> None:
-    """Trace `function(*state, *arguments)` and compare the shapes it returns with those of `expected`, which `words` describe."""
+    """Trace `function(*state, *arguments)` and compare its shapes with those of `expected`, which `words` describe."""
     arrays = [x for x in jax.tree.leaves(arguments) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
     shapes = ", ".join(str(x.shape) for x in arrays)
     try:

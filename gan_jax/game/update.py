@@ -225,7 +225,9 @@ def bind_critic(discriminate: Discriminate, d: Player, params, synthesis: Synthe
     return Critic(logits, features, params, synthesis, d.memory)
 
 
-def auxiliary_losses(game: Game, d_params, real: DiscriminatorOutput, fake: DiscriminatorOutput, label: Array | None) -> tuple[Array, Array]:
+def auxiliary_losses(
+    game: Game, d_params, real: DiscriminatorOutput, fake: DiscriminatorOutput, label: Array | None
+) -> tuple[Array, Array]:
     """The auxiliary losses (d_loss, g_loss), unweighted; zeros if the game has none."""
     if game.auxiliary is None:
         return jnp.zeros(()), jnp.zeros(())

@@ -138,7 +138,7 @@ def top_k(
         size = fake_logits.shape[0]
         count = jnp.maximum(jnp.round(size * jnp.maximum(share, decay**state.step)), 1)
         rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake_logits)))
-        top_logits = jnp.where(rank < count, fake_logits, jax.lax.stop_gradient(fake_logits))
+        top_logits = jnp.where(rank.astype(count.dtype) < count, fake_logits, jax.lax.stop_gradient(fake_logits))
         _, g_loss = game.loss(real_logits, top_logits, label)
         value = jax.lax.stop_gradient(g_loss)
         return d_loss, value + (g_loss - value) * (size / count)  # the gradient of a mean over the top k alone
@@ -184,7 +184,7 @@ def maximum_likelihood(game: Game, state: TrainState, batch: Batch, key: Array) 
 
     def objective(game: Game, state: TrainState, batch: Batch, params: Any) -> tuple[Array, Outcome]:
         log_p, symbols = log_likelihood(game.generator, {"params": params, **state.g.stats}, batch.real)
-        loss = -log_p.sum() / symbols.sum()
+        loss = -log_p.sum() / symbols.sum().astype(log_p.dtype)
         return loss, Outcome(state.g.stats, state.g.memory, state.running, {"g/loss": loss})
 
     gradients, outcome = player_gradient("g", objective, game, state, jax.tree.map(lambda x: x[-1], batch))

@@ -78,7 +78,8 @@ class Dense(nn.Module):
             kernel = _spectrally_normalised(self, kernel)
         y = x @ kernel.astype(x.dtype)
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            y = y + jax.lax.broadcast_to_rank(bias, y.ndim)
         return checkpoint_name(y, "layer")
 
 
@@ -106,7 +107,8 @@ class Conv(nn.Module):
         kernel = kernel.astype(x.dtype)
         y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding, self.groups)
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            y = y + jax.lax.broadcast_to_rank(bias, y.ndim)
         return checkpoint_name(y, "layer")
 
 

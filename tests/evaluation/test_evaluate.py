@@ -57,7 +57,7 @@ def test_checkpoint_and_generator_can_be_chosen(run_dir):
     }
     assert len(set(spread.values())) == 4
     assert spread[24, "average"] == evaluate_run(run_dir, Protocol(), 300)["metrics"]["spread"]
-    with pytest.raises(InputError, match=r"no checkpoint of step 13 in .*; there are: 12, 18, 24"):
+    with pytest.raises(InputError, match=r"no checkpoint of step 13 in .*; available: 12, 18, 24"):
         evaluate_run(run_dir, Protocol(), 300, step=13)
 
 
@@ -127,7 +127,7 @@ def test_the_command(files, tmp_path):
     process = command(files / "fake.npz", files / "real.npz", "--out", tmp_path / "no" / "result.json")
     assert (process.returncode, process.stderr[:68]) == (
         2,
-        "error: argument --out: must be a file in a folder that is there, got",
+        "error: argument --out: must be a file in an existing directory, got",
     )
     for text in ("-1", "x", str(2**32)):
         with pytest.raises(ArgumentTypeError, match="must be a whole number from 0 to"):
@@ -160,7 +160,7 @@ def test_a_stopping_rule_on_the_duality_gap_measures_it(tiny, tmp_path):
 
 def test_stopping_rules_use_the_validation_split(tiny, files, tmp_path):
     config = replace(tiny, data=str(files / "real.npz"), batch=8, steps=2, eval_every=1, eval_samples=50, metrics="kernel")
-    with pytest.raises(InputError, match=r"would choose by the held-out images: set --validation 0\.1$"):
+    with pytest.raises(InputError, match=r"would select on the held-out images: set --validation 0\.1$"):
         train(replace(config, stop="kd < 5"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     train(replace(config, stop="kd < 5", validation=0.2), tmp_path / "run")

@@ -120,9 +120,7 @@ def test_mixing_takes_coarse_from_the_row_and_fine_from_the_column(digits):
     picture = grid(views.mixing(loaded(digits, Mapped())))
     np.testing.assert_array_equal(picture[:, :, 1], picture[:, :1, 1].repeat(SIZE, axis=1))
     np.testing.assert_array_equal(picture[:, :, 2], picture[:1, :, 2].repeat(SIZE, axis=0))
-    np.testing.assert_array_equal(
-        picture[0, 0, 1], picture[0, 0, 2]
-    )  # unmixed: the corner, and the samples that head rows and columns
+    np.testing.assert_array_equal(picture[0, 0, 1], picture[0, 0, 2])  # the first row and the first column are not mixed
     w = 2 * first_z(2 * SIZE - 1) + 1
     np.testing.assert_allclose(picture[:, 0, 1], w[:SIZE], atol=1e-6)
     np.testing.assert_allclose(picture[0, 1:, 2], w[SIZE:], atol=1e-6)

@@ -223,7 +223,7 @@ def top_k_step():
     [(losses.hinge, lambda logit: -np.ones_like(logit)), (losses.non_saturating, lambda logit: -1 / (1 + np.exp(logit)))],
     ids=["hinge", "non_saturating"],
 )
-# Shares of 8: .8^1 = .8 is 6.4, .8^2 is 5.1, and so on down to the share. At least one sample is left, however small the fraction.
+# Shares of 8: .8^1 = .8 is 6.4, .8^2 is 5.1, and so on down to the share. One sample at least is left.
 @pytest.mark.parametrize(("share", "number", "count"), [(0.5, 0, 8), (0.5, 1, 6), (0.5, 2, 5), (0.5, 100, 4), (0.01, 100, 1)])
 def test_top_k_is_the_mean_over_the_highest_logits(top_k_step, loss, slope, share, number, count):
     (state, metrics), (plain, plain_metrics) = top_k_step(loss, share, number)

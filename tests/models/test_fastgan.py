@@ -11,6 +11,7 @@ from gan_jax.errors import InputError
 from gan_jax.game.build import build
 from gan_jax.models import projected
 from gan_jax.models.fastgan import Discriminator, Excitation, Generator, reconstruction, reconstruction_halvings
+from gan_jax.spec.lookup import find_function
 from gan_jax.types import Critic
 
 FEATURES = """
@@ -83,7 +84,7 @@ def features(tmp_path):
 
 def test_a_projected_discriminator(features):
     """On an image pyramid as features: the random projections are constant, and are not parameters."""
-    discriminator = projected.Discriminator((16, 16, 1), width=4, features=f"{features}:pyramid")
+    discriminator = projected.Discriminator((16, 16, 1), width=4, features=find_function("features", f"{features}:pyramid", {}))
     x = jax.random.normal(jax.random.key(0), (2, 16, 16, 1))
     (logits, pooled), variables = jax.jit(lambda x: discriminator.init_with_output(jax.random.key(1), x, None, train=True))(x)
     assert logits.shape == (2,) and pooled.shape == (2, 3 * 8)

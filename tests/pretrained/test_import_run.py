@@ -1,5 +1,5 @@
-"""Weights that others trained: StyleGAN2 against a reference in NumPy, BigGAN-deep against its port; nothing left, nothing
-missing, and a run that can be sampled and forked."""
+"""Pretrained generators: StyleGAN2 equals a reference in NumPy and BigGAN-deep its PyTorch port; every tensor is used, every
+variable filled, and the resulting run can be sampled and forked."""
 
 import json
 import runpy
@@ -28,42 +28,42 @@ from gan_jax.training.train import train
 COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"
 GOLDEN = Path(__file__).parents[1] / "golden" / "biggan_deep.json"
 FIR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
-CLASSES, Z_DIM, CHANNELS = 3, 8, {4: 6, 8: 3}  # of a StyleGAN2 for 8 x 8
+CLASSES, Z_DIM, CHANNELS = 3, 8, {4: 6, 8: 3}  # of a StyleGAN2 for images of 8 x 8 pixels
 
 
 # StyleGAN2
 
 
 def fake_stylegan2() -> dict[str, np.ndarray]:
-    """Tensors with the names and shapes of the authors' repositories, of both networks."""
-    random, found = np.random.RandomState(0), {}
+    """Random tensors of both networks, with the names and shapes of the authors' repositories."""
+    random, arrays = np.random.RandomState(0), {}
 
     def put(name, *shape):
-        found[name] = np.asarray(random.randn(*shape), np.float32)
+        arrays[name] = np.asarray(random.randn(*shape), np.float32)
 
-    def dense(name, out, into):
-        put(f"{name}.weight", out, into)
+    def dense(name, out, num_inputs):
+        put(f"{name}.weight", out, num_inputs)
         put(f"{name}.bias", out)
 
-    def conv(name, out, into, window, affine=False):
-        put(f"{name}.weight", out, into, window, window)
+    def conv(name, out, num_inputs, window, affine=False):
+        put(f"{name}.weight", out, num_inputs, window, window)
         put(f"{name}.bias", out)
         if affine:
-            dense(f"{name}.affine", into, 512)
+            dense(f"{name}.affine", num_inputs, 512)
 
-    for player, into in (("G_ema", 512 + Z_DIM), ("D", 512)):
+    for player, num_inputs in (("G_ema", 512 + Z_DIM), ("D", 512)):
         dense(f"{player}.mapping.embed", 512, CLASSES)
-        dense(f"{player}.mapping.fc0", 512, into)
+        dense(f"{player}.mapping.fc0", 512, num_inputs)
         dense(f"{player}.mapping.fc1", 512, 512)
     put("G_ema.mapping.w_avg", 512)
     put("G_ema.synthesis.b4.const", CHANNELS[4], 4, 4)
-    for side, layer, into in ((4, "conv1", 6), (4, "torgb", 6), (8, "conv0", 6), (8, "conv1", 3), (8, "torgb", 3)):
-        name = f"G_ema.synthesis.b{side}.{layer}"
-        conv(name, 1 if layer == "torgb" else CHANNELS[side], into, 1 if layer == "torgb" else 3, affine=True)
+    for size, layer, num_inputs in ((4, "conv1", 6), (4, "torgb", 6), (8, "conv0", 6), (8, "conv1", 3), (8, "torgb", 3)):
+        name = f"G_ema.synthesis.b{size}.{layer}"
+        conv(name, 1 if layer == "torgb" else CHANNELS[size], num_inputs, 1 if layer == "torgb" else 3, affine=True)
         if layer != "torgb":
             put(f"{name}.noise_strength")
-            put(f"{name}.noise_const", side, side)
-            found[f"{name}.resample_filter"] = FIR.astype(np.float32)
+            put(f"{name}.noise_const", size, size)
+            arrays[f"{name}.resample_filter"] = FIR.astype(np.float32)
     conv("D.b8.fromrgb", 3, 1, 1)
     conv("D.b8.conv0", 3, 3, 3)
     conv("D.b8.conv1", 6, 3, 3)
@@ -71,15 +71,15 @@ def fake_stylegan2() -> dict[str, np.ndarray]:
     conv("D.b4.conv", 6, 7, 3)
     dense("D.b4.fc", 6, 6 * 16)
     dense("D.b4.out", 512, 6)
-    found["D.b8.skip.resample_filter"] = FIR.astype(np.float32)
-    return found
+    arrays["D.b8.skip.resample_filter"] = FIR.astype(np.float32)
+    return arrays
 
 
 def correlate(x, kernel, pad):
-    """x [C, H, W], kernel [O, C, k, k] -> [O, ...], by the definition."""
+    """x [C, H, W], kernel [O, C, k, k] -> [O, ...]: cross-correlation by its definition."""
     x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
     window = kernel.shape[-1]
-    height, width = (side - window + 1 for side in x.shape[1:])
+    height, width = (size - window + 1 for size in x.shape[1:])
     out = np.zeros((len(kernel), height, width))
     for i in range(window):
         for j in range(window):
@@ -87,19 +87,19 @@ def correlate(x, kernel, pad):
     return out
 
 
-def blurred(x, pad, gain=1.0):
+def blur(x, pad, gain=1.0):
     x = np.pad(x, ((0, 0), pad, pad))
     return np.stack([correlate(plane[None], gain * FIR[None, None], 0)[0] for plane in x])
 
 
-def stuffed(x):
-    """Zeros behind each pixel."""
-    wide = np.zeros((len(x), 2 * x.shape[1], 2 * x.shape[2]))
-    wide[:, ::2, ::2] = x
-    return wide
+def zero_stuffed(x):
+    """A zero after each pixel, in both directions."""
+    upsampled = np.zeros((len(x), 2 * x.shape[1], 2 * x.shape[2]))
+    upsampled[:, ::2, ::2] = x
+    return upsampled
 
 
-def rectified(x):
+def leaky_relu(x):
     return np.sqrt(2) * np.where(x > 0, x, 0.2 * x)
 
 
@@ -108,66 +108,66 @@ def affine(tensors, name, x, rate=1.0):
     return weight @ x * (rate / np.sqrt(weight.shape[1])) + rate * tensors[f"{name}.bias"]
 
 
-def unit(x):
+def normalise(x):
     return x / np.sqrt((x**2).mean() + 1e-8)
 
 
-def mapped(tensors, player, given, label):
-    x = np.concatenate([*given, unit(affine(tensors, f"{player}.mapping.embed", np.eye(CLASSES)[label]))])
+def mapping(tensors, player, latents, label):
+    x = np.concatenate([*latents, normalise(affine(tensors, f"{player}.mapping.embed", np.eye(CLASSES)[label]))])
     for layer in range(2):
-        x = rectified(affine(tensors, f"{player}.mapping.fc{layer}", x, rate=0.01))
+        x = leaky_relu(affine(tensors, f"{player}.mapping.fc{layer}", x, rate=0.01))
     return x
 
 
-def modulated(tensors, name, x, w, doubling=False):
-    """Kernels of each sample's own, as in equations 1 to 3; doubled by a true convolution of what is stuffed, then blurred."""
+def modulated_conv(tensors, name, x, w, doubling=False):
+    """Convolution with a kernel modulated by w, equations 1 to 3; `doubling` inserts zeros before it and blurs after it."""
     style = affine(tensors, f"{name}.affine", w)
     kernel = tensors[f"{name}.weight"] * style[:, None, None]
     if name.endswith("torgb"):
         return correlate(x, kernel / np.sqrt(len(style)), 0) + tensors[f"{name}.bias"][:, None, None]
     kernel = kernel / np.sqrt((kernel**2).sum(axis=(1, 2, 3), keepdims=True) + 1e-8)
     if doubling:
-        x = blurred(correlate(stuffed(x), kernel[:, :, ::-1, ::-1], 2)[:, :-1, :-1], (1, 1), gain=4.0)
+        x = blur(correlate(zero_stuffed(x), kernel[:, :, ::-1, ::-1], 2)[:, :-1, :-1], (1, 1), gain=4.0)
     else:
         x = correlate(x, kernel, 1)
     x = x + tensors[f"{name}.noise_strength"] * tensors[f"{name}.noise_const"] + tensors[f"{name}.bias"][:, None, None]
-    return rectified(x)
+    return leaky_relu(x)
 
 
 def reference_g(tensors, z, label):
-    w = mapped(tensors, "G_ema", [unit(z)], label)
+    w = mapping(tensors, "G_ema", [normalise(z)], label)
     name = "G_ema.synthesis.b"
-    x = modulated(tensors, f"{name}4.conv1", tensors[f"{name}4.const"], w)
-    picture = modulated(tensors, f"{name}4.torgb", x, w)
-    x = modulated(tensors, f"{name}8.conv0", x, w, doubling=True)
-    x = modulated(tensors, f"{name}8.conv1", x, w)
-    return blurred(stuffed(picture), (2, 1), gain=4.0) + modulated(tensors, f"{name}8.torgb", x, w)
+    x = modulated_conv(tensors, f"{name}4.conv1", tensors[f"{name}4.const"], w)
+    image = modulated_conv(tensors, f"{name}4.torgb", x, w)
+    x = modulated_conv(tensors, f"{name}8.conv0", x, w, doubling=True)
+    x = modulated_conv(tensors, f"{name}8.conv1", x, w)
+    return blur(zero_stuffed(image), (2, 1), gain=4.0) + modulated_conv(tensors, f"{name}8.torgb", x, w)
 
 
-def reference_d(tensors, pictures, label):
+def reference_d(tensors, images, labels):
     def conv(name, x, pad):
         weight = tensors[f"D.{name}.weight"]
         x = correlate(x, weight / np.sqrt(weight[0].size), pad)
-        return rectified(x + tensors[f"D.{name}.bias"][:, None, None]) if f"D.{name}.bias" in tensors else x
+        return leaky_relu(x + tensors[f"D.{name}.bias"][:, None, None]) if f"D.{name}.bias" in tensors else x
 
-    ends = []
-    for picture in pictures:
-        x = conv("b8.fromrgb", picture, 0)
-        h, around = conv("b8.conv0", x, 1), conv("b8.skip", blurred(x, (1, 1))[:, ::2, ::2], 0)
+    features = []
+    for image in images:
+        x = conv("b8.fromrgb", image, 0)
+        h, skip = conv("b8.conv0", x, 1), conv("b8.skip", blur(x, (1, 1))[:, ::2, ::2], 0)
         weight = tensors["D.b8.conv1.weight"] / np.sqrt(27)
-        h = correlate(blurred(h, (2, 2)), weight, 0)[:, ::2, ::2] + tensors["D.b8.conv1.bias"][:, None, None]
-        ends.append((rectified(h) + around) / np.sqrt(2))
-    deviation = np.sqrt(np.var(ends, axis=0) + 1e-8).mean()
+        h = correlate(blur(h, (2, 2)), weight, 0)[:, ::2, ::2] + tensors["D.b8.conv1.bias"][:, None, None]
+        features.append((leaky_relu(h) + skip) / np.sqrt(2))
+    deviation = np.sqrt(np.var(features, axis=0) + 1e-8).mean()
     logits = []
-    for x, of in zip(ends, label, strict=True):
+    for x, label in zip(features, labels, strict=True):
         x = conv("b4.conv", np.concatenate([x, np.full((1, 4, 4), deviation)]), 1)
-        x = affine(tensors, "D.b4.out", rectified(affine(tensors, "D.b4.fc", x.reshape(-1))))
-        logits.append(x @ mapped(tensors, "D", [], of) / np.sqrt(512))
+        x = affine(tensors, "D.b4.out", leaky_relu(affine(tensors, "D.b4.fc", x.reshape(-1))))
+        logits.append(x @ mapping(tensors, "D", [], label) / np.sqrt(512))
     return np.array(logits)
 
 
-def filled(tensors, fields):
-    """(our networks, a function player -> variables)"""
+def build_networks(tensors, fields):
+    """-> (our networks, the variables of G, a function that returns those of D)"""
     config = Config(**fields)
     data = load(config.data, 0, 8)
     networks = find_networks(config, data.sample_shape, data.num_classes)
@@ -181,34 +181,35 @@ def filled(tensors, fields):
     return networks, variables("g", networks[0], z), lambda: variables("d", networks[1], x)
 
 
-def test_stylegan2_is_what_the_papers_say():
-    found = fake_stylegan2()
-    tensors = Tensors(dict(found))
-    (generator, discriminator), g, d = filled(tensors, stylegan2(tensors))
-    assert not tensors.left
+def test_stylegan2_equals_a_reference_written_from_the_papers():
+    arrays = fake_stylegan2()
+    tensors = Tensors(dict(arrays))
+    (generator, discriminator), g, d = build_networks(tensors, stylegan2(tensors))
+    assert not tensors.unused
     random, label = np.random.RandomState(1), np.array([0, 2, 1, 2])
     z = random.randn(4, Z_DIM).astype(np.float32)
     x = jax.jit(lambda z: apply(generator, g, z, label, train=False)[0])(z)
-    exact = {name: tensor.astype(np.float64) for name, tensor in found.items()}
+    exact = {name: tensor.astype(np.float64) for name, tensor in arrays.items()}
     expected = np.stack([reference_g(exact, *each)[0] for each in zip(z, label, strict=True)])
     np.testing.assert_allclose(x[..., 0], expected, atol=1e-4 * np.abs(expected).max())
     logits, _ = jax.jit(lambda x: apply(discriminator, d(), x, label, train=False)[0])(x)
-    judged = reference_d(exact, expected[:, None], label)
-    np.testing.assert_allclose(logits, judged, atol=1e-4 * np.abs(judged).max())
+    expected_logits = reference_d(exact, expected[:, None], label)
+    np.testing.assert_allclose(logits, expected_logits, atol=1e-4 * np.abs(expected_logits).max())
 
 
-def alone(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """G's, by the names that it gives itself."""
-    return {name.removeprefix("G_ema."): tensor for name, tensor in found.items() if name.startswith("G_ema.")}
+def g_ema_alone(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of G_ema, without the prefix."""
+    return {name.removeprefix("G_ema."): tensor for name, tensor in arrays.items() if name.startswith("G_ema.")}
 
 
-def test_a_run_of_stylegan2(tmp_path, capsys, monkeypatch):
-    """Made by the command, sampled."""
-    file, run_dir, found = tmp_path / "my network.npz", tmp_path / "run", fake_stylegan2()
-    np.savez(file, **found)
+def test_the_command_imports_stylegan2_as_a_run_that_can_be_sampled(tmp_path, capsys, monkeypatch):
+    file, run_dir, arrays = tmp_path / "my network.npz", tmp_path / "run", fake_stylegan2()
+    np.savez(file, **arrays)
     monkeypatch.setattr(sys, "argv", ["weights.py", str(file), "--run_dir", str(run_dir)])
     runpy.run_path(str(COMMAND), run_name="__main__")
-    size = sum(x.size for name, x in alone(found).items() if not name.endswith(("noise_const", "resample_filter", "w_avg")))
+    size = sum(
+        x.size for name, x in g_ema_alone(arrays).items() if not name.endswith(("noise_const", "resample_filter", "w_avg"))
+    )
     words = f"StyleGAN2, {size:,} parameters of G, images [8, 8, 1], data blank(side=8, planes=1, classes=3)\n"
     assert words in capsys.readouterr().out
     environment = json.loads((run_dir / "environment.json").read_text())
@@ -217,40 +218,41 @@ def test_a_run_of_stylegan2(tmp_path, capsys, monkeypatch):
     assert len(sample_run(run_dir, 3, 0, tmp_path / "samples")) == 3
     with np.load(tmp_path / "samples" / "samples-seed0.npz") as archive:
         assert archive["images"].shape == (3, 8, 8, 1)
-    with pytest.raises(InputError, match=r"run already; choose another --run_dir"):
+    with pytest.raises(InputError, match=r"run already exists; choose another --run_dir"):
         import_run(file, run_dir)
 
 
 @pytest.mark.slow
-def test_a_training_begins_with_it(tmp_path):
-    """With both networks, and on data of its own."""
-    found, random = fake_stylegan2(), np.random.RandomState(0)
-    np.savez(tmp_path / "x.npz", **found)
+def test_a_fork_starts_with_both_imported_networks(tmp_path):
+    arrays, random = fake_stylegan2(), np.random.RandomState(0)
+    np.savez(tmp_path / "x.npz", **arrays)
     np.savez(tmp_path / "data.npz", images=random.randint(0, 256, (900, 8, 8), np.uint8), labels=np.arange(900) % 3)
     import_run(tmp_path / "x.npz", tmp_path / "run")
     config, _, _, state = load_run(tmp_path / "run", print)
-    np.testing.assert_array_equal(state.ema["average"]["w"], found["G_ema.mapping.w_avg"])
-    np.testing.assert_array_equal(state.d.params["EqualDense_1"]["bias"], found["D.b4.out.bias"])
+    np.testing.assert_array_equal(state.ema["average"]["w"], arrays["G_ema.mapping.w_avg"])
+    np.testing.assert_array_equal(state.d.params["EqualDense_1"]["bias"], arrays["D.b4.out.bias"])
     fork = replace(config, name="fork", data=str(tmp_path / "data.npz"), batch=4, eval_samples=100, g_lr=0.0, d_lr=0.0)
     train(fork, tmp_path / "fork", fork_from=tmp_path / "run")
     _, _, _, after = load_run(tmp_path / "fork", print)
     np.testing.assert_array_equal(after.g.params["start"], state.g.params["start"])
-    np.testing.assert_array_equal(after.g.stats["noise"]["Styled_0"]["constant"], found["G_ema.synthesis.b4.conv1.noise_const"])
+    np.testing.assert_array_equal(
+        after.g.stats["noise"]["Styled_0"]["constant"], arrays["G_ema.synthesis.b4.conv1.noise_const"]
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mapping.fc7.weight": np.zeros((512, 512))}, "has mapping.fc7.weight, for which StyleGAN2 has no use"),
+        ({"mapping.fc7.weight": np.zeros((512, 512))}, "has tensors that StyleGAN2 does not use: mapping.fc7.weight"),
         ({"synthesis.b8.conv1.bias": None}, "has no synthesis.b8.conv1.bias"),
-        ({"synthesis.b8.conv0.resample_filter": np.ones((4, 4))}, "resamples by synthesis.b8.conv0.resample_filter [4, 4]"),
+        ({"synthesis.b8.conv0.resample_filter": np.ones((4, 4))}, "resamples with synthesis.b8.conv0.resample_filter [4, 4]"),
         ({"mapping.fc0.weight": None}, "is neither StyleGAN2 nor BigGAN-deep: its tensors are mapping.embed.weight"),
         ({"synthesis.b16.conv0.weight": np.zeros(3), "synthesis.b8.torgb.weight": None}, "has no synthesis.b16.torgb.weight"),
     ],
 )
-def test_every_tensor_is_used_and_every_parameter_filled(change, words, tmp_path):
-    found = alone(fake_stylegan2())
-    np.savez(tmp_path / "x.npz", **{name: tensor for name, tensor in (found | change).items() if tensor is not None})
+def test_a_file_whose_tensors_do_not_match_is_refused_and_nothing_written(change, words, tmp_path):
+    arrays = g_ema_alone(fake_stylegan2())
+    np.savez(tmp_path / "x.npz", **{name: tensor for name, tensor in (arrays | change).items() if tensor is not None})
     with pytest.raises(InputError) as error:
         import_run(tmp_path / "x.npz", tmp_path / "run")
     assert str(error.value).startswith(f"{tmp_path / 'x.npz'} ") and words in str(error.value)
@@ -260,13 +262,13 @@ def test_every_tensor_is_used_and_every_parameter_filled(change, words, tmp_path
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"g/x/a": np.zeros((3, 2))}, "has theirs, here [3, 2], where the network has x/a [2, 3]"),
-        ({"g/x/c": np.zeros(1)}, "has theirs, here [1], where the network has no x/c"),
-        ({"g/y": np.array(np.inf)}, "has numbers in theirs that are not finite"),
-        ({"g/y": None}, "has nothing for y []"),
+        ({"g/x/a": np.zeros((3, 2))}, "has theirs, converted to shape [3, 2], but the network has x/a [2, 3]"),
+        ({"g/x/c": np.zeros(1)}, "has theirs, converted to shape [1], but the network has no x/c"),
+        ({"g/y": np.array(np.inf)}, "has values in theirs that are not finite"),
+        ({"g/y": None}, "has no tensor for y []"),
     ],
 )
-def test_what_does_not_fit_a_network(change, words):
+def test_variables_that_do_not_fit_the_network_are_refused(change, words):
     tensors = Tensors({})
     for path, tensor in ({"g/x/a": np.ones((2, 3)), "g/y": np.array(2)} | change).items():
         if tensor is not None:
@@ -282,32 +284,32 @@ def test_what_does_not_fit_a_network(change, words):
 
 
 def fake_biggan_deep(width=4) -> dict[str, np.ndarray]:
-    """Tensors with the names and shapes of the port, for 128 pixels and 5 classes."""
-    random, found = np.random.RandomState(0), {}
+    """Random tensors with the names and shapes of the port, for 128 pixels and 5 classes."""
+    random, arrays = np.random.RandomState(0), {}
 
     def normalised(name, *shape):
         weight = random.randn(*shape)
         matrix, u = weight.reshape(len(weight), -1), random.randn(len(weight))
-        for _ in range(4):  # so far, but not so far that how far would not matter
+        for _ in range(4):  # not to convergence, where the number of iterations would not matter
             v = u @ matrix / np.linalg.norm(u @ matrix)
             u = matrix @ v / np.linalg.norm(matrix @ v)
         u = u + 0.01 * random.randn(len(u))
         parts = {"orig": weight, "u": u, "v": v}
-        found.update({f"{name}.weight_{part}": x for part, x in parts.items()})
+        arrays.update({f"{name}.weight_{part}": x for part, x in parts.items()})
 
-    def conv(name, out, into, window):
-        normalised(name, out, into, window, window)
-        found[f"{name}.bias"] = 0.5 * random.randn(out)
+    def conv(name, out, num_inputs, window):
+        normalised(name, out, num_inputs, window, window)
+        arrays[f"{name}.bias"] = 0.5 * random.randn(out)
 
     def norm(name, count):
-        found[f"{name}.running_means"], found[f"{name}.running_vars"] = (
+        arrays[f"{name}.running_means"], arrays[f"{name}.running_vars"] = (
             0.3 * random.randn(51, count),
             0.5 + random.rand(51, count),
         )
 
-    found["embeddings.weight"] = 0.3 * random.randn(128, 5)
+    arrays["embeddings.weight"] = 0.3 * random.randn(128, 5)
     normalised("generator.gen_z", 16 * 16 * width, 256)
-    found["generator.gen_z.bias"] = 0.5 * random.randn(16 * 16 * width)
+    arrays["generator.gen_z.bias"] = 0.5 * random.randn(16 * 16 * width)
     features = [width * multiple for multiple in (16, 16, 8, 4, 2, 1)]
     blocks = [pair for now, then in pairwise(features) for pair in ((now, now), (now, then))]
     for i, pair in enumerate([*blocks[:8], None, *blocks[8:]]):
@@ -317,10 +319,10 @@ def fake_biggan_deep(width=4) -> dict[str, np.ndarray]:
             for layer, shape in (("theta", (count // 8, count)), ("phi", (count // 8, count)), ("g", (count // 2, count))):
                 normalised(f"{name}.snconv1x1_{layer}", *shape, 1, 1)
             normalised(f"{name}.snconv1x1_o_conv", count, count // 2, 1, 1)
-            found[f"{name}.gamma"] = random.randn(1)
+            arrays[f"{name}.gamma"] = random.randn(1)
             continue
         inside = pair[0] // 4
-        for j, (count, (out, into, window)) in enumerate(
+        for j, (count, (out, num_inputs, window)) in enumerate(
             [
                 (pair[0], (inside, pair[0], 1)),
                 (inside, (inside, inside, 3)),
@@ -331,17 +333,17 @@ def fake_biggan_deep(width=4) -> dict[str, np.ndarray]:
             norm(f"{name}.bn_{j}", count)
             for part in ("scale", "offset"):
                 normalised(f"{name}.bn_{j}.{part}", count, 256)
-            conv(f"{name}.conv_{j}", out, into, window)
+            conv(f"{name}.conv_{j}", out, num_inputs, window)
     norm("generator.bn", width)
-    found["generator.bn.weight"], found["generator.bn.bias"] = 1 + 0.3 * random.randn(width), 0.5 * random.randn(width)
+    arrays["generator.bn.weight"], arrays["generator.bn.bias"] = 1 + 0.3 * random.randn(width), 0.5 * random.randn(width)
     conv("generator.conv_to_rgb", width, width, 3)
-    return {name: tensor.astype(np.float32) for name, tensor in found.items()}
+    return {name: tensor.astype(np.float32) for name, tensor in arrays.items()}
 
 
-def ours(found, truncation) -> np.ndarray:
-    tensors = Tensors(dict(found))
-    (generator, _), g, _ = filled(tensors, biggan_deep(tensors, truncation))
-    assert not tensors.left
+def our_images(arrays, truncation) -> np.ndarray:
+    tensors = Tensors(dict(arrays))
+    (generator, _), g, _ = build_networks(tensors, biggan_deep(tensors, truncation))
+    assert not tensors.unused
     z, label = inputs()
     return np.asarray(jax.jit(lambda z: apply(generator, g, z, label, train=False)[0])(z))
 
@@ -350,51 +352,51 @@ def inputs():
     return np.random.RandomState(1).randn(2, 128).astype(np.float32), np.array([1, 3])
 
 
-def theirs(found, truncation) -> np.ndarray:
+def port_images(arrays, truncation) -> np.ndarray:
     import torch
     from pytorch_pretrained_biggan import BigGAN, BigGANConfig
 
     network = BigGAN(BigGANConfig(channel_width=4, num_classes=5)).eval()
-    network.load_state_dict({name: torch.tensor(tensor) for name, tensor in found.items()})
+    network.load_state_dict({name: torch.tensor(tensor) for name, tensor in arrays.items()})
     z, label = inputs()
     with torch.no_grad():
-        made = network(torch.tensor(truncation * z), torch.eye(5)[label], truncation)
-    return made.permute(0, 2, 3, 1).numpy()
+        images = network(torch.tensor(truncation * z), torch.eye(5)[label], truncation)
+    return images.permute(0, 2, 3, 1).numpy()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("truncation", [1.0, 0.5])
-def test_biggan_deep_is_what_its_port_is(truncation):
+def test_biggan_deep_equals_its_port(truncation):
     pytest.importorskip("pytorch_pretrained_biggan", reason="needs pytorch-pretrained-biggan, PyTorch and boto3")
-    found = fake_biggan_deep()
-    expected = theirs(found, truncation)
+    arrays = fake_biggan_deep()
+    expected = port_images(arrays, truncation)
     assert expected.std() > 0.1
-    np.testing.assert_allclose(ours(found, truncation), expected, atol=2e-5)
+    np.testing.assert_allclose(our_images(arrays, truncation), expected, atol=2e-5)
 
 
-def test_biggan_deep_as_its_port_was():
-    """Pixels that pytorch-pretrained-biggan 0.1.1 gave with PyTorch 2.13, at truncation 0.5: every 32nd of both images."""
+def test_biggan_deep_equals_recorded_images_of_its_port():
+    """Every 32nd pixel of two images by pytorch-pretrained-biggan 0.1.1 with PyTorch 2.13, at truncation 0.5."""
     expected = np.array(json.loads(GOLDEN.read_text()))
-    np.testing.assert_allclose(ours(fake_biggan_deep(), 0.5)[:, ::32, ::32], expected, atol=2e-5)
+    np.testing.assert_allclose(our_images(fake_biggan_deep(), 0.5)[:, ::32, ::32], expected, atol=2e-5)
 
 
-def test_what_biggan_deep_is_refused_for(tmp_path):
-    found = fake_biggan_deep()
+def test_an_incomplete_biggan_deep_and_a_wrong_truncation_are_refused(tmp_path):
+    arrays = fake_biggan_deep()
     for change, words in (
         ({"generator.layers.3.bn_1.scale.weight_u": None}, "has no generator.layers.3.bn_1.scale.weight_u"),
         ({"generator.layers.11.conv_0.bias": np.zeros(3)}, "has no generator.layers.11.bn_0.running_means"),
     ):
-        np.savez(tmp_path / "x.npz", **{name: tensor for name, tensor in (found | change).items() if tensor is not None})
+        np.savez(tmp_path / "x.npz", **{name: tensor for name, tensor in (arrays | change).items() if tensor is not None})
         with pytest.raises(InputError, match=words):
             import_run(tmp_path / "x.npz", tmp_path / "run")
-    with pytest.raises(InputError, match="--truncation above 0 and at most 1, not 2"):
+    with pytest.raises(InputError, match="--truncation above 0 and at most 1, got 2"):
         import_run(tmp_path / "x.npz", tmp_path / "run", truncation=2.0)
 
 
 # Blank
 
 
-def test_blank_data_are_grey_and_cannot_be_measured():
+def test_blank_data_is_grey_and_cannot_be_measured():
     data = load("blank(side=16, classes=12)", 0, 4)
     batch = data.batch_at(0)
     assert batch.real.shape == (4, 16, 16, 3) and not np.asarray(batch.real).any()
@@ -410,5 +412,7 @@ def test_blank_data_are_grey_and_cannot_be_measured():
             load(f"blank({options})", 0, 4)
 
 
-if __name__ == "__main__":  # writes the golden file anew, where the port is installed
-    GOLDEN.write_text(json.dumps(np.round(theirs(fake_biggan_deep(), 0.5)[:, ::32, ::32].astype(float), 7).tolist()) + "\n")
+if __name__ == "__main__":  # rewrites the golden file; needs the port
+    GOLDEN.write_text(
+        json.dumps(np.round(port_images(fake_biggan_deep(), 0.5)[:, ::32, ::32].astype(float), 7).tolist()) + "\n"
+    )

@@ -69,10 +69,10 @@ def audio(
     vocoder: waves with their flattened spectrograms [length / hop * bands] as labels. Recordings longer than `length` are cut
     into several clips, not truncated.
 
-    `path` is a folder or a zip of sounds; 16-bit wav files are read directly, other wav, flac and ogg files by soundfile. If all
-    files are called WORD_SPEAKER_NUMBER, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are held
-    out, which is its official split. Otherwise sub-folders, if there are several, are classes, and a tenth of the files is held
-    out, or those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`,
+    `path` is a folder or a zip of sounds; 16-bit wav files are read directly, other wav, flac and ogg files by soundfile. If
+    all files are called WORD_SPEAKER_NUMBER, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are
+    held out, which is its official split. Otherwise sub-folders, if there are several, are classes, and a tenth of the files is
+    held out, or those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`,
     `tfds:ljspeech` or another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Null
     generates synthetic tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
     """
@@ -95,9 +95,10 @@ def audio(
     else:
         names, clips, test_names = recordings.clips(locate(path, data_dir), rate, length, cut=vocoder)
     label, held_out, words = recordings.labels(names, test_names)
-    if min(held_out.sum(), (~held_out).sum()) < 10:
+    num_train, num_held_out = (~held_out).sum(), held_out.sum()
+    if min(num_train, num_held_out) < 10:
         raise InputError(
-            f"data audio: {path} has too few clips: {(~held_out).sum()} for training, {held_out.sum()} held out; 10 of each are needed"
+            f"data audio: {path} has too few clips: {num_train} for training, {num_held_out} held out; 10 of each are needed"
         )
     if form == "mel":
         stored = mel.spectrograms(clips)[..., None]

@@ -9,7 +9,7 @@ COLUMNS, TILE = 5, (180, 170)  # columns of a picture, and size of a tile in pix
 
 
 def picture(molecules: Sequence[Any]) -> bytes:
-    """An SVG of the structures with their properties; an empty tile for None, an invalid sample."""
+    """Return an SVG of the structures with their properties; invalid samples, None, have an empty tile."""
     from rdkit import Chem
     from rdkit.Chem.Draw import rdMolDraw2D
 

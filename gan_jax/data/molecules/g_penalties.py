@@ -2,7 +2,7 @@
 
     --g_penalty 'molecular_property(goal="qed")' --g_gamma 1
 
-RDKit's scores have no gradient; those of a network that was trained on them do (`property_network.py`).
+RDKit's scores have no gradient; those of a network trained to predict them do (see `property_network.py`).
 """
 
 import jax
@@ -18,16 +18,16 @@ from gan_jax.types import Array, Critic, DataPenalty, Graph, Synthesis
 def molecular_property(
     synthesis: Synthesis, critic: Critic, real: Graph, key: Array, *, data: Data, goal: str = "qed"
 ) -> Array:
-    """1 - E R(G(z)), the mean shortfall of samples in the property `goal`, a key of `SCALES`. R is trained on the molecules
-    `data` of the game. Weighted by `g_gamma`, it is the paper's lambda L_WGAN + (1 - lambda) L_RL divided by lambda, with
-    g_gamma = (1 - lambda) / lambda.
+    """1 - E R(G(z)): how far samples fall short of the highest reward for `goal`, a key of `SCALES`. R is trained on the
+    molecules of the game, `data`. Weighted by `g_gamma`, it is the paper's lambda L_WGAN + (1 - lambda) L_RL divided by lambda,
+    with g_gamma = (1 - lambda) / lambda.
 
-    R evaluates the most likely atoms and bonds, as the metrics do; a straight-through estimator passes its gradient to the
-    probabilities. Raises InputError for an unknown goal, ValueError for samples that are not graphs.
+    R is evaluated on the most likely atoms and bonds, as the metrics are; a straight-through estimator passes its gradient to
+    the probabilities. Raises InputError for an unknown goal, ValueError for samples that are not graphs.
 
-    Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R is trained during the game, also on
-    generated samples scored by RDKit at every step; ours before it, on real and corrupted molecules, so that no step waits for
-    RDKit; it is not corrected where G exploits it.
+    Source: De Cao and Kipf 2018 (MolGAN), arXiv:1805.11973, section 3. Their R is trained during the game, also on generated
+    samples, which RDKit scores at every step. Ours is trained before the game, on real and corrupted molecules, so that no step
+    waits for RDKit; it is therefore not corrected where G exploits its errors.
     """
     if goal not in SCALES:
         raise unknown("goal of molecular_property", goal, SCALES)

@@ -1,7 +1,7 @@
-"""Metrics of generated molecules, by RDKit, as defined by MOSES.
+"""Metrics of generated molecules, computed by RDKit as defined by MOSES.
 
-Source: Polykovskiy et al. 2020 (MOSES), arXiv:1811.12823, section 3: valid, unique and novel; and their product, the fraction
-of all samples that are new molecules.
+Source: Polykovskiy et al. 2020 (MOSES), arXiv:1811.12823, section 3, also for valid, unique and novel. Their product, "vun", is
+the fraction of all samples that are distinct new molecules.
 """
 
 import functools
@@ -18,32 +18,32 @@ from gan_jax.errors import InputError
 from gan_jax.metrics.jackknife import MIN_SAMPLES, standard_error
 
 PROPERTIES = {"qed": "QED", "logp": "logP", "sa": "SA"}
-COMPARED = 1_000  # molecules whose fingerprints and properties are computed: a thousand take a second
+MAX_COMPARED = 1_000  # molecules whose fingerprints and properties are computed: a thousand take a second
 BITS = 1_024  # of a Morgan fingerprint of radius 2
 
 
 def molecule_metrics(
     train_smiles: set[str], held_out: Sequence[Any], real: Callable[[int], list[Any]], errors: bool, chemnet: bool = False
 ) -> Callable[[Any], dict[str, float]]:
-    """Molecules, None for an invalid sample -> metrics, each with its value for the same number of `real` ones as NAME_real, or
-    NAME_floor for distances to the held-out ones. `train_smiles` are those of the training molecules; `chemnet` adds
-    `chemnet_distance` as `fcd`."""
-    held = _properties(held_out[:COMPARED])
-    held_scaffolds = scaffolds(held_out)
-    held_smiles = [smiles_of(molecule) for molecule in held_out] if chemnet else []
+    """Return a function of molecules, None for each invalid sample, to metrics. Each NAME comes with its value for the same
+    number of `real` molecules: NAME_floor for distances to the held-out ones, else NAME_real. `train_smiles` are those of the
+    training molecules; `chemnet` adds `chemnet_distance` as `fcd`."""
+    held_out_properties = _properties(held_out[:MAX_COMPARED])
+    held_out_scaffolds = scaffolds(held_out)
+    held_out_smiles = [smiles_of(molecule) for molecule in held_out] if chemnet else []
 
     def statistic(samples: list[Any]) -> dict[str, float]:
         valid = [molecule for molecule in samples if molecule is not None]
         result = fractions([smiles_of(m) for m in valid], len(samples), train_smiles)
         if not valid:
             return result | {"intdiv": 0.0}
-        result["intdiv"] = internal_diversity(valid[:COMPARED])
-        result["scaffold"] = cosine(scaffolds(valid), held_scaffolds)
-        for name, values in _properties(valid[:COMPARED]).items():
+        result["intdiv"] = internal_diversity(valid[:MAX_COMPARED])
+        result["scaffold"] = cosine(scaffolds(valid), held_out_scaffolds)
+        for name, values in _properties(valid[:MAX_COMPARED]).items():
             result[name] = float(np.mean(values))
-            result[f"{name}_w1"] = wasserstein(values, held[name])
+            result[f"{name}_w1"] = wasserstein(values, held_out_properties[name])
         if chemnet:
-            result["fcd"] = chemnet_distance([smiles_of(m) for m in valid], held_smiles)
+            result["fcd"] = chemnet_distance([smiles_of(m) for m in valid], held_out_smiles)
         return result
 
     @functools.lru_cache(maxsize=2)
@@ -69,8 +69,8 @@ def molecule_metrics(
 
 
 def fractions(smiles: Sequence[str], count: int, train_smiles: set[str]) -> dict[str, float]:
-    """For `count` samples, whose valid ones have these canonical SMILES: the fraction of valid samples; of these, of unique
-    ones; of the unique ones, of novel ones, not in `train_smiles`; and their product, vun."""
+    """Return fractions of `count` samples, given the canonical SMILES of the valid ones: `valid` among all samples, `unique`
+    among the valid ones, `novel` (not in `train_smiles`) among the unique ones, and their product `vun`."""
     unique = set(smiles)
     novel = unique - train_smiles
     return {
@@ -82,8 +82,8 @@ def fractions(smiles: Sequence[str], count: int, train_smiles: set[str]) -> dict
 
 
 def molecule_of(nodes: np.ndarray, bonds: np.ndarray, elements: Sequence[str]) -> Any:
-    """The molecule of atoms [N] and bonds [N, N] (codes, 0 for none), with `elements` such as C or N+1; None if RDKit rejects
-    it, if it has several fragments or no atom, or if a bond leads to an empty node."""
+    """Return the molecule of atoms [N] and bonds [N, N] (codes, 0 for none), with `elements` such as C or N+1. None if RDKit
+    rejects it, if it has several fragments or no atom, or if a bond leads to an empty node."""
     from rdkit import Chem
 
     if not (nodes > 0).any() or (bonds[nodes == 0] > 0).any():
@@ -103,34 +103,34 @@ def molecule_of(nodes: np.ndarray, bonds: np.ndarray, elements: Sequence[str]) -
 
 
 def smiles_of(molecule: Any) -> str:
-    """Canonical SMILES."""
+    """Return the canonical SMILES of a molecule."""
     from rdkit import Chem
 
     return Chem.MolToSmiles(molecule)
 
 
 def properties(molecule: Any) -> dict[str, float]:
-    """Drug-likeness QED (Bickerton et al. 2012), Crippen's logP, and the synthetic accessibility SA (Ertl and Schuffenhauer
-    2009), from 1 (easy) to 10."""
+    """Return the drug-likeness QED (Bickerton et al. 2012), Crippen's logP, and the synthetic accessibility SA (Ertl and
+    Schuffenhauer 2009), from 1 (easy) to 10."""
     from rdkit.Chem import QED, Crippen
 
     return {"qed": QED.qed(molecule), "logp": Crippen.MolLogP(molecule), "sa": _sascorer().calculateScore(molecule)}
 
 
 def internal_diversity(molecules: Sequence[Any]) -> float:
-    """1 - the mean Tanimoto similarity of all pairs of Morgan fingerprints, including each with itself: IntDiv_1 of MOSES."""
+    """1 - the mean Tanimoto similarity of Morgan fingerprints over all pairs, each with itself included: MOSES's IntDiv_1."""
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
     bits = np.stack([generator.GetFingerprintAsNumPy(molecule) for molecule in molecules]).astype(np.float32)
-    both = bits @ bits.T
+    intersection = bits @ bits.T
     sizes = bits.sum(axis=1)
-    either = sizes[:, None] + sizes[None] - both
-    return float(1 - np.where(either > 0, both / np.maximum(either, 1), 1.0).mean())
+    union = sizes[:, None] + sizes[None] - intersection
+    return float(1 - np.where(union > 0, intersection / np.maximum(union, 1), 1.0).mean())
 
 
 def scaffolds(molecules: Sequence[Any]) -> Counter:
-    """The Bemis-Murcko scaffolds with at least two rings, as SMILES; of molecules that are not None, with their counts."""
+    """Count the Bemis-Murcko scaffolds, as SMILES, of those molecules that have at least two rings; None is skipped."""
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
     counts: Counter = Counter()
@@ -141,21 +141,21 @@ def scaffolds(molecules: Sequence[Any]) -> Counter:
 
 
 def cosine(p: Counter, q: Counter) -> float:
-    """The cosine of the angle between two vectors of counts; 0 if one is empty."""
+    """Cosine similarity of two vectors of counts; 0 if one is empty."""
     product = sum(p[key] * q[key] for key in p.keys() & q.keys())
     norms = [sum(value**2 for value in counts.values()) ** 0.5 for counts in (p, q)]
     return product / (norms[0] * norms[1]) if all(norms) else 0.0
 
 
 def wasserstein(p: Sequence[float], q: Sequence[float]) -> float:
-    """The 1-Wasserstein distance of two samples of a number."""
+    """1-Wasserstein distance between two samples of real numbers."""
     from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(p, q))
 
 
 def chemnet_distance(smiles: Sequence[str], reference: Sequence[str]) -> float:
-    """The Frechet distance of two sets of molecules in the activations of ChemNet, by the package `fcd`, which contains its
+    """Frechet distance between the ChemNet activations of two sets of molecules, by the package `fcd`, which contains the
     weights and runs on PyTorch: a hundred molecules take seconds on a CPU. Raises InputError if it is not installed.
 
     Source: Preuer et al. 2018, arXiv:1803.09518."""
@@ -173,7 +173,7 @@ def _properties(molecules: Sequence[Any]) -> dict[str, list[float]]:
 
 @functools.cache
 def _sascorer() -> Any:
-    """RDKit's contributed module, which lies outside its package."""
+    """Load a contributed module that RDKit ships outside its package."""
     from rdkit.Chem import RDConfig
 
     path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"

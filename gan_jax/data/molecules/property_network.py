@@ -4,7 +4,7 @@ RDKit's scores have no gradient; the network's predictions do. It is trained onc
 
 Measured on QM9, two shared CPU cores, jax 0.10.2: 40 s for the network, whose QED has a correlation with RDKit's of .91 for
 held-out molecules and .98 for corrupted ones. Its effect on a trained MolGAN: experiments/molecules/qm9_qed.py. With a g_gamma
-of 20 from the beginning G collapses: three valid samples in a thousand are unique.
+of 20 from the start G collapses: of a thousand valid samples three are unique.
 """
 
 import hashlib
@@ -23,28 +23,27 @@ from gan_jax.models.molgan import Discriminator
 from gan_jax.storage.cache import cached
 from gan_jax.types import Array, Graph
 
-# The values that map to rewards 0 and 1; linear between, clipped beyond. Those of logP and SA are the constants in the code of
-# ORGAN and MolGAN.
+# The property values that map to rewards 0 and 1: linear in between, clipped outside. Those of logP and SA are the constants in
+# the code of ORGAN and MolGAN.
 SCALES = {"valid": (0.0, 1.0), "qed": (0.0, 1.0), "logp": (-2.12178879609, 6.0429063424), "sa": (5.0, 1.5)}
-EXAMPLES = 20_000  # training molecules, and as many corrupted ones
-EDITS = 3  # largest number of edits of a corrupted molecule
+MAX_MOLECULES = 20_000  # real ones; as many corrupted ones are added
+MAX_EDITS = 3  # of a corrupted molecule
 WIDTH, STEPS, BATCH, RATE = 64, 3_000, 128, 2e-3
 
-
-_networks: dict[str, Callable[[Graph], Array]] = {}
+_networks: dict[str, Callable[[Graph], Array]] = {}  # by cache file, since a game is traced several times
 
 
 def property_network(goal: str, data: Data) -> Callable[[Graph], Array]:
-    """Graphs -> predicted rewards [B] in 0..1. Trained once, although a game is traced several times."""
+    """Return a function that predicts the rewards [B], 0 to 1, of graphs. The network is trained on the first call only."""
     stored = data.train.samples
     elements = data.pack(data.to_float(Graph(*(x[:1] for x in stored))))["elements"].tolist()
-    hasher = hashlib.sha256(f"{goal} {elements} {EXAMPLES} {EDITS} {WIDTH} {STEPS} {BATCH} {RATE}".encode())
+    hasher = hashlib.sha256(f"{goal} {elements} {MAX_MOLECULES} {MAX_EDITS} {WIDTH} {STEPS} {BATCH} {RATE}".encode())
     for codes in stored:
         hasher.update(np.ascontiguousarray(codes))
     name = f"reward-{hasher.hexdigest()[:32]}.npz"
     if name not in _networks:
         network = Discriminator(data.sample_shape, width=WIDTH, minibatch="none")
-        # The game is being traced; training runs eagerly.
+        # The caller is being traced; the network is trained now, outside the trace.
         with jax.ensure_compile_time_eval():
             example = one_hot(Graph(*(x[:2] for x in stored)), len(elements) + 1)
             params = network.init(jax.random.key(0), example, None, train=False)["params"]
@@ -64,11 +63,11 @@ def _predict(network: Discriminator, params: Any, graphs: Graph) -> Array:
 
 
 def examples(stored: Graph, elements: list[str], goal: str) -> tuple[Graph, np.ndarray]:
-    """Codes of molecules and of as many corrupted ones, and their rewards, [M] float32: 0 for invalid ones."""
+    """Return the codes of real molecules and of as many corrupted ones, and their rewards [M] float32, 0 for invalid ones."""
     from gan_jax.data.molecules.metrics import molecule_of, properties
 
     random = np.random.RandomState(0)
-    rows = random.permutation(len(stored.nodes))[:EXAMPLES]
+    rows = random.permutation(len(stored.nodes))[:MAX_MOLECULES]
     intact = Graph(*(x[rows] for x in stored))
     graphs = Graph(*(np.concatenate(pair) for pair in zip(intact, corrupt(intact, len(elements), random), strict=True)))
     low, high = SCALES[goal]
@@ -82,13 +81,13 @@ def examples(stored: Graph, elements: list[str], goal: str) -> tuple[Graph, np.n
 
 
 def corrupt(graphs: Graph, kinds: int, random: np.random.RandomState) -> Graph:
-    """Each graph after 1 to `EDITS` random edits: another atom, or none, at a node; another bond, or none, between two
-    nodes."""
+    """Apply 1 to `MAX_EDITS` random edits to each graph: a random atom, or none, at a node; or a random bond, or none, between
+    two nodes."""
     nodes, bonds = (x.copy() for x in graphs)
     count, size = nodes.shape
-    times = random.randint(1, EDITS + 1, count)
-    for edit in range(EDITS):
-        rows = np.flatnonzero(times > edit)
+    num_edits = random.randint(1, MAX_EDITS + 1, count)
+    for edit in range(MAX_EDITS):
+        rows = np.flatnonzero(num_edits > edit)
         atom = random.rand(len(rows)) < 0.5
         i, j = random.randint(size, size=(2, len(rows)))
         nodes[rows[atom], i[atom]] = random.randint(kinds + 1, size=atom.sum())
@@ -99,16 +98,16 @@ def corrupt(graphs: Graph, kinds: int, random: np.random.RandomState) -> Graph:
 
 
 def _fit(network: Discriminator, params: Any, graphs: Graph, rewards: np.ndarray, kinds: int) -> Any:
-    """Parameters that minimise the squared error, by Adam."""
+    """Return parameters that minimise the squared error, by Adam."""
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
     rows = np.random.RandomState(1).randint(len(rewards), size=(STEPS, BATCH))
 
-    def error(params: Any, codes: Graph, target: Array) -> Array:
+    def squared_error(params: Any, codes: Graph, target: Array) -> Array:
         return jnp.square(_predict(network, params, one_hot(codes, kinds)) - target).mean()
 
     @jax.jit
     def step(params: Any, moments: Any, codes: Graph, target: Array) -> tuple[Any, Any]:
-        updates, moments = optimizer.update(jax.grad(error)(params, codes, target), moments)
+        updates, moments = optimizer.update(jax.grad(squared_error)(params, codes, target), moments)
         return optax.apply_updates(params, updates), moments
 
     moments = optimizer.init(params)

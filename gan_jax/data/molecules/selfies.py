@@ -14,23 +14,24 @@ from gan_jax.errors import InputError
 from gan_jax.storage.cache import cached
 
 
-def sequences(molecules: Callable[[], Sequence[Any]], digest: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Molecules -> symbol numbers [M, T] uint8, padded with 0, and the symbols, most frequent (number 1) first. T is the length
-    of the longest sequence. Cached under `digest`, which must identify the molecules."""
+def encode(molecules: Callable[[], Sequence[Any]], digest: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the symbol numbers of molecules, [M, T] uint8, padded with 0, and the symbols, most frequent (number 1) first. T
+    is the length of the longest sequence. Cached under `digest`, which must identify the molecules."""
     package = _package()
 
-    def encode() -> tuple[np.ndarray, np.ndarray]:
+    def compute() -> tuple[np.ndarray, np.ndarray]:
         from gan_jax.data.molecules.metrics import smiles_of
 
         symbol_lists = [list(package.split_selfies(package.encoder(smiles_of(molecule)))) for molecule in molecules()]
         return number_symbols(symbol_lists)
 
     name = hashlib.sha256(digest + package.__version__.encode()).hexdigest()[:32]
-    return tuple(cached(f"selfies-{name}.npz", ("ids", "symbols"), encode))
+    return tuple(cached(f"selfies-{name}.npz", ("ids", "symbols"), compute))
 
 
 def number_symbols(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Number the symbols of sequences: the result of `sequences`. Raises InputError for more than 255 different symbols."""
+    """Number the symbols of sequences; the result is that of `encode`. Raises InputError for more than 255 different
+    symbols."""
     counts = Counter(symbol for sequence in sequences for symbol in sequence)
     symbols = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
     if len(symbols) > 255:
@@ -42,8 +43,8 @@ def number_symbols(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.n
     return ids, np.array(symbols)
 
 
-def read(symbols: Sequence[str], ids: np.ndarray) -> list[Any]:
-    """Symbol numbers [N, T] -> RDKit molecules; None for those without atoms, or rejected by RDKit."""
+def decode(symbols: Sequence[str], ids: np.ndarray) -> list[Any]:
+    """Convert symbol numbers [N, T] to RDKit molecules; None for those without atoms, or rejected by RDKit."""
     from rdkit import Chem
 
     package = _package()

@@ -25,10 +25,10 @@ from gan_jax.types import Graph, Sample
 
 FORMS = ("graph", "selfies", "latent")
 BONDS = 4  # none, single, double, triple; aromatic bonds alternate between single and double
-HELD_OUT = 0.1
-FEW = 10
-# Small well-known molecules: a data set without a file.
-KNOWN = """
+HELD_OUT = 0.1  # fraction of the molecules
+MIN_TRAIN = 10  # training molecules; at least half as many must be held out
+# A data set without a file.
+SMALL_MOLECULES = """
 C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
 C1CCOC1 C1COCCO1 C=O CC=O CCC=O CC(C)=O O=CO CC(=O)O CCC(=O)O CC(=O)OC CCOC(C)=O OC(=O)C(=O)O O=C(O)CO CC(O)C(=O)O N CN CCN
 CNC CN(C)C NCCN NCCO C1CCNC1 C1CCNCC1 C1COCCN1 NC=O CC(N)=O CN(C)C=O NC(N)=O NCC(=O)O CC(N)C(=O)O C#N CC#N C=CC#N N#CC#N
@@ -42,26 +42,26 @@ class Form(NamedTuple):
     """A representation of molecules for networks."""
 
     stored: Any  # all molecules, as in a Split
-    names: dict[str, np.ndarray]  # the meaning of the codes
+    names: dict[str, np.ndarray]  # what the codes stand for: names of elements or symbols
     to_float: Callable[[Any], Sample]
-    original: Callable[[Any], list[Any]]  # stored -> RDKit molecules
-    code: Callable[[Sample], dict[str, np.ndarray]]  # samples of networks -> arrays for an .npz
-    read: Callable[[dict[str, np.ndarray]], list[Any]]  # these arrays -> molecules, None for invalid ones
+    to_molecules: Callable[[Any], list[Any]]  # stored molecules -> RDKit molecules
+    encode: Callable[[Sample], dict[str, np.ndarray]]  # samples as networks generate them -> arrays for an .npz
+    decode: Callable[[dict[str, np.ndarray]], list[Any]]  # these arrays -> RDKit molecules, None for invalid ones
 
 
 def molecules(
     data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, charges: bool = False, form: str = "graph"
 ) -> Source:
-    """The molecules of a file of SMILES with at most `atoms` heavy atoms: a csv with a column `smiles`, else one SMILES per
-    line; or `tfds:qm9/original`, or another prepared data set with a feature `SMILES`. A tenth is held out. Null is a hundred
-    well-known molecules.
+    """Read the molecules with at most `atoms` heavy atoms from a file of SMILES: a csv with a column `smiles`, else one SMILES
+    per line; or from `tfds:qm9/original`, or another prepared data set with a feature `SMILES`. A tenth is held out. Null is a
+    hundred small well-known molecules.
 
-    RDKit reads and sanitises them; stereochemistry is removed, atoms are in canonical order, and aromatic bonds are single and
-    double. Molecules with radicals, isotopes, several fragments or, without `charges`, charged atoms are dropped, and so are
-    duplicates. If `form` is "selfies", a sample is a one-hot sequence of symbols [T, V], for networks of text; if it is
-    "latent", the code of an autoencoder of SMILES, which is trained first: "latent(size=64)" and other options of
-    `autoencoder.vectors`. Raises InputError if RDKit is missing, the file cannot be read, or too few molecules are left. The
-    result is cached.
+    RDKit sanitises the molecules; stereochemistry is removed, atoms are put in canonical order, and aromatic bonds become
+    single and double ones. Duplicates and molecules with radicals, isotopes, several fragments or, without `charges`, charged
+    atoms are dropped; the result is cached. If `form` is "selfies", a sample is a one-hot sequence of symbols [T, V], for text
+    networks. If it is "latent", a sample is the code of an autoencoder of SMILES, which is trained first; options of
+    `autoencoder.vectors` follow in brackets: "latent(size=64)". Raises InputError if RDKit is missing, if the file cannot be
+    read, or if too few molecules remain.
     """
     if type(atoms) is not int or not 2 <= atoms <= 100:
         raise InputError(f"data molecules: atoms must be a whole number from 2 to 100, got {atoms!r}")
@@ -69,11 +69,11 @@ def molecules(
     if kind not in FORMS:
         raise InputError(f"data molecules: form must be one of {', '.join(FORMS)}, got {form!r}")
     _rdkit()
-    nodes, bonds, elements = encoded(KNOWN, atoms) if path is None else _file(path, data_dir, atoms, charges)
+    nodes, bonds, elements = encode(SMALL_MOLECULES, atoms) if path is None else _file(path, data_dir, atoms, charges)
     # A fixed random order, so that the held-out molecules represent a sorted file.
     order = np.random.RandomState(0).permutation(len(nodes))
     count = round(HELD_OUT * len(order))
-    if count < FEW // 2 or len(order) - count < FEW:
+    if count < MIN_TRAIN // 2 or len(order) - count < MIN_TRAIN:
         raise InputError(f"data molecules: {path} has too few usable molecules of at most {atoms} atoms: {len(order)}")
     graphs, train, test = Graph(nodes[order], bonds[order]), slice(count, None), slice(count)
     if kind == "latent":
@@ -82,8 +82,8 @@ def molecules(
     else:
         representation = bind("data molecules", kind, _graph if kind == "graph" else _selfies, options)(graphs, elements)
     return Source(
-        train=Split(_rows(representation.stored, train), None),
-        test=Split(_rows(representation.stored, test), None),
+        train=Split(_take(representation.stored, train), None),
+        test=Split(_take(representation.stored, test), None),
         num_classes=0,
         to_float=representation.to_float,
         show=partial(_show, representation),
@@ -94,68 +94,68 @@ def molecules(
 
 
 def _graph(graphs: Graph, elements: np.ndarray) -> Form:
-    read = partial(read_graphs, elements.tolist())
+    to_molecules = partial(decode_graphs, elements.tolist())
     return Form(
         stored=graphs,
         names={"elements": elements},
         to_float=partial(one_hot, kinds=len(elements) + 1),
-        original=read,
-        code=lambda samples: most_likely(samples)._asdict(),
-        read=lambda codes: read(Graph(**codes)),
+        to_molecules=to_molecules,
+        encode=lambda samples: most_likely(samples)._asdict(),
+        decode=lambda codes: to_molecules(Graph(**codes)),
     )
 
 
 def _selfies(graphs: Graph, elements: np.ndarray) -> Form:
-    ids, symbols = selfies.sequences(lambda: read_graphs(elements.tolist(), graphs), _digest(graphs, elements))
+    ids, symbols = selfies.encode(lambda: decode_graphs(elements.tolist(), graphs), _digest(graphs, elements))
     return Form(
         stored=ids,
         names={"symbols": symbols},
         to_float=partial(corpus.one_hot, size=len(symbols) + 1),
-        original=partial(selfies.read, symbols.tolist()),
-        code=lambda samples: {"selfies": most_likely(samples)},
-        read=lambda codes: selfies.read(symbols.tolist(), codes["selfies"]),
+        to_molecules=partial(selfies.decode, symbols.tolist()),
+        encode=lambda samples: {"selfies": most_likely(samples)},
+        decode=lambda codes: selfies.decode(symbols.tolist(), codes["selfies"]),
     )
 
 
 def _latent(graphs: Graph, elements: np.ndarray, autoencode: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
-    read = partial(read_graphs, elements.tolist())
-    vectors, decode = autoencode(lambda: read(graphs), digest=_digest(graphs, elements))
+    to_molecules = partial(decode_graphs, elements.tolist())
+    vectors, decode = autoencode(lambda: to_molecules(graphs), digest=_digest(graphs, elements))
     return Form(
         stored={"graph": graphs, "latent": vectors},
         names={},
         to_float=lambda stored: stored["latent"],
-        original=lambda stored: read(stored["graph"]),
-        code=lambda samples: {"latent": np.asarray(samples, np.float32)},
-        read=lambda codes: decode(codes["latent"]),
+        to_molecules=lambda stored: to_molecules(stored["graph"]),
+        encode=lambda samples: {"latent": np.asarray(samples, np.float32)},
+        decode=lambda codes: decode(codes["latent"]),
     )
 
 
 def _digest(graphs: Graph, elements: np.ndarray) -> bytes:
-    """A digest that identifies these molecules."""
+    """Return a digest that identifies these molecules."""
     return hashlib.sha256(b"".join(x.tobytes() for x in (*graphs, elements))).digest()
 
 
 def one_hot(stored: Graph, kinds: int) -> Graph:
-    """Codes [..., N] and [..., N, N] -> float32 [..., N, kinds] and [..., N, N, BONDS], for NumPy and inside jit."""
+    """Convert codes [..., N] and [..., N, N] to float32 [..., N, kinds] and [..., N, N, BONDS]; on NumPy and inside jit."""
     nodes, bonds = (
         (codes[..., None] == np.arange(size)).astype(np.float32) for codes, size in zip(stored, (kinds, BONDS), strict=True)
     )
     return Graph(nodes, bonds)
 
 
-def encoded(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """SMILES -> codes [M, atoms] and [M, atoms, atoms] uint8 of the usable ones without duplicates, and the symbols of the
-    elements [T], charged ones as N+1, most frequent (code 1) first."""
+def encode(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convert SMILES to codes of atoms [M, atoms] and bonds [M, atoms, atoms], uint8, without unusable molecules and
+    duplicates. The third value is the symbols of the elements [T], charged ones such as N+1, most frequent (code 1) first."""
     Chem = _rdkit()
     by_smiles = {}
     for text in smiles:
         molecule = Chem.MolFromSmiles(text)
-        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _plain(molecule, charges):
+        if molecule is None or not 1 <= molecule.GetNumAtoms() <= atoms or not _usable(molecule, charges):
             continue
         Chem.RemoveStereochemistry(molecule)
         canonical = Chem.MolToSmiles(molecule)
         if canonical not in by_smiles and "." not in canonical:
-            molecule = Chem.MolFromSmiles(canonical)  # with its atoms in canonical order
+            molecule = Chem.MolFromSmiles(canonical)  # puts the atoms in canonical order
             Chem.Kekulize(molecule, clearAromaticFlags=True)
             by_smiles[canonical] = molecule
     kinds = [[_symbol(atom) for atom in molecule.GetAtoms()] for molecule in by_smiles.values()]
@@ -171,7 +171,7 @@ def encoded(smiles: Sequence[str], atoms: int, charges: bool = False) -> tuple[n
     return nodes, bonds, elements
 
 
-def _plain(molecule: Any, charges: bool) -> bool:
+def _usable(molecule: Any, charges: bool) -> bool:
     atoms = molecule.GetAtoms()
     return not any((a.GetFormalCharge() and not charges) or a.GetNumRadicalElectrons() or a.GetIsotope() for a in atoms)
 
@@ -184,7 +184,7 @@ def _symbol(atom: Any) -> str:
 def _file(path: str, data_dir: str | None, atoms: int, charges: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     content = _content(path, data_dir)
     digest = hashlib.sha256(f"{atoms}{' charges' * charges} {content}".encode()).hexdigest()[:32]
-    return cached(f"molecules-{digest}.npz", ("nodes", "bonds", "elements"), lambda: encoded(_smiles(content), atoms, charges))
+    return cached(f"molecules-{digest}.npz", ("nodes", "bonds", "elements"), lambda: encode(_smiles(content), atoms, charges))
 
 
 def _content(path: str, data_dir: str | None) -> str:
@@ -200,7 +200,7 @@ def _content(path: str, data_dir: str | None) -> str:
 
 
 def _smiles(content: str) -> list[str]:
-    """The column `smiles` of a csv, else the first word of each line."""
+    """Return the column `smiles` of a csv, else the first word of each line."""
     lines = content.splitlines()
     header = [name.strip().lower() for name in lines[0].split(",")] if lines else []
     if "smiles" not in header:
@@ -210,7 +210,7 @@ def _smiles(content: str) -> list[str]:
 
 
 def _rdkit() -> Any:
-    """RDKit's Chem module, without messages about rejected molecules."""
+    """Import RDKit's Chem module and silence its messages about rejected molecules."""
     try:
         from rdkit import Chem, RDLogger
     except ImportError as error:
@@ -219,49 +219,49 @@ def _rdkit() -> Any:
     return Chem
 
 
-def read_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
-    """Codes -> RDKit molecules, None for invalid ones."""
+def decode_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
+    """Convert codes to RDKit molecules, None for invalid ones."""
     from gan_jax.data.molecules.metrics import molecule_of
 
     return [molecule_of(*codes, elements) for codes in zip(*graphs, strict=True)]
 
 
 def _show(form: Form, samples: Sample) -> dict[str, bytes]:
-    """Drawings of the structures, and the SMILES of the valid ones."""
+    """Return drawings of the structures, and SMILES, empty for invalid samples."""
     from gan_jax.data.molecules.drawing import picture
     from gan_jax.data.molecules.metrics import smiles_of
 
-    molecules = form.read(form.code(samples))
+    molecules = form.decode(form.encode(samples))
     lines = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in molecules)
     return {".svg": picture(molecules), ".smi": f"{lines}\n".encode()}
 
 
 def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
-    """Codes, their meaning, and SMILES, empty for invalid samples."""
+    """Return the codes, what they stand for, and SMILES, empty for invalid samples."""
     from gan_jax.data.molecules.metrics import smiles_of
 
-    codes = form.code(samples)
-    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in form.read(codes)])
+    codes = form.encode(samples)
+    smiles = np.array(["" if molecule is None else smiles_of(molecule) for molecule in form.decode(codes)])
     return {**codes, **form.names, "smiles": smiles}
 
 
 def most_likely(samples: Sample) -> Any:
-    """One-hot or soft samples -> the most likely types, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
+    """Convert one-hot or soft samples to the most likely types, uint8: atoms [B, N] and bonds [B, N, N], or symbols [B, T]."""
     return jax.tree.map(lambda x: np.asarray(x).argmax(axis=-1).astype(np.uint8), samples)
 
 
-def _rows(samples: Any, rows: slice) -> Any:
+def _take(samples: Any, rows: slice) -> Any:
     return jax.tree.map(lambda x: x[rows], samples)
 
 
-def _smiles_of(form: Form, data: Data) -> set[str]:
-    """Canonical SMILES of the training molecules, cached: a hundred thousand take a minute."""
+def _train_smiles(form: Form, data: Data) -> set[str]:
+    """Return the canonical SMILES of the training molecules. Cached: a hundred thousand take a minute."""
     from gan_jax.data.molecules.metrics import smiles_of
 
     digest = hashlib.sha256(f"{version('rdkit')} {data.checksum} {form.names}".encode()).hexdigest()[:32]
 
     def compute() -> tuple[np.ndarray]:
-        return (np.array([smiles_of(molecule) for molecule in form.original(data.train.samples) if molecule is not None]),)
+        return (np.array([smiles_of(molecule) for molecule in form.to_molecules(data.train.samples) if molecule is not None]),)
 
     return set(cached(f"smiles-{digest}.npz", ("smiles",), compute)[0].tolist())
 
@@ -273,20 +273,20 @@ def _evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measu
         raise InputError(f"{data.name} is evaluated by RDKit: leave off --extractor, and --metrics other than fcd")
     chemnet = "fcd" in protocol.metrics or ("all" in protocol.metrics and find_spec("fcd") is not None)
     first = slice(protocol.max_samples)
-    held_out = [molecule for molecule in form.original(_rows(data.test.samples, first)) if molecule is not None]
+    held_out = [molecule for molecule in form.to_molecules(_take(data.test.samples, first)) if molecule is not None]
 
     def real(count: int) -> list[Any]:
-        """Training molecules after conversion to the networks' representation and back."""
-        return form.read(form.code(data.to_float(_rows(data.train.samples, slice(count)))))
+        """Return training molecules after conversion to the networks' representation and back."""
+        return form.decode(form.encode(data.to_float(_take(data.train.samples, slice(count)))))
 
-    measure = molecule_metrics(_smiles_of(form, data), held_out, real, protocol.errors, chemnet)
+    measure = molecule_metrics(_train_smiles(form, data), held_out, real, protocol.errors, chemnet)
 
     def measure_samples(samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
-        return measure(form.read(form.code(_rows(samples, first))))
+        return measure(form.decode(form.encode(_take(samples, first))))
 
     description = (
-        f"molecules by RDKit, compared with {data.test.count:,} held-out ones of {data.name}; novel: not among the "
-        f"{data.train.count:,} training ones; real values: training molecules in the networks' representation"
+        f"molecules compared by RDKit with {data.test.count:,} held-out ones of {data.name}; novel: not among the "
+        f"{data.train.count:,} training ones; values of real molecules: of training ones, in the networks' representation"
     )
     facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count, "train": data.train.count}
     return Measure(measure_samples, description, facts)

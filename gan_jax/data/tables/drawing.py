@@ -1,5 +1,5 @@
-"""Pictures of rows of a table: the distribution of each column next to the real one, associations of columns, and sample
-rows."""
+"""Pictures and text of the rows of a table: the distribution of each column next to the real one, the associations of columns,
+and the first rows."""
 
 import io
 import math
@@ -9,20 +9,21 @@ import numpy as np
 from gan_jax.data.tables.metrics import association
 from gan_jax.data.tables.schema import Categorical, Numeric, Schema, Table, cells
 
-PANELS = 30  # largest number of columns drawn
-LEVELS = 12  # largest number of levels drawn: the most frequent ones
-ROWS = 12  # number of rows in the text
+MAX_PANELS = 30  # columns drawn
+MAX_LEVELS = 12  # levels drawn per column: the most frequent ones
+MAX_ROWS = 12  # rows in the text
 REAL, FAKE = "0.78", "tab:blue"
 
 
 def picture(schema: Schema, rows: Table, real: Table) -> bytes:
-    """A PNG with a panel for each column, real rows in grey behind generated ones in blue, and two panels with the associations
-    of all pairs of columns. The axes depend on the real rows only, so that pictures over time can be compared."""
-    # The object-oriented API: pyplot has global state and chooses a display.
+    """Return a PNG with a panel for each column, real rows in grey behind generated ones in blue, and two panels with the
+    associations of all pairs of columns. The axes depend only on the real rows, so pictures of different steps are
+    comparable."""
+    # The object-oriented API, because pyplot keeps global state and chooses a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = schema.columns[:PANELS]
+    shown = schema.columns[:MAX_PANELS]
     wide = min(6, max(3, math.ceil(math.sqrt(len(shown) + 2))))
     high = math.ceil((len(shown) + 2) / wide)
     figure = Figure(figsize=(2.3 * wide, 1.9 * high), dpi=100, layout="constrained")
@@ -38,9 +39,8 @@ def picture(schema: Schema, rows: Table, real: Table) -> bytes:
         else:
             i = schema.categorical.index(column)
             _levels(axes, column, rows.codes[:, i], real.codes[:, i])
-    for axes, table, title in zip(
-        panels[len(shown) :], (real, rows), ("associations, real", "associations, generated"), strict=False
-    ):
+    titles = ("associations, real", "associations, generated")
+    for axes, table, title in zip(panels[len(shown) :], (real, rows), titles, strict=False):
         axes.imshow(association(table, schema.levels), vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_xticks([])
         axes.set_title(title, fontsize=7)
@@ -52,15 +52,15 @@ def picture(schema: Schema, rows: Table, real: Table) -> bytes:
 
 
 def text(schema: Schema, rows: Table) -> bytes:
-    """The first rows, one per line under the names of the columns; then a description of the columns."""
-    first = cells(schema, Table(rows.numbers[:ROWS], rows.codes[:ROWS]))
-    lines = ["" for _ in range(1 + min(len(rows.numbers), ROWS))]
+    """Return the first rows, one per line, under the names of the columns, and a description of each column."""
+    first = cells(schema, Table(rows.numbers[:MAX_ROWS], rows.codes[:MAX_ROWS]))
+    lines = ["" for _ in range(1 + min(len(rows.numbers), MAX_ROWS))]
     for name, column in first.items():
         cell_texts = [name, *(cell or "-" for cell in column)]
         width = max(map(len, cell_texts))
         lines = [f"{line}{cell:>{width}}  " for line, cell in zip(lines, cell_texts, strict=True)]
-    described = [str(column) for column in schema.columns]
-    return "\n".join([*(line.rstrip() for line in lines), "", *described, ""]).encode()
+    descriptions = [str(column) for column in schema.columns]
+    return "\n".join([*(line.rstrip() for line in lines), "", *descriptions, ""]).encode()
 
 
 def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
@@ -74,14 +74,14 @@ def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
         fractions = np.histogram(values, edges)[0] / max(len(values), 1)
         axes.stairs(fractions, edges, color=color, fill=filled, linewidth=1)
         tops.append(fractions.max())
-    axes.set(xlim=edges[[0, -1]], ylim=(0, 1.5 * tops[0]))  # a collapsed column may exceed the axes
+    axes.set(xlim=edges[[0, -1]], ylim=(0, 1.5 * tops[0]))  # bars of a collapsed column may exceed the axes
     missing = f"; missing {missing_fractions[1]:.0%}, real {missing_fractions[0]:.0%}" if any(missing_fractions) else ""
     axes.set_title(f"{column.name[:28]}{missing}", fontsize=7)
 
 
 def _levels(axes, column: Categorical, fake: np.ndarray, real: np.ndarray) -> None:
     counts = np.bincount(real, minlength=column.choices)
-    order = np.argsort(-counts, kind="stable")[:LEVELS]
+    order = np.argsort(-counts, kind="stable")[:MAX_LEVELS]
     positions = np.arange(len(order))
     axes.bar(positions, counts[order] / max(len(real), 1), color=REAL, width=0.9)
     axes.bar(positions, np.bincount(fake, minlength=column.choices)[order] / max(len(fake), 1), color=FAKE, width=0.35)

@@ -1,6 +1,7 @@
-"""Metrics of tables: similarity of columns, associations between columns, what models learn from generated rows, and copies.
+"""Metrics of tables: similarity of columns, associations between columns, what models learn from generated rows, and copying.
 
-Rows are `numbers` [N, A], float with NaN for missing values, and `codes` [N, C], int, with C numbers of `levels`.
+Rows are `numbers` [N, A], float with NaN for missing values, and `codes` [N, C], int; `levels` are the numbers of levels of the
+C categorical columns.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,14 @@ from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.tables.schema import Schema, Table, decode
 from gan_jax.errors import InputError
 
-LEAST = 20  # smallest number of generated and of real rows
-SETS = 4  # largest number of sets, each as large as the train split, in which generated rows are measured
+MIN_ROWS = 20  # of generated rows, and of each split
+MAX_SETS = 4  # sets of generated rows, each as large as the train split, over which values are averaged
 
 
 def wasserstein(rows: Table, real: Table) -> float:
-    """The Wasserstein-1 distance of each numeric column's values, in standard deviations of the real ones; the mean over
-    columns. Missing values are left out; an empty column is replaced by the mean of the other one. NaN without columns."""
+    """Wasserstein-1 distance of the values of each numeric column, in standard deviations of the real ones; the mean over
+    columns. Missing values are left out; a column without values is replaced by the mean of the other one. NaN without numeric
+    columns."""
     from scipy.stats import wasserstein_distance
 
     distances = []
@@ -34,7 +36,7 @@ def wasserstein(rows: Table, real: Table) -> float:
 
 
 def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
-    """The Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of missingness in each numeric
+    """Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of missingness in each numeric
     column with missing values; the mean over these. NaN if there are none."""
     from scipy.special import rel_entr
 
@@ -52,11 +54,11 @@ def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
 
 
 def association(rows: Table, levels: Sequence[int]) -> np.ndarray:
-    """The associations of all pairs of columns, [A + C, A + C], 1 on the diagonal: for two numeric ones Pearson's correlation,
+    """Associations of all pairs of columns, [A + C, A + C], 1 on the diagonal: for two numeric columns Pearson's correlation,
     -1 to 1; for a numeric and a categorical one the correlation ratio, the root of the fraction of variance between levels; for
-    two categorical ones Cramer's V. 0 for constant columns. Rows with a missing number are left out.
+    two categorical ones Cramer's V. 0 for constant columns. Rows in which a number of the pair is missing are left out.
 
-    Source: Cramer 1946, Mathematical methods of statistics; the choice of the three is that of Zhao et al. 2021 (CTAB-GAN),
+    Source: Cramer 1946, Mathematical methods of statistics; the combination of the three follows Zhao et al. 2021 (CTAB-GAN),
     arXiv:2102.08369, section 4.2, which uses another measure for categories."""
     a, count = rows.numbers.shape[1], rows.numbers.shape[1] + rows.codes.shape[1]
     matrix = np.eye(count)
@@ -73,35 +75,35 @@ def association(rows: Table, levels: Sequence[int]) -> np.ndarray:
 
 
 def correlation_gap(rows: Table, real: Table, levels: Sequence[int]) -> float:
-    """The mean absolute difference of `association` over pairs of columns; NaN for one column."""
+    """Mean absolute difference of `association` over pairs of columns; NaN for a single column."""
     gap = np.abs(association(rows, levels) - association(real, levels))
     count = len(gap)
     return float(gap.sum() / (count * (count - 1))) if count > 1 else float("nan")
 
 
 def features(rows: Table, reference: Table, levels: Sequence[int]) -> np.ndarray:
-    """Rows as points [N, F], such that rows that differ in one level, or by one standard deviation of `reference` in one
-    number, have distance 1: standardised numbers, with missing ones as 0 and an indicator; one-hot levels over sqrt(2)."""
+    """Embed rows as points [N, F], such that rows that differ in one level, or by one standard deviation of `reference` in one
+    number, have distance 1. Numbers are standardised, and 0 if missing, with an indicator; levels are one-hot over sqrt(2)."""
     present = np.isfinite(reference.numbers)
     count = np.maximum(present.sum(axis=0), 1)
     mean = np.where(present, reference.numbers, 0).sum(axis=0) / count
     deviation = np.sqrt(np.where(present, (reference.numbers - mean) ** 2, 0).sum(axis=0) / count)
     standard = (rows.numbers - mean) / np.maximum(deviation, 1e-12)
     missing = np.isnan(standard)
-    hot = [np.eye(size)[codes] / np.sqrt(2) for codes, size in zip(rows.codes.T, levels, strict=True)]
-    return np.concatenate([np.where(missing, 0, standard), missing[:, ~present.all(axis=0)], *hot], axis=1)
+    one_hot = [np.eye(size)[codes] / np.sqrt(2) for codes, size in zip(rows.codes.T, levels, strict=True)]
+    return np.concatenate([np.where(missing, 0, standard), missing[:, ~present.all(axis=0)], *one_hot], axis=1)
 
 
 def closest(points: np.ndarray, records: np.ndarray) -> np.ndarray:
-    """The distance of each point [N, F] to the closest of the records [M, F]: [N]."""
+    """Distance of each point [N, F] to the closest of the records [M, F]: [N]."""
     from sklearn.neighbors import NearestNeighbors
 
     return NearestNeighbors(n_neighbors=1).fit(records).kneighbors(points)[0][:, 0]
 
 
-def classification(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """Train on synthetic, test on real: the mean accuracy and macro F1 of a logistic regression, a decision tree and a random
-    forest, trained on `rows` to predict the column `target` of `codes`, on held-out rows.
+def classification(rows: Table, held_out: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """Train on synthetic, test on real: mean accuracy and macro F1, on held-out rows, of a logistic regression, a decision tree
+    and a random forest that are trained on `rows` to predict the column `target` of `codes`.
 
     Source: Esteban et al. 2017 (train on synthetic, test on real), arXiv:1706.02633, section 4.2."""
     from sklearn.ensemble import RandomForestClassifier
@@ -110,25 +112,25 @@ def classification(rows: Table, held: Table, reference: Table, levels: Sequence[
     from sklearn.tree import DecisionTreeClassifier
 
     others = [c for c in range(len(levels)) if c != target]
-    inputs = [Table(table.numbers, table.codes[:, others]) for table in (rows, held, reference)]
-    x, held_x = (features(table, inputs[2], [levels[c] for c in others]) for table in inputs[:2])
-    y, held_y = rows.codes[:, target], held.codes[:, target]
+    inputs = [Table(table.numbers, table.codes[:, others]) for table in (rows, held_out, reference)]
+    x, held_out_x = (features(table, inputs[2], [levels[c] for c in others]) for table in inputs[:2])
+    y, held_out_y = rows.codes[:, target], held_out.codes[:, target]
     if len(np.unique(y)) < 2:  # only a constant prediction is possible
-        predictions = [np.full_like(held_y, y[0])]
+        predictions = [np.full_like(held_out_y, y[0])]
     else:
         forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=0)
         tree = DecisionTreeClassifier(max_depth=8, random_state=0)
         models = (LogisticRegression(max_iter=1_000), tree, forest)
-        predictions = [model.fit(x, y).predict(held_x) for model in models]
-    accuracy = [accuracy_score(held_y, prediction) for prediction in predictions]
-    f1 = [f1_score(held_y, prediction, average="macro", zero_division=0) for prediction in predictions]
+        predictions = [model.fit(x, y).predict(held_out_x) for model in models]
+    accuracy = [accuracy_score(held_out_y, prediction) for prediction in predictions]
+    f1 = [f1_score(held_out_y, prediction, average="macro", zero_division=0) for prediction in predictions]
     return {"tstr": float(np.mean(accuracy)), "tstr_f1": float(np.mean(f1))}
 
 
-def regression(rows: Table, held: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """Train on synthetic, test on real: the mean R^2, 1 - squared error over that of the held-out mean, of a ridge regression,
-    a decision tree and a random forest, trained on `rows` to predict the column `target` of `numbers`, on held-out rows. Rows
-    without the number are left out; NaN for fewer than two."""
+def regression(rows: Table, held_out: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
+    """Train on synthetic, test on real: mean R^2 (1 - squared error over that of the held-out mean), on held-out rows, of a
+    ridge regression, a decision tree and a random forest that are trained on `rows` to predict the column `target` of
+    `numbers`. Rows in which the target is missing are left out; NaN if fewer than two remain."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import Ridge
     from sklearn.metrics import r2_score
@@ -139,37 +141,38 @@ def regression(rows: Table, held: Table, reference: Table, levels: Sequence[int]
         inputs = [Table(np.delete(t.numbers, target, axis=1), t.codes) for t in (table, reference)]
         return features(*inputs, levels)[np.isfinite(y)], y[np.isfinite(y)]
 
-    (x, y), (held_x, held_y) = inputs_and_targets(rows), inputs_and_targets(held)
-    if min(len(y), len(held_y)) < 2:
+    (x, y), (held_out_x, held_out_y) = inputs_and_targets(rows), inputs_and_targets(held_out)
+    if min(len(y), len(held_out_y)) < 2:
         return {"tstr_r2": float("nan")}
     forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=0)
     tree = DecisionTreeRegressor(max_depth=4, random_state=0)
-    return {"tstr_r2": float(np.mean([r2_score(held_y, m.fit(x, y).predict(held_x)) for m in (Ridge(), tree, forest)]))}
+    return {"tstr_r2": float(np.mean([r2_score(held_out_y, m.fit(x, y).predict(held_out_x)) for m in (Ridge(), tree, forest)]))}
 
 
 def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, target: str) -> Measure:
-    """`measure(samples, label) -> metrics` of generated rows; `train` are the real training rows, each once.
+    """Return the `Measure` of generated rows; `train` are the real training rows, each once.
 
-    At most `SETS` sets of n rows, n = min(N, train), are compared with the held-out rows; each value is the mean over sets. For
-    each NAME there is NAME_floor or NAME_real, its value for n rows of the train split; for the distance to the closest record,
-    for the held-out rows. NAME_error on request. Raises InputError for metrics that do not apply to tables."""
+    Up to `MAX_SETS` sets of n rows, n = min(number of samples, number of training rows), are compared with the held-out rows;
+    each value is the mean over sets. Each NAME comes with NAME_floor or NAME_real, its value for n training rows, or for the
+    distance to the closest record, for the held-out rows; and on request with NAME_error. Raises InputError for options that do
+    not apply to tables."""
     from gan_jax.metrics.jackknife import with_errors
 
     if protocol.extractor or protocol.metrics:
         raise InputError(f"{data.name} is evaluated column by column: leave off --extractor and --metrics")
-    held = decode(schema, data.to_float(data.test.samples))
-    if min(len(held.numbers), len(train.numbers)) < LEAST:
-        raise InputError(f"{data.name} is too small to measure: a split has fewer than {LEAST} rows")
+    held_out = decode(schema, data.to_float(data.test.samples))
+    if min(len(held_out.numbers), len(train.numbers)) < MIN_ROWS:
+        raise InputError(f"{data.name} is too small to measure: a split has fewer than {MIN_ROWS} rows")
     levels = schema.levels
-    kinds = [[column.name for column in kind] for kind in (schema.numeric, schema.categorical)]
-    predict = regression if target in kinds[0] else classification
-    column = kinds[target in kinds[1]].index(target)
+    numeric, categorical = ([column.name for column in kind] for kind in (schema.numeric, schema.categorical))
+    predict = regression if target in numeric else classification
+    column = (numeric if target in numeric else categorical).index(target)
     records = features(train, train, levels)
 
-    def compared(rows: Table) -> dict[str, float]:
-        values = {"wasserstein": wasserstein(rows, held), "jsd": jsd(rows, held, levels)}
-        values["correlation_gap"] = correlation_gap(rows, held, levels)
-        return values | predict(rows, held, train, levels, column) if len(schema.names) > 1 else values
+    def compare(rows: Table) -> dict[str, float]:
+        values = {"wasserstein": wasserstein(rows, held_out), "jsd": jsd(rows, held_out, levels)}
+        values["correlation_gap"] = correlation_gap(rows, held_out, levels)
+        return values | predict(rows, held_out, train, levels, column) if len(schema.names) > 1 else values
 
     def distances(rows: Table) -> dict[str, float]:
         distance = closest(features(rows, train, levels), records)
@@ -177,39 +180,39 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, targ
 
     def statistic(numbers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
         n = min(len(numbers), len(train.numbers))
-        sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, SETS))]
-        results = [(rows := Table(numbers[s], codes[s])) and compared(rows) | distances(rows) for s in sets]
+        sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, MAX_SETS))]
+        results = [(rows := Table(numbers[s], codes[s])) and compare(rows) | distances(rows) for s in sets]
         return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
 
     @cache
     def reference(n: int) -> dict[str, float]:
-        real = compared(Table(train.numbers[:n], train.codes[:n]))
+        real = compare(Table(train.numbers[:n], train.codes[:n]))
         values = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
-        return values | {f"{k}_real": x for k, x in distances(held).items()}
+        return values | {f"{k}_real": x for k, x in distances(held_out).items()}
 
     def measure(samples: dict, labels: np.ndarray | None = None) -> dict[str, float]:
         rows = decode(schema, samples)
-        if len(rows.numbers) < LEAST:
-            raise InputError(f"{data.name}: at least {LEAST} rows can be measured, got {len(rows.numbers)}")
+        if len(rows.numbers) < MIN_ROWS:
+            raise InputError(f"{data.name}: at least {MIN_ROWS} rows can be measured, got {len(rows.numbers)}")
         values = with_errors(statistic, tuple(rows)) if protocol.errors else statistic(*rows)
         values |= reference(min(len(rows.numbers), len(train.numbers)))
-        return {name: x for name, x in values.items() if np.isfinite(x)}  # without metrics of absent kinds of columns
+        return {name: x for name, x in values.items() if np.isfinite(x)}  # NaN: no such columns
 
-    return Measure(measure, *_described(data, schema, held, train, target))
+    return Measure(measure, *_description(data, schema, held_out, train, target))
 
 
-def _described(data: Data, schema: Schema, held: Table, train: Table, target: str) -> tuple[str, dict[str, Any]]:
+def _description(data: Data, schema: Schema, held_out: Table, train: Table, target: str) -> tuple[str, dict[str, Any]]:
     """Return the description and the facts of a `Measure`."""
-    rows = {"train": len(train.numbers), "held_out": len(held.numbers)}
+    rows = {"train": len(train.numbers), "held_out": len(held_out.numbers)}
     facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
     predicted = f"models predict {target} (the mean has R2 0)"
     if target in (names := [c.name for c in schema.categorical]):
         column = names.index(target)
-        facts["guess"] = float((held.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
+        facts["guess"] = float((held_out.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
         predicted = f"models predict {target} (the most frequent level has accuracy {facts['guess']:.3f})"
     facts["schema"] = [str(column) for column in schema.columns]
     description = (
-        f"up to {SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones, with the values "
+        f"up to {MAX_SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones, next to the values "
         f"of the {rows['train']:,} training rows; {predicted}. Columns: {'; '.join(facts['schema'])}"
     )
     return description, facts
@@ -224,8 +227,8 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _ratio(numbers: np.ndarray, codes: np.ndarray, size: int) -> float:
-    known = np.isfinite(numbers)
-    numbers, codes = numbers[known], codes[known]
+    present = np.isfinite(numbers)
+    numbers, codes = numbers[present], codes[present]
     if len(numbers) < 2 or np.ptp(numbers) == 0:
         return 0.0
     count = np.bincount(codes, minlength=size)

@@ -1,10 +1,10 @@
-"""Tables: a user's csv, a data set of scikit-learn, or synthetic rows.
+"""Tables: a user's csv, a data set of scikit-learn or tensorflow-datasets, or synthetic rows.
 
 A row is conditioned on one level of one categorical column. In training, rare levels are requested more often than they occur:
 the train split is a fixed list of (condition, row) pairs, from which batches are drawn as from any data. The label of a pair
-holds two conditions, [2 K] float32 with K the number of levels of all columns: the one by which the pair was drawn, and one
-that follows the frequencies of the table. A generator uses the first in training and the second in evaluation, so that samples
-that are shown, measured and saved are distributed like the table.
+holds two conditions, [2 K] float32 with K the total number of levels: the one by which the pair was drawn, and one drawn with
+the frequencies of the table. A generator uses the first in training and the second in evaluation, so that the samples that are
+shown, measured and saved are distributed like the table.
 
 Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.3.
 """
@@ -20,11 +20,11 @@ from gan_jax.data.paths import locate
 from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, infer, to_float
 from gan_jax.errors import InputError, unknown
 
-BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # of scikit-learn
-DRAWS, CAP = 10, 100_000  # pairs per row, limited to CAP in all, but at least one per row
-HELD = 0.2  # fraction of the rows that is held out
-LEAST = 50  # smallest number of rows
-SHOWN = 2_000  # rows in a picture and in its csv
+BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # in scikit-learn
+PAIRS_PER_ROW, MAX_PAIRS = 10, 100_000  # in the train split; at least one pair per row, even if that exceeds the maximum
+HELD_OUT = 0.2  # fraction of the rows
+MIN_ROWS = 50
+NUM_SHOWN = 2_000  # rows in a picture and in the csv next to it
 
 
 def table(
@@ -38,14 +38,14 @@ def table(
     categorical: str = "",
     header: bool = True,
 ) -> Source:
-    """The csv at `path` (a header and rows, with cells separated by commas, semicolons, tabs or bars), or with
+    """Read the csv at `path` (a header and rows, with cells separated by commas, semicolons, tabs or bars), or for
     `path="tfds:NAME"` the numbers, classes and texts of a prepared data set; or the table `name`: "made", 5,000 synthetic rows
     with missing values and rare levels, or one of `BUNDLED`.
 
-    Types of columns are inferred (`schema.infer`); `numeric` and `categorical` override this for the columns they name, and
-    `drop` names columns to leave out, between commas. `target` is the column predicted in the evaluation, by classifiers or
-    regressions; null is the last one. A fixed fifth of the rows is held out. Raises InputError for a missing file, an unknown
-    name or column, or a file that is not a table."""
+    The types of columns are inferred (see `schema.infer`), except for those that `numeric` and `categorical` name; `drop` names
+    columns to leave out. All three are names separated by commas. `target` is the column that classifiers or regressions
+    predict in the evaluation, by default the last one. A fixed fifth of the rows is held out. Raises InputError for a missing
+    file, an unknown name or column, or a file that is not a table."""
     lists = {
         option: _names(option, text) for option, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))
     }
@@ -54,21 +54,21 @@ def table(
         if dropped not in columns:
             raise unknown("column of the table", dropped, columns)
         del columns[dropped]
-    if not columns or len(next(iter(columns.values()))) < LEAST:
-        raise InputError(f"table {path or name} must have at least one column and {LEAST} rows")
+    if not columns or len(next(iter(columns.values()))) < MIN_ROWS:
+        raise InputError(f"table {path or name} must have at least one column and {MIN_ROWS} rows")
     schema, rows = infer(columns, **lists)
     order = np.random.RandomState(0).permutation(len(rows.numbers))
-    held = round(HELD * len(order))
-    train, test = (Table(*(x[indices] for x in rows)) for indices in (order[held:], order[:held]))
+    num_held_out = round(HELD_OUT * len(order))
+    train, test = (Table(*(x[indices] for x in rows)) for indices in (order[num_held_out:], order[:num_held_out]))
     schema = fit(schema, train)
     if target is not None and target not in schema.names:
         raise unknown("column of the table", target, schema.names)
     return _source(schema, train, test, target or schema.names[-1])
 
 
-def made(count: int = 5_000) -> dict[str, list[str]]:
-    """Synthetic customers: numbers with several modes and with zeros, levels from 40% to 1%, incomes that are missing more
-    often in one region, and a decision that depends on most columns."""
+def synthetic(count: int = 5_000) -> dict[str, list[str]]:
+    """Generate customers: numbers with several modes and with zeros, levels with frequencies from 40% to 1%, incomes that are
+    missing more often in one region, and a decision that depends on most of the other columns."""
     random = np.random.RandomState(0)
     school = random.choice(4, count, p=[0.15, 0.5, 0.3, 0.05])
     region = random.choice(6, count, p=[0.4, 0.25, 0.2, 0.1, 0.04, 0.01])
@@ -94,10 +94,10 @@ def made(count: int = 5_000) -> dict[str, list[str]]:
 
 
 def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.random.RandomState) -> tuple[np.ndarray, ...]:
-    """Training by sampling: about `count` pairs -> row numbers, and the column by which each was drawn, [M] each. Columns are
-    chosen equally often, levels in proportion to log(1 + number of their rows), and the rows of a level equally often.
+    """Training-by-sampling: return the row numbers of about `count` pairs and the columns by which they are drawn, [M] each.
+    Columns are chosen equally often, levels in proportion to log(1 + number of their rows), the rows of a level equally often.
 
-    Source: Xu et al. 2019, section 4.3, with expected numbers instead of random ones."""
+    Source: Xu et al. 2019, section 4.3, with expected counts in place of random draws."""
     rows, columns = [], []
     for column, size in enumerate(levels):
         weights = np.log1p(np.bincount(codes[:, column], minlength=size))
@@ -127,7 +127,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
     def set_aside(fraction: float) -> tuple[Source, Split]:
         count = round(fraction * len(train.numbers))
         if not 1 <= count < len(train.numbers):
-            raise InputError(f"validation {fraction} of {len(train.numbers)} rows leaves one side empty")
+            raise InputError(f"validation {fraction} of {len(train.numbers)} rows leaves a split empty")
         aside, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
         return _source(schema, rest, test, target), _source(schema, rest, aside, target).test
 
@@ -139,7 +139,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         show=show,
         pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
         evaluator=evaluator,
-        num_shown=SHOWN,
+        num_shown=NUM_SHOWN,
         set_aside=set_aside,
     )
 
@@ -155,41 +155,43 @@ def _packed(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
 
 
 def _with_conditions(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
-    """Rows with conditions and labels: rows of the train split are drawn several times (`sampled`), held-out ones once."""
-    random, count, width = np.random.RandomState(1), len(rows.codes), len(schema.levels)
+    """Add conditions and labels. With `sampled`, for the train split, rows are drawn several times by `pairs`; otherwise each
+    row occurs once, with a random column as its condition."""
+    random, count, num_columns = np.random.RandomState(1), len(rows.codes), len(schema.levels)
     if sampled:
-        draws = max(count, min(DRAWS * count, CAP))
-        indices, column = pairs(rows.codes, schema.levels, draws, random)
+        num_pairs = max(count, min(PAIRS_PER_ROW * count, MAX_PAIRS))
+        indices, column = pairs(rows.codes, schema.levels, num_pairs, random)
     else:
-        indices, column = np.arange(count), random.randint(width, size=count)
+        indices, column = np.arange(count), random.randint(num_columns, size=count)
     names = [c.name for c in schema.categorical]
     stored = {k: x[indices] if k == "values" else {name: y[indices] for name, y in x.items()} for k, x in split.samples.items()}
-    # -1 is not a level, and becomes zeros.
+    # -1 is not a level: its one-hot vector is zero.
     stored["condition"] = {
         name: np.where(column == i, rows.codes[indices, i], -1).astype(np.int16) for i, name in enumerate(names)
     }
-    # The second condition is that of rows drawn evenly, so it follows the frequencies of the levels.
-    other = np.resize(random.permutation(count), len(indices)), random.randint(width, size=len(indices))
-    conditions = [(rows.codes[indices, column], column), (rows.codes[other], other[1])]
+    # The second condition is the level of a row drawn uniformly, so levels occur with their frequencies in the table.
+    second_rows = np.resize(random.permutation(count), len(indices))
+    second_column = random.randint(num_columns, size=len(indices))
+    conditions = [(rows.codes[indices, column], column), (rows.codes[second_rows, second_column], second_column)]
     labels = np.zeros((len(indices), 2 * sum(schema.levels)), np.float32)
-    # In alphabetical order, like the leaves of a pytree.
+    # Columns are in alphabetical order, as the leaves of the conditions in `stored` are.
     start, total = {}, 0
     for name, size in sorted(zip(names, schema.levels, strict=True)):
         start[name], total = total, total + size
     starts = np.array([start[name] for name in names])
-    for half, (level, of_column) in enumerate(conditions):
-        labels[np.arange(len(indices)), half * total + starts[of_column] + level] = 1
+    for half, (level, level_column) in enumerate(conditions):
+        labels[np.arange(len(indices)), half * total + starts[level_column] + level] = 1
     return Split(stored, labels)
 
 
 def _names(option: str, text: str) -> list[str]:
     if not isinstance(text, str):
-        raise InputError(f"table: {option} must be names between commas, got {text!r}")
+        raise InputError(f"table: {option} must be names separated by commas, got {text!r}")
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _columns(data_dir: str | None, path: str | None, name: str, header: bool) -> dict[str, list[str]]:
-    """The cells of each column, as text."""
+    """Return the cells of each column as text."""
     if path is not None:
         if not isinstance(path, str):
             raise InputError(f"table: path must be the name of a csv file, got {path!r}")
@@ -199,7 +201,7 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
             return columns(path.removeprefix("tfds:"), data_dir)
         return _read(locate(path, data_dir), header)
     if name == "made":
-        return made()
+        return synthetic()
     if name not in BUNDLED:
         raise unknown("table", str(name), ("made", *BUNDLED))
     from sklearn import datasets
@@ -216,7 +218,7 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
 
 
 def _read(path: Path, header: bool) -> dict[str, list[str]]:
-    """The columns of a csv. Raises InputError, which names the line, for a line with a different number of cells."""
+    """Read the columns of a csv. Raises InputError, naming the line, if one has too many or too few cells."""
     try:
         content = path.read_text(encoding="utf-8-sig")
         first = content.partition("\n")[0]

@@ -4,9 +4,10 @@ A column is numeric or categorical; both may have missing values. For the networ
 
     {"values": [.., A], "choices": {column: [.., k]}, "condition": {categorical column: [.., k]}}
 
-Each column has a one-hot choice: for a categorical column its level; for a numeric one the mode of its distribution to which
-the number belongs, or the last choice if it is missing. `values` are the numbers relative to the mean of the mode, in units of
-four standard deviations. `condition` is the requested level (`rows.py`); zeros for all other columns.
+`choices` are one-hot: for a categorical column its level; for a numeric one the mode of its distribution to which the number
+belongs, or if the number is missing the last choice. `values` are the numbers relative to the mean of their mode, in units of
+four standard deviations of it. `condition` is the level on which the row is conditioned (see `rows.py`), with zeros for all
+other columns.
 
 Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.2. The separate mode for missing numbers is our addition.
 """
@@ -22,12 +23,12 @@ from gan_jax.errors import InputError
 from gan_jax.types import Sample
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-LEVELS = 100  # largest number of levels of a categorical column: with more it holds names or identifiers
-FEW = 10  # up to this number of different numbers, a column is categorical
-MODES = 10  # largest number of modes of a numeric column
-SHARED = 0.1  # fraction of equal values from which a number becomes a mode of its own
-FITTED = 10_000  # largest number of values to which modes are fitted
-SPAN = 4  # standard deviations of a mode that correspond to 1 for the networks
+MAX_LEVELS = 100  # of a categorical column: a text column with more holds names or identifiers
+MAX_DISCRETE = 10  # a column with at most this many different numbers is categorical
+MAX_MODES = 10  # Gaussians fitted to a numeric column
+POINT_FRACTION = 0.1  # a number that makes up at least this fraction of a column is a mode of its own
+MAX_FITTED = 10_000  # values to which modes are fitted
+SPAN = 4  # number of standard deviations that correspond to 1 in `values`
 
 
 class Table(NamedTuple):
@@ -42,7 +43,7 @@ class Numeric:
     """A column of numbers, modelled as a mixture of Gaussians."""
 
     name: str
-    decimals: int | None  # decimals of the values; None for more than six
+    decimals: int | None  # number of decimals that the values need; None for more than six
     missing: bool  # whether some values are missing
     weights: np.ndarray = ()  # [m]
     means: np.ndarray = ()  # [m]
@@ -100,29 +101,29 @@ class Schema:
 def infer(
     columns: Mapping[str, Sequence[str]], numeric: Sequence[str] = (), categorical: Sequence[str] = ()
 ) -> tuple[Schema, Table]:
-    """Cells as text -> the schema, before its modes are fitted (`fit`), and the rows.
+    """Infer the schema, its modes not yet fitted (see `fit`), and the rows from the text of the cells.
 
-    A column is numeric if all its cells are numbers and more than `FEW` of them differ, or if `numeric` names it. Cells in
-    `MISSING`, in any case, are missing. Raises InputError for a column that is neither numeric nor has at most `LEVELS` levels,
-    and for unknown names."""
+    A column is numeric if all its cells are missing or finite numbers, more than `MAX_DISCRETE` different ones, or if `numeric`
+    names it. Cells in `MISSING`, in upper or lower case, are missing. Raises InputError for a column that is neither numeric
+    nor has at most `MAX_LEVELS` levels, and for unknown names."""
     for name in (*numeric, *categorical):
         if name not in columns:
             raise InputError(f"table: no column {name!r}; known: {', '.join(columns)}")
     numbers, codes = {}, {}
-    for name, cells in columns.items():
-        texts = np.array([text.strip() for text in cells])
+    for name, column in columns.items():
+        texts = np.array([text.strip() for text in column])
         missing = np.array([text.lower() in MISSING for text in texts])
         parsed = None if name in categorical else _numbers(texts, missing)
         if name in numeric and parsed is None:
             raise InputError(f"table: column {name!r} is not numeric: not all of its values are finite numbers")
-        if parsed is not None and (name in numeric or len(np.unique(parsed[~missing])) > FEW):
+        if parsed is not None and (name in numeric or len(np.unique(parsed[~missing])) > MAX_DISCRETE):
             numbers[name] = Numeric(name, _decimals(parsed[~missing]), bool(missing.any())), parsed
             continue
         texts[missing] = ""
         levels = sorted(set(texts.tolist()), key=_order)
-        if len(levels) > LEVELS:
+        if len(levels) > MAX_LEVELS:
             raise InputError(
-                f"table: column {name!r} has {len(levels):,} different texts, more than {LEVELS}: "
+                f"table: column {name!r} has {len(levels):,} different texts, more than {MAX_LEVELS}: "
                 f"leave it out with drop={name!r}"
             )
         codes[name] = Categorical(name, tuple(levels)), np.array([levels.index(text) for text in texts])
@@ -133,17 +134,17 @@ def infer(
 
 
 def fit(schema: Schema, rows: Table) -> Schema:
-    """The schema with fitted modes of its numeric columns: a point mass for each number that makes up the fraction `SHARED` of
-    the values; for the others scikit-learn's variational Gaussian mixture with a Dirichlet process prior, of whose `MODES`
+    """Fit the modes of the numeric columns: a point mass for each number that makes up at least `POINT_FRACTION` of the values;
+    for the others scikit-learn's variational Gaussian mixture with a Dirichlet process prior, of whose `MAX_MODES`
     components those with more than 0.5% of the weight are kept.
 
     Source: Xu et al. 2019, section 4.2, with the prior and the threshold of the authors' code. Point masses are our addition: a
     Gaussian around the zeros of a column would generate no exact zero."""
 
-    def fitted(column: Numeric, values: np.ndarray) -> Numeric:
+    def fit_column(column: Numeric, values: np.ndarray) -> Numeric:
         values = values[np.isfinite(values)]
         numbers, counts = np.unique(values, return_counts=True)
-        points = counts >= SHARED * len(values)
+        points = counts >= POINT_FRACTION * len(values)
         rest = values[~np.isin(values, numbers[points])]
         if len(values) < 2:
             raise InputError(f"table: column {column.name!r} has almost no values: leave it out with drop={column.name!r}")
@@ -152,22 +153,22 @@ def fit(schema: Schema, rows: Table) -> Schema:
         modes = np.concatenate([numbers[points], means]), np.concatenate([np.zeros(points.sum()), deviations])
         return Numeric(column.name, column.decimals, column.missing, weights, *modes)
 
-    numeric = tuple(fitted(*pair) for pair in zip(schema.numeric, rows.numbers.T, strict=True))
+    numeric = tuple(fit_column(*pair) for pair in zip(schema.numeric, rows.numbers.T, strict=True))
     return Schema(schema.names, numeric, schema.categorical)
 
 
 def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and standard deviations, [m] each, of a Gaussian mixture; empty without values."""
+    """Fit a Gaussian mixture. Return its weights, means and standard deviations, [m] each, empty without values."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 
-    values = np.random.RandomState(0).permutation(values)[:FITTED]
+    values = np.random.RandomState(0).permutation(values)[:MAX_FITTED]
     if len(values) < 2:
         return np.ones(len(values)), values, np.full(len(values), 1e-3)
     mean, deviation = values.mean(), max(values.std(), 1e-12)
     prior = {"weight_concentration_prior_type": "dirichlet_process", "weight_concentration_prior": 1e-3}
-    # After 100 iterations, the default, most superfluous components still have weight.
-    mixture = BayesianGaussianMixture(n_components=min(MODES, len(values)), max_iter=300, random_state=0, **prior)
+    # After 100 iterations, the default, hardly any superfluous component has lost its weight.
+    mixture = BayesianGaussianMixture(n_components=min(MAX_MODES, len(values)), max_iter=300, random_state=0, **prior)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # accurate enough for rescaling
         mixture.fit((values[:, None] - mean) / deviation)
@@ -177,11 +178,11 @@ def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def encode(schema: Schema, rows: Table, seed: int) -> dict[str, Any]:
-    """Rows in stored form: {"values": float32 [N, A], "choices": {column: int16 [N]}}. The mode of a number is drawn once, from
-    its posterior probabilities.
+    """Convert rows to the stored form {"values": float32 [N, A], "choices": {column: int16 [N]}}. The mode of each number is
+    drawn once, from the posterior probabilities of the modes.
 
-    Numbers beyond four standard deviations of their mode have values beyond 1, which preserves them, although tanh cannot
-    generate them."""
+    A number more than four standard deviations from the mean of its mode has a value beyond 1: it is preserved, but no tanh can
+    generate it."""
     random = np.random.RandomState(seed)
     values = np.zeros(rows.numbers.shape, np.float32)
     choices = {column.name: code.astype(np.int16) for column, code in zip(schema.categorical, rows.codes.T, strict=True)}
@@ -189,7 +190,7 @@ def encode(schema: Schema, rows: Table, seed: int) -> dict[str, Any]:
         x, point = rows.numbers[:, i, None], column.deviations == 0
         scale = np.where(point, 1, column.deviations)
         log_density = np.log(column.weights / scale) - 0.5 * ((x - column.means) / scale) ** 2
-        # A point mass contains its number only, and that number belongs to no other mode.
+        # A point mass contains only its own number, and that number belongs to no other mode.
         log_density = np.where(point, np.where(x == column.means, np.inf, -np.inf), log_density)
         # The Gumbel trick: the largest of log p + noise is a draw from p.
         sampled = (log_density + random.gumbel(size=log_density.shape)).argmax(axis=1)
@@ -202,7 +203,7 @@ def encode(schema: Schema, rows: Table, seed: int) -> dict[str, Any]:
 
 
 def to_float(schema: Schema, stored: Mapping[str, Any]) -> Sample:
-    """Stored rows as the networks receive them, float32, with one-hot choices and conditions. For NumPy and inside jit."""
+    """Convert stored rows to float32 with one-hot choices and conditions; runs on NumPy and inside jit."""
 
     def one_hot(choices: Mapping[str, Any]) -> dict[str, Any]:
         sizes = {column.name: column.choices for column in schema.columns}
@@ -212,9 +213,10 @@ def to_float(schema: Schema, stored: Mapping[str, Any]) -> Sample:
 
 
 def decode(schema: Schema, samples: Mapping[str, Any]) -> Table:
-    """The output of `to_float` or a generator -> rows: the most likely choices, and numbers rounded to the column's decimals.
+    """Convert the output of `to_float` or of a generator to rows: the most likely choices, with numbers rounded to the column's
+    decimals.
 
-    Raises ValueError for samples of another schema, or not finite."""
+    Raises ValueError for samples of another schema, or with values that are not finite."""
     expected = {column.name: column.choices for column in schema.columns}
     sizes = {name: np.shape(x)[-1] for name, x in samples["choices"].items()}
     if sizes != expected:
@@ -235,19 +237,19 @@ def decode(schema: Schema, samples: Mapping[str, Any]) -> Table:
 
 
 def cells(schema: Schema, rows: Table) -> dict[str, list[str]]:
-    """The rows as text, by column, in the order of the file; "" is missing."""
+    """Return the rows as text, by column, in the order of the file; "" is a missing value."""
     texts = {}
     for column, numbers in zip(schema.numeric, rows.numbers.T, strict=True):
-        form = "{:.6g}" if column.decimals is None else f"{{:.{column.decimals}f}}"
-        # A rounded negative number may be -0, which is written as 0.
-        texts[column.name] = ["" if np.isnan(x) else form.format(x + 0.0) for x in numbers]
+        template = "{:.6g}" if column.decimals is None else f"{{:.{column.decimals}f}}"
+        # Adding 0.0 turns -0.0, which rounding may produce, into 0.0.
+        texts[column.name] = ["" if np.isnan(x) else template.format(x + 0.0) for x in numbers]
     for column, codes in zip(schema.categorical, rows.codes.T, strict=True):
         texts[column.name] = [column.levels[code] for code in codes]
     return {name: texts[name] for name in schema.names}
 
 
 def _numbers(texts: np.ndarray, missing: np.ndarray) -> np.ndarray | None:
-    """float64 [N] with NaN for missing values; None if a text is not a finite number, or all are missing."""
+    """Parse numbers: float64 [N], NaN where missing; None if a text is not a finite number, or if all are missing."""
     try:
         numbers = np.array([np.nan if is_missing else float(text) for text, is_missing in zip(texts, missing, strict=True)])
     except ValueError:
@@ -256,7 +258,7 @@ def _numbers(texts: np.ndarray, missing: np.ndarray) -> np.ndarray | None:
 
 
 def _decimals(numbers: np.ndarray) -> int | None:
-    """The number of decimals that the numbers need, up to six; None for more."""
+    """Return the number of decimals that the numbers need, up to six; None for more."""
     return next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-9)), None)
 
 

@@ -1,6 +1,6 @@
-"""Text: the lines of a file, or windows of continuous text, as characters or as words.
+"""Text: the lines of a file, or windows of running text, as characters or as words.
 
-A sample is a one-hot sequence of `length` symbols; shorter ones are padded with symbol 0.
+A sample is a one-hot sequence of `length` symbols; shorter sequences are padded with symbol 0.
 """
 
 import re
@@ -19,9 +19,9 @@ from gan_jax.errors import InputError, unknown
 LEVELS = ("char", "word")
 WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")  # a punctuation mark is a word
 UNKNOWN = "<unk>"
-METRICS = ("bleu", "self_bleu")  # slower ones, measured on request
-FEW = 4  # smallest number of samples in a split
-HELD_OUT = 0.1  # fraction of a text without a test file
+METRICS = ("bleu", "self_bleu")  # slow: computed only on request
+MIN_SAMPLES = 4  # of each split
+HELD_OUT = 0.1  # fraction of the samples, if there is no test file
 
 
 def text(
@@ -35,14 +35,15 @@ def text(
     vocabulary: int | None = None,
     oracle: int | None = None,
 ) -> Source:
-    """The lines of the file `path`, with those of `test`, or a tenth of the lines, held out; null generates sentences of a
-    small grammar.
+    """Read the lines of the file `path` for training and hold out those of the file `test`, or without it the first tenth of
+    the samples. Null generates sentences of a small grammar.
 
-    `length` symbols of each line are kept: characters, or with `level="word"` words and punctuation marks. With `windows` the
-    text is cut into windows of that length instead, regardless of lines; `tfds:tiny_shakespeare`, or another prepared data set
-    with a feature `text`, always is. Characters are those of both files. Words are those of the training lines, limited to the
-    `vocabulary` most frequent ones, and `<unk>` for all others. `oracle` generates text with that number of words instead
-    (`oracle.py`). Raises InputError for a file that cannot be read as UTF-8, too few samples, or more than 65,535 symbols.
+    The first `length` symbols of each line are kept: characters, or with `level="word"` words and punctuation marks. With
+    `windows` the text is cut into windows of that length instead, regardless of lines; `tfds:tiny_shakespeare`, or another
+    prepared data set with a feature `text`, always is. The character set is that of both files. The words are those of the
+    training lines, at most the `vocabulary` most frequent ones; all others become `<unk>`. `oracle` generates text with that
+    number of words instead (see `oracle.py`). Raises InputError for a file that cannot be read as UTF-8, for too few samples,
+    and for more than 65,535 symbols.
     """
     if vocabulary is not None and (type(vocabulary) is not int or vocabulary < 2 or level != "word"):
         raise InputError(f'data text: vocabulary must be a whole number of at least 2, with level="word", got {vocabulary!r}')
@@ -60,25 +61,25 @@ def text(
     if len(splits) == 1:
         count = round(HELD_OUT * len(splits[0]))
         splits = [splits[0][count:], splits[0][:count]]
-    if min(map(len, splits)) < FEW:
+    if min(map(len, splits)) < MIN_SAMPLES:
         raise InputError(
             f"data text: {path} has too few samples: {' and '.join(str(len(s)) for s in splits)} of {length} symbols"
         )
     symbols = _vocabulary(splits, level, vocabulary)
     if len(symbols) >= 2**16:
         raise InputError(f"data text: {path} has {len(symbols):,} different symbols, more than 65,535")
-    train, held = (_encoded(split, symbols, length) for split in splits)
-    return _source(train, held, symbols, " " if level == "word" else "")
+    train, test_ids = (_encode(split, symbols, length) for split in splits)
+    return _source(train, test_ids, symbols, " " if level == "word" else "")
 
 
-def _source(train: np.ndarray, held: np.ndarray, symbols: list[str], separator: str, oracle: Oracle | None = None) -> Source:
+def _source(train: np.ndarray, test: np.ndarray, symbols: list[str], separator: str, oracle: Oracle | None = None) -> Source:
     return Source(
         train=Split(train, None),
-        test=Split(held, None),
+        test=Split(test, None),
         num_classes=0,
         to_float=partial(one_hot, size=len(symbols) + 1),
-        show=lambda samples: {".txt": ("\n".join(decoded(samples, symbols, separator)) + "\n").encode()},
-        pack=lambda samples: {"text": np.array(decoded(samples, symbols, separator))},
+        show=lambda samples: {".txt": ("\n".join(decode(samples, symbols, separator)) + "\n").encode()},
+        pack=lambda samples: {"text": np.array(decode(samples, symbols, separator))},
         evaluator=partial(_evaluator, symbols, separator, oracle),
         num_shown=40,
     )
@@ -91,22 +92,22 @@ def _oracle_source(size: int, length: int) -> Source:
 
 
 def one_hot(ids, size: int):
-    """Symbols [..., T] -> float32 [..., T, size], on the host and inside jit."""
+    """Convert symbol numbers [..., T] to float32 [..., T, size]; runs on NumPy and inside jit."""
     return (ids[..., None] == np.arange(size)).astype(np.float32)
 
 
-def decoded(samples: np.ndarray, symbols: list[str], separator: str) -> list[str]:
-    """Samples [N, T, V] as text, with the most likely symbol at each position."""
-    return joined(np.asarray(samples).argmax(axis=-1), symbols, separator)
+def decode(samples: np.ndarray, symbols: list[str], separator: str) -> list[str]:
+    """Convert samples [N, T, V] to texts, with the most likely symbol at each position."""
+    return join(np.asarray(samples).argmax(axis=-1), symbols, separator)
 
 
-def joined(ids: np.ndarray, symbols: list[str], separator: str) -> list[str]:
-    """Symbol numbers [N, T] as text."""
+def join(ids: np.ndarray, symbols: list[str], separator: str) -> list[str]:
+    """Convert symbol numbers [N, T] to texts, without padding."""
     return [separator.join(symbols[i - 1] for i in row if i) for row in ids]
 
 
 def _contents(path: str | None, test: str | None, data_dir: str | None) -> list[str]:
-    """The training text and, if there is one, the held-out text."""
+    """Return the training text and, if there is one, the held-out text."""
     if path is None:
         if test is not None:
             raise InputError("data text: test needs a path")
@@ -126,7 +127,7 @@ def _read(path: Path) -> str:
 
 
 def _sequences(content: str, level: str, length: int, windows: bool) -> list[list[str]]:
-    """The symbols of the samples, at most `length` each."""
+    """Return the symbols of each sample, at most `length`."""
     if windows:
         symbols = _symbols(content, level)
         return [symbols[i : i + length] for i in range(0, len(symbols) - length + 1, length)]
@@ -139,7 +140,7 @@ def _symbols(content: str, level: str) -> list[str]:
 
 
 def _vocabulary(splits: list[list[list[str]]], level: str, max_size: int | None) -> list[str]:
-    """The symbols, most frequent first; if some are left out, `UNKNOWN` is the last."""
+    """Return the symbols, most frequent first; `UNKNOWN` is appended if some are left out."""
     counts = [Counter(symbol for sequence in split for symbol in sequence) for split in splits]
     total = sum(counts, Counter())
     counted = counts[0] if level == "word" else total
@@ -147,8 +148,9 @@ def _vocabulary(splits: list[list[list[str]]], level: str, max_size: int | None)
     return symbols if len(symbols) == len(total) else [*symbols, UNKNOWN]
 
 
-def _encoded(sequences: list[list[str]], symbols: list[str], length: int) -> np.ndarray:
-    """[N, length] uint8, or uint16 for many symbols; 0 after the end of a sequence. Unknown symbols become the last one."""
+def _encode(sequences: list[list[str]], symbols: list[str], length: int) -> np.ndarray:
+    """Return symbol numbers [N, length], uint8 or for many symbols uint16, padded with 0. Symbols that are not in `symbols`
+    become the last one."""
     numbers = {symbol: i for i, symbol in enumerate(symbols, 1)}
     ids = np.zeros((len(sequences), length), np.uint8 if len(symbols) < 2**8 else np.uint16)
     for row, sequence in enumerate(sequences):
@@ -157,7 +159,7 @@ def _encoded(sequences: list[list[str]], symbols: list[str], length: int) -> np.
 
 
 def _sentences(count: int, seed: int) -> list[str]:
-    """Sentences of a small grammar: structure without a file. RandomState's stream never changes (NEP 19)."""
+    """Generate sentences of a small grammar, for a data set without a file. RandomState's stream never changes (NEP 19)."""
     random = np.random.RandomState(seed)
     nouns, verbs = ("dog", "cat", "bird", "child", "fish", "horse"), ("sees", "finds", "likes", "follows")
     adjectives, places = ("small", "old", "red", "quick"), ("in the house", "by the sea", "on a hill", "")
@@ -175,8 +177,8 @@ def _sentences(count: int, seed: int) -> list[str]:
 def _evaluator(
     symbols: list[str], separator: str, oracle: Oracle | None, data: Data, protocol: Protocol = Protocol()
 ) -> Measure:
-    """n-gram metrics; BLEU if `protocol.metrics` names it; a Fréchet distance if the user's extractor embeds texts,
-    f(list of str) -> [N, D]; and for an oracle's text its likelihood under the oracle."""
+    """Measure n-grams; BLEU if `protocol.metrics` names it; a Fréchet distance if there is an extractor, a user's function
+    f(list of str) -> [N, D]; and for text of an oracle the likelihood under this oracle."""
     from gan_jax.data.text.metrics import bleu_metrics, frechet_metric, ngram_metrics, oracle_metrics
 
     embed = _embedding(protocol.extractor) if protocol.extractor else None
@@ -184,10 +186,10 @@ def _evaluator(
     for name in requested:
         if name not in METRICS:
             raise unknown(f"metric of {data.name}", name, METRICS)
-    cap = protocol.max_samples
-    train, test = (split.samples[:cap] for split in (data.train, data.test))
+    first = slice(protocol.max_samples)
+    train, test = (split.samples[first] for split in (data.train, data.test))
     measures = [ngram_metrics(train, test, symbols, separator == "", data.train.samples, protocol.errors)]
-    texts = partial(joined, symbols=symbols, separator=separator)
+    texts = partial(join, symbols=symbols, separator=separator)
     if requested:
         measures.append(bleu_metrics(train, test, texts, requested, protocol.errors))
     if embed is not None:
@@ -197,8 +199,8 @@ def _evaluator(
 
     def measure_samples(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
         if samples.shape[1:] != data.sample_shape:
-            raise InputError(f"samples of {data.name} must be {data.sample_shape} each: {samples.shape}")
-        ids = np.asarray(samples[:cap]).argmax(axis=-1)
+            raise InputError(f"samples of {data.name} must be {data.sample_shape} each, got {samples.shape}")
+        ids = np.asarray(samples[first]).argmax(axis=-1)
         return {name: value for measure in measures for name, value in measure(ids).items()}
 
     description = f"n-grams of {len(test):,} held-out samples of {data.name}, {len(symbols)} symbols, and of training samples"
@@ -207,10 +209,10 @@ def _evaluator(
     return Measure(measure_samples, description, facts)
 
 
-def _embedding(text: str) -> Callable[[list[str]], np.ndarray]:
-    if ":" not in text:
-        raise InputError(f"text has no extractor {text!r}: name your own embedding, path.py:function, [str] -> [N, D]")
+def _embedding(extractor: str) -> Callable[[list[str]], np.ndarray]:
+    if ":" not in extractor:
+        raise InputError(f"text has no extractor {extractor!r}: name your own embedding, path.py:function, [str] -> [N, D]")
     from gan_jax.data.images import extractors
     from gan_jax.spec.lookup import find
 
-    return find("extractor", text, extractors)
+    return find("extractor", extractor, extractors)

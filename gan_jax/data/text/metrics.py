@@ -1,6 +1,6 @@
-"""Metrics of text: sequences of symbols in, numbers out. Symbol 0 is padding and never counted.
+"""Metrics of text, computed from sequences of symbol numbers. Symbol 0 is padding and is never counted.
 
-A divergence of n-grams depends on the number of samples: compare only equal numbers, and with the floor.
+A divergence of n-grams depends on the number of samples: compare it only for equal numbers, and with its floor.
 """
 
 from collections import Counter
@@ -16,18 +16,18 @@ from gan_jax.metrics.jackknife import with_errors
 
 ORDERS = (1, 2, 3, 4)
 BLEU_ORDERS = (2, 3, 4, 5)
-HYPOTHESES, REFERENCES = 200, 500  # sentences whose BLEU is measured, and those they are compared with
+HYPOTHESES, REFERENCES = 200, 500  # at most: sentences to score, and sentences to compare them with
 SPACE = " "
-TextMetric = Callable[[np.ndarray], dict[str, float]]  # symbols [N, T] -> metrics
-Texts = Callable[[np.ndarray], list[str]]  # symbols [N, T] -> N texts
+TextMetric = Callable[[np.ndarray], dict[str, float]]  # symbol numbers [N, T] -> metrics
+Texts = Callable[[np.ndarray], list[str]]  # symbol numbers [N, T] -> N texts
 
 
 def ngram_metrics(
     train: np.ndarray, test: np.ndarray, symbols: list[str], characters: bool, corpus: np.ndarray, errors: bool
 ) -> TextMetric:
-    """ids [N, T] -> metrics of generated text, each with its value for the same number of training samples: NAME_floor for
-    divergences to `test` [M, T], else NAME_real. "words", for characters only, is the fraction of words that occur in the
-    samples `corpus` [K, T]."""
+    """Return a metric of generated text: divergences of n-grams from `test` [M, T], and statistics of the text itself. Each
+    NAME comes with its value for the same number of training samples: NAME_floor for divergences, else NAME_real. "words", for
+    characters only, is the fraction of words that occur in the samples `corpus` [K, T]."""
     vocabulary = set(words(corpus, symbols)) if characters else set()
 
     def statistic(ids: np.ndarray) -> dict[str, float]:
@@ -50,15 +50,14 @@ def ngram_metrics(
 
 
 def ngrams(ids: np.ndarray, n: int) -> Counter:
-    """The counts of n consecutive symbols within samples [N, T], except those that contain padding."""
+    """Count the n-grams within samples [N, T], except those that contain padding."""
     windows = np.lib.stride_tricks.sliding_window_view(ids, n, axis=1).reshape(-1, n)
     grams, counts = np.unique(windows[(windows > 0).all(axis=1)], axis=0, return_counts=True)
     return Counter(dict(zip(map(tuple, grams.tolist()), counts.tolist(), strict=True)))
 
 
 def jensen_shannon(p: Counter, q: Counter) -> float:
-    """Jensen-Shannon divergence of two distributions, given as counts, in bits: from 0 to 1, for disjoint ones. 1 if one is
-    empty.
+    """Jensen-Shannon divergence of two distributions, passed as counts, in bits: from 0 to 1 (disjoint). 1 if one is empty.
 
     Source: Lin 1991, IEEE Transactions on Information Theory 37(1), eq. 4.1, with equal weights; of n-grams: Gulrajani et al.
     2017, arXiv:1704.00028, section 5.6.
@@ -79,7 +78,7 @@ def jensen_shannon(p: Counter, q: Counter) -> float:
 
 
 def distinct(ids: np.ndarray, n: int) -> float:
-    """The number of distinct n-grams over the number of all n-grams; 0 if there are none.
+    """Number of distinct n-grams divided by the number of all n-grams; 0 without n-grams.
 
     Source: Li et al. 2016, arXiv:1510.03055, section 5 (distinct-n)."""
     counts = ngrams(ids, n)
@@ -87,18 +86,18 @@ def distinct(ids: np.ndarray, n: int) -> float:
 
 
 def words(ids: np.ndarray, symbols: list[str]) -> Iterable[str]:
-    """The words of samples [N, T] of characters, except those that the end of a sample may have cut off."""
+    """Yield the words of samples [N, T] of characters, except those that the end of a sample may have truncated."""
     for row in ids:
-        parts = "".join(symbols[i - 1] for i in row if i).split(SPACE)
-        yield from filter(None, parts[:-1] if row[-1] else parts)
+        row_words = "".join(symbols[i - 1] for i in row if i).split(SPACE)
+        yield from filter(None, row_words[:-1] if row[-1] else row_words)
 
 
 def bleu_metrics(train: np.ndarray, test: np.ndarray, texts: Texts, names: Sequence[str], errors: bool) -> TextMetric:
-    """BLEU and self-BLEU, those in `names`, of `HYPOTHESES` sentences against `REFERENCES`, with the values for training
-    samples. BLEU rises with the number of references: compare equal numbers only."""
+    """Return a metric with those of BLEU and self-BLEU that are in `names`, for `HYPOTHESES` sentences against `REFERENCES`,
+    and their values for training samples. BLEU rises with the number of references: compare it only for equal numbers."""
 
     def scores(ids: np.ndarray) -> dict[str, np.ndarray]:
-        """{metric: its values for each sentence [M]}"""
+        """Return {metric: its value for each sentence [M]}."""
         sentences = texts(ids[:REFERENCES])
         by_name = {}
         if "bleu" in names:
@@ -132,8 +131,8 @@ def _mean(name: str, values: np.ndarray, errors: bool) -> dict[str, float]:
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """BLEU-2 to BLEU-5 of each of N sentences against all references, [N, 4]: by nltk, with words separated by spaces, equal
-    weights, and zero precisions smoothed as in Texygen (`method1`). Raises InputError if nltk is not installed.
+    """BLEU-2 to BLEU-5 of each of N sentences against all references, [N, 4], computed by nltk. Words are separated by spaces,
+    the weights are equal, and zero precisions are smoothed as in Texygen (`method1`). Raises InputError without nltk.
 
     Source: Papineni et al. 2002, BLEU, ACL; of generated text: Zhu et al. 2018 (Texygen), arXiv:1802.01886, section 3."""
     try:
@@ -149,20 +148,21 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
 
 
 def self_bleu(texts: Sequence[str], count: int) -> np.ndarray:
-    """BLEU of each of the first `count` texts against all others, [M, 4]: high for low diversity.
+    """BLEU of each of the first `count` texts against all others, [M, 4]. High values mean low diversity.
 
     Source: Zhu et al. 2018 (Texygen), arXiv:1802.01886, section 3."""
     return np.concatenate([bleu([text], [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts[:count])])
 
 
 def frechet_metric(train: np.ndarray, test: np.ndarray, embed: Callable[[np.ndarray], np.ndarray], errors: bool) -> TextMetric:
-    """The Fréchet distance "fd" between embeddings [N, D] of samples and of held-out ones, with its value for training samples.
+    """Return the metric "fd", the Fréchet distance between embeddings [N, D] of generated and held-out samples, and its value
+    for training samples.
 
     Source: de Masson d'Autume et al. 2019 (ScratchGAN), arXiv:1905.09922, section 4, with another embedding."""
-    held = np.asarray(embed(test), np.float32)
+    test_features = np.asarray(embed(test), np.float32)
 
     def statistic(features: np.ndarray) -> dict[str, float]:
-        return {"fd": frechet_distance(held, features)}
+        return {"fd": frechet_distance(test_features, features)}
 
     @cache
     def floor(count: int) -> float:
@@ -170,7 +170,7 @@ def frechet_metric(train: np.ndarray, test: np.ndarray, embed: Callable[[np.ndar
 
     def measure(ids: np.ndarray) -> dict[str, float]:
         features = np.asarray(embed(ids), np.float32)
-        if features.ndim != 2 or features.shape != (len(ids), held.shape[-1]):
+        if features.ndim != 2 or features.shape != (len(ids), test_features.shape[-1]):
             raise InputError(f"an embedding of text must be [N, D] with constant D: got {features.shape} for {len(ids)} texts")
         metrics = with_errors(statistic, (features,)) if errors else statistic(features)
         return metrics | {"fd_floor": floor(len(ids))}
@@ -179,9 +179,9 @@ def frechet_metric(train: np.ndarray, test: np.ndarray, embed: Callable[[np.ndar
 
 
 def oracle_metrics(train: np.ndarray, test: np.ndarray, oracle: Oracle, errors: bool) -> TextMetric:
-    """-log p per symbol, in nats, under the oracle that generated the data, and its difference to the oracle's entropy,
-    estimated from its samples `test`. Samples below the entropy lack diversity: not meaningful without a measure of
-    diversity."""
+    """Return a metric with -log p per symbol, in nats, under the oracle that generated the data, and its difference from the
+    oracle's entropy, estimated from the samples `test`. Values below the entropy mean low diversity: read them together with a
+    metric of diversity."""
 
     def nll(ids: np.ndarray) -> np.ndarray:
         return -oracle.log_probability(ids).mean(axis=1)

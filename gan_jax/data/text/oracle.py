@@ -1,7 +1,7 @@
 """The oracle: a recurrent network with random weights that generates the data, so that the likelihood of any text is known.
 
-Source: Yu et al. 2017 (SeqGAN), arXiv:1609.05473, section 4. Their weights have no licence; ours come from a seed, so only the
-difference to the oracle's entropy can be compared with other work.
+Source: Yu et al. 2017 (SeqGAN), arXiv:1609.05473, section 4. Their weights have no licence; ours are drawn from a fixed seed,
+so only the difference from the oracle's entropy can be compared with other work.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ import numpy as np
 from gan_jax.storage.cache import cached
 
 SEED = 0  # of the weights
-WIDTH = 32  # size of embeddings and of the hidden state
-TRAIN, HELD = 10_000, 2_000  # sentences
-ROWS = 500  # sentences per batch
+WIDTH = 32  # of embeddings and of the hidden state
+TRAIN, TEST = 10_000, 2_000  # sentences
+BATCH = 500  # sentences processed at once
 
 
 class Oracle(NamedTuple):
@@ -27,12 +27,12 @@ class Oracle(NamedTuple):
     scores_bias: np.ndarray
 
     def start(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The initial state, and the word before the first: hidden, cell [N, WIDTH], words [N]."""
-        empty = np.zeros((count, WIDTH), np.float32)
-        return empty, empty, np.ones(count, np.int64)
+        """Return the initial state and the word before the first one: hidden, cell [N, WIDTH], words [N]."""
+        zeros = np.zeros((count, WIDTH), np.float32)
+        return zeros, zeros, np.ones(count, np.int64)
 
     def step(self, hidden: np.ndarray, cell: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> (hidden, cell, log p [N, V] of the next word)"""
+        """Process one word. Return (hidden, cell, log p [N, V] of the next word)."""
         inputs = np.concatenate([self.embedding[words - 1], hidden], axis=1)
         *gates, candidate = np.split(inputs @ self.gates + self.gates_bias, 4, axis=1)
         input_gate, forget_gate, output_gate = (0.5 * (1 + np.tanh(gate / 2)) for gate in gates)
@@ -43,10 +43,10 @@ class Oracle(NamedTuple):
         return hidden, cell, logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
     def draw(self, count: int, length: int, random: np.random.RandomState) -> np.ndarray:
-        """`count` sentences [N, length] of words 1 to V."""
+        """Draw `count` sentences [N, length] of words 1 to V."""
         parts = []
-        for begin in range(0, count, ROWS):
-            rows = min(ROWS, count - begin)
+        for begin in range(0, count, BATCH):
+            rows = min(BATCH, count - begin)
             hidden, cell, words = self.start(rows)
             sequence = []
             for _ in range(length):
@@ -58,11 +58,11 @@ class Oracle(NamedTuple):
         return np.concatenate(parts)
 
     def log_probability(self, ids: np.ndarray) -> np.ndarray:
-        """log p [N, T] of each word of sentences [N, T] given the previous ones, in nats. Padding, 0, counts as the least
-        probable word, and as word 1 for the words after it."""
+        """Return log p [N, T], in nats, of each word of sentences [N, T] given the words before it. Padding, 0, has the
+        probability of the least probable word; the words after it are predicted as if it were word 1."""
         parts = []
-        for begin in range(0, len(ids), ROWS):
-            rows = ids[begin : begin + ROWS].astype(np.int64)
+        for begin in range(0, len(ids), BATCH):
+            rows = ids[begin : begin + BATCH].astype(np.int64)
             hidden, cell, words = self.start(len(rows))
             log_ps = []
             for position in range(ids.shape[1]):
@@ -75,19 +75,19 @@ class Oracle(NamedTuple):
 
 
 def oracle_network(size: int) -> Oracle:
-    """The oracle with `size` words."""
+    """Return the oracle with `size` words."""
     random = np.random.RandomState(SEED)
     shapes = ((size, WIDTH), (2 * WIDTH, 4 * WIDTH), (4 * WIDTH,), (WIDTH, size), (size,))
     return Oracle(*(random.randn(*shape).astype(np.float32) for shape in shapes))
 
 
 def sample_oracle(size: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and held-out sentences of the oracle. Cached, since thousands of words take a minute."""
+    """Return training and held-out sentences of the oracle with `size` words. Cached: thousands of words take a minute."""
     dtype = np.uint8 if size < 2**8 else np.uint16
-    settings = hashlib.sha256(f"{SEED} {WIDTH} {TRAIN} {HELD} {size} {length}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{SEED} {WIDTH} {TRAIN} {TEST} {size} {length}".encode()).hexdigest()[:32]
 
     def generate() -> tuple[np.ndarray, np.ndarray]:
-        drawn = oracle_network(size).draw(TRAIN + HELD, length, np.random.RandomState(SEED + 1)).astype(dtype)
+        drawn = oracle_network(size).draw(TRAIN + TEST, length, np.random.RandomState(SEED + 1)).astype(dtype)
         return drawn[:TRAIN], drawn[TRAIN:]
 
-    return tuple(cached(f"oracle-{settings}.npz", ("train", "held"), generate))
+    return tuple(cached(f"oracle-{digest}.npz", ("train", "held"), generate))

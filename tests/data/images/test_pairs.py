@@ -140,8 +140,8 @@ INCOMPATIBLE = [
     ({"augment": "0.5 * flip"}, "no weight"),
     ({"augment": "flip", "data": "ring"}, r"\[B, H, W, C\].*: disable it with --augment none"),
     ({"g_condition": "norm", "g_norm": "none"}, "norm"),
-    ({"deceive": "apa", "d_condition": "projection"}, r"write apa\(shift=0\)"),
-    ({"deceive": "apa", "model": "biggan"}, r"write apa\(shift=0\)"),  # its D is conditional by default
+    ({"deceive": "apa", "d_condition": "projection"}, "set its options to shift=0"),
+    ({"deceive": "apa", "model": "biggan"}, "set its options to shift=0"),  # its D is conditional by default
     ({"pack": 2, "model": "biggan"}, "pack 2"),
     ({"update": "simultaneous", "d_steps": 2}, "set d_steps to 1"),
     ({"penalty": "lecam(decoy=1)"}, "decay"),

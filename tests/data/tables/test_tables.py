@@ -1,4 +1,4 @@
-"""Tables: kinds of columns are inferred, rows survive the networks' form, conditions are drawn as they should be."""
+"""Tables: inferred types of columns, the networks' representation of rows, conditions, files, and pictures."""
 
 import csv
 import io
@@ -21,11 +21,11 @@ def write(tmp_path, text, name="t.csv"):
 
 
 @pytest.fixture(scope="module")
-def made():
+def synthetic():
     return load("table", 0, 64)
 
 
-def test_kinds_of_columns_are_inferred():
+def test_types_of_columns_are_inferred():
     count = 60
     cells = {
         "age": [str(20 + i % 30) for i in range(count)],
@@ -53,39 +53,39 @@ def test_kinds_of_columns_are_inferred():
 
 
 @pytest.mark.parametrize(
-    ("cells", "options", "words"),
+    ("cells", "options", "message"),
     [
         ({"id": [f"n{i}" for i in range(101)]}, {}, "column 'id' has 101 different texts, more than 100"),
         ({"x": ["1", "inf"] * 30}, {"numeric": ["x"]}, "not all of its values are finite"),
         ({"x": ["1", "2"] * 30}, {"categorical": ["y"]}, "no column 'y'; known: x"),
     ],
 )
-def test_columns_that_are_neither_are_refused(cells, options, words):
-    with pytest.raises(InputError, match=words):
+def test_columns_that_are_neither_numeric_nor_categorical_are_rejected(cells, options, message):
+    with pytest.raises(InputError, match=message):
         table_schema.infer(cells, **options)
 
 
-def test_rows_survive_the_form_of_the_networks(made):
-    schema, rows = table_schema.infer(table_rows.made(500))
+def test_rows_are_recovered_from_the_representation_of_the_networks(synthetic):
+    schema, rows = table_schema.infer(table_rows.synthetic(500))
     schema = table_schema.fit(schema, rows)
     stored = table_schema.encode(schema, rows, 0)
-    seen = table_schema.to_float(schema, stored)
-    back = table_schema.decode(schema, seen)
-    np.testing.assert_array_equal(back.numbers, rows.numbers)
-    np.testing.assert_array_equal(back.codes, rows.codes)
-    assert table_schema.cells(schema, back) == table_rows.made(500)
-    assert np.isnan(rows.numbers).any() and all((x.sum(axis=1) == 1).all() for x in seen["choices"].values())
+    floats = table_schema.to_float(schema, stored)
+    decoded = table_schema.decode(schema, floats)
+    np.testing.assert_array_equal(decoded.numbers, rows.numbers)
+    np.testing.assert_array_equal(decoded.codes, rows.codes)
+    assert table_schema.cells(schema, decoded) == table_rows.synthetic(500)
+    assert np.isnan(rows.numbers).any() and all((x.sum(axis=1) == 1).all() for x in floats["choices"].values())
     jitted = jax.jit(lambda x: table_schema.to_float(schema, x))(stored)
-    assert jax.tree.structure(jitted) == jax.tree.structure(seen)
-    jax.tree.map(np.testing.assert_array_equal, jitted, seen)
+    assert jax.tree.structure(jitted) == jax.tree.structure(floats)
+    jax.tree.map(np.testing.assert_array_equal, jitted, floats)
     with pytest.raises(ValueError, match="finite"):
-        table_schema.decode(schema, {**seen, "values": seen["values"] * np.nan})
+        table_schema.decode(schema, {**floats, "values": floats["values"] * np.nan})
     with pytest.raises(ValueError, match="must have the choices"):
-        table_schema.decode(schema, made.to_float(made.test.samples) | {"choices": {"age": np.ones((2, 3))}})
+        table_schema.decode(schema, synthetic.to_float(synthetic.test.samples) | {"choices": {"age": np.ones((2, 3))}})
 
 
-def test_modes_are_those_of_the_data():
-    """Two normal modes far apart, and a number that a third of the values are: a point, which only that number is at."""
+def test_modes_agree_with_those_of_the_data():
+    """Two distant Gaussians, and a number that makes up a third of the values: a point mass that contains only that number."""
     random = np.random.RandomState(1)
     x = np.concatenate([np.zeros(2_000), 10 + random.randn(1_000), 20 + 0.5 * random.randn(3_000)])
     schema = table_schema.fit(Schema(("x",), (Numeric("x", None, True),), ()), Table(x[:, None], np.zeros((6_000, 0))))
@@ -102,48 +102,49 @@ def test_modes_are_those_of_the_data():
     np.testing.assert_allclose(stored["values"][1:4, 0], (values[1:4] - means) / (4 * deviations), rtol=1e-6)
 
 
-def test_a_number_between_two_modes_is_drawn_by_their_probabilities():
+def test_the_mode_of_a_number_is_drawn_from_the_posterior():
     column = Numeric("x", None, False, np.array([0.25, 0.75]), np.array([0.0, 2.0]), np.array([1.0, 1.0]))
     stored = table_schema.encode(Schema(("x",), (column,), ()), Table(np.ones((20_000, 1)), np.zeros((20_000, 0))), 0)
     assert (stored["choices"]["x"] == 1).mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 20_000))
 
 
-def test_training_asks_for_levels_by_the_logarithm_of_their_rows():
+def test_levels_are_drawn_in_proportion_to_the_logarithm_of_their_rows():
     codes = np.stack([np.repeat([0, 1], [9, 90]), np.arange(99) % 3], axis=1)
     rows, column = table_rows.pairs(codes, (2, 3), 3_300, np.random.RandomState(0))
     assert (column == 0).sum() == pytest.approx(1_650, abs=3) and (column == 1).sum() == pytest.approx(1_650, abs=3)
-    asked = codes[rows[column == 0], 0]
-    assert (asked == 0).mean() == pytest.approx(np.log(10) / (np.log(10) + np.log(91)), abs=1e-3)
-    for level in (0, 1):  # the rows of a level come equally often
-        times = np.bincount(rows[column == 0][asked == level], minlength=99)[codes[:, 0] == level]
+    drawn = codes[rows[column == 0], 0]
+    assert (drawn == 0).mean() == pytest.approx(np.log(10) / (np.log(10) + np.log(91)), abs=1e-3)
+    for level in (0, 1):  # the rows of a level are drawn equally often
+        times = np.bincount(rows[column == 0][drawn == level], minlength=99)[codes[:, 0] == level]
         assert np.ptp(times) <= 1 and times.min() > 0
 
 
-def test_labels_say_what_a_row_was_asked_for(made):
-    """The first half of a label is the condition in the row; the second comes as often as the levels do."""
-    schema, rows = table_schema.infer(table_rows.made())
+def test_labels_hold_two_conditions(synthetic):
+    """The first half of a label is the condition of the row; the second half follows the frequencies of the levels."""
+    schema, rows = table_schema.infer(table_rows.synthetic())
     train = np.random.RandomState(0).permutation(5_000)[1_000:]
-    batch = made.decode(made.store, np.arange(made.num_train))
-    condition, label = batch.real["condition"], made.train.labels
-    names, k = sorted(condition), made.num_classes // 2
-    assert label.shape == (made.num_train, 28) and label.dtype == np.float32 and made.num_train == pytest.approx(40_000, abs=10)
+    batch = synthetic.decode(synthetic.store, np.arange(synthetic.num_train))
+    condition, label = batch.real["condition"], synthetic.train.labels
+    names, k = sorted(condition), synthetic.num_classes // 2
+    assert label.shape == (synthetic.num_train, 28) and label.dtype == np.float32
+    assert synthetic.num_train == pytest.approx(40_000, abs=10)
     np.testing.assert_array_equal(np.concatenate([condition[name] for name in names], axis=1), label[:, :k])
     assert (label[:, :k].sum(axis=1) == 1).all() and (label[:, k:].sum(axis=1) == 1).all()
     for name in names:
-        asked = condition[name].any(axis=1)
-        np.testing.assert_array_equal(batch.real["choices"][name][asked], condition[name][asked])
-    at = k
+        conditioned = condition[name].any(axis=1)
+        np.testing.assert_array_equal(batch.real["choices"][name][conditioned], condition[name][conditioned])
+    start = k
     for name in names:
         column = [c.name for c in schema.categorical].index(name)
         size = schema.levels[column]
         expected = np.bincount(rows.codes[train, column], minlength=size) / 4_000
-        share = label[:, at : at + size].mean(axis=0) * len(names)
-        np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(len(names) / made.num_train))
-        at += size
-    assert made.train.labels[:, :k].mean(axis=0).min() > 2 * made.train.labels[:, k:].mean(axis=0).min()  # rare ones
+        frequency = label[:, start : start + size].mean(axis=0) * len(names)
+        np.testing.assert_allclose(frequency, expected, atol=5 * np.sqrt(len(names) / synthetic.num_train))
+        start += size
+    assert label[:, :k].mean(axis=0).min() > 2 * label[:, k:].mean(axis=0).min()  # rare levels
 
 
-def test_any_csv_is_read(tmp_path):
+def test_csv_files_with_other_separators_or_without_a_header(tmp_path):
     lines = [f'{i};"a, {i % 3}";{i / 2}' for i in range(60)]
     data = load(f'table(path="{write(tmp_path, "n;kind;half" + chr(10) + chr(10).join(lines))}", target="kind")', 0, 8)
     assert data.sample_shape["choices"]["kind"] == (3,) and data.sample_shape["values"] == (2,)
@@ -155,7 +156,7 @@ def test_any_csv_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "words"),
+    ("text", "options", "message"),
     [
         ("", "", "is empty"),
         ("a,b\n1,2\n3", "", "line 3: 1 cells instead of 2"),
@@ -163,16 +164,16 @@ def test_any_csv_is_read(tmp_path):
         ("a,b\n" + "1,2\n" * 20, "", "must have at least one column and 50 rows"),
         ("a,b\n" + "1,2\n" * 60, ', drop="c"', "unknown column of the table 'c'"),
         ("a,b\n" + "1,2\n" * 60, ', target="c"', "unknown column of the table 'c'"),
-        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names between commas, got 3"),
+        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names separated by commas, got 3"),
     ],
 )
-def test_what_is_no_table_is_refused_in_one_line(tmp_path, text, options, words):
-    with pytest.raises(InputError, match=words) as error:
+def test_invalid_files_and_options_are_rejected_with_one_line(tmp_path, text, options, message):
+    with pytest.raises(InputError, match=message) as error:
         load(f'table(path="{write(tmp_path, text)}"{options})', 0, 8)
     assert "\n" not in str(error.value)
 
 
-def test_unknown_tables_are_refused():
+def test_unknown_tables_are_rejected():
     with pytest.raises(InputError, match="unknown table 'irsi': did you mean 'iris'"):
         load('table(name="irsi")', 0, 8)
     with pytest.raises(InputError, match="no file or folder 'no"):
@@ -186,23 +187,23 @@ def test_bundled_tables_have_their_published_sizes():
         assert data.test.count == round(0.2 * rows)
 
 
-def test_rows_are_shown_as_a_picture_and_as_text(made):
-    samples = made.to_float(made.test.take(slice(500)).samples)
-    shown = made.show(samples)
+def test_rows_are_shown_as_a_picture_text_and_csv(synthetic):
+    samples = synthetic.to_float(synthetic.test.take(slice(500)).samples)
+    shown = synthetic.show(samples)
     assert set(shown) == {".png", ".txt", ".csv"}
-    height, width, _ = png(samples, lambda x: {".png": made.show(x)[".png"]}).shape
+    height, width, _ = png(samples, lambda x: {".png": synthetic.show(x)[".png"]}).shape
     assert height > 400 and width > 400
     lines = shown[".txt"].decode().splitlines()
     assert lines[0].split() == ["age", "school", "region", "hours", "income", "rent", "home", "buys"]
     assert len(lines[1].split()) == 8 and "home: one of own, rented" in lines
-    packed = made.pack(samples)
+    packed = synthetic.pack(samples)
     assert packed["columns"].tolist() == lines[0].split() and packed["rows"].shape == (500, 8)
     assert packed["rows"][0].tolist() == [cell.replace("-", "") for cell in lines[1].split()]
     written = list(csv.reader(io.StringIO(shown[".csv"].decode())))
     assert written[0] == packed["columns"].tolist() and written[1:] == packed["rows"].tolist()
 
 
-def test_validation_rows_are_apart_from_the_pairs_that_are_drawn(tmp_path):
+def test_validation_rows_are_not_among_the_training_pairs(tmp_path):
     name = f'table(path="{write(tmp_path, "x,kind" + "".join(f"{chr(10)}{i},{i % 3}" for i in range(200)))}")'
     whole, data = load(name, 0, 64), load(name, 0, 64, validation=0.25)
 
@@ -211,15 +212,15 @@ def test_validation_rows_are_apart_from_the_pairs_that_are_drawn(tmp_path):
         assert all(int(x) % 3 == int(kind) for x, kind in packed)
         return {x for x, _ in packed}
 
-    learnt, aside, held = (numbers(split) for split in (data.train, data.validation, data.test))
-    assert (len(learnt), len(aside), len(held), len(learnt | aside | held)) == (120, 40, 40, 200)
+    train, validation, test = (numbers(split) for split in (data.train, data.validation, data.test))
+    assert (len(train), len(validation), len(test), len(train | validation | test)) == (120, 40, 40, 200)
     assert data.num_train == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
     jax.tree.map(np.testing.assert_array_equal, data.test, whole.test)
-    with pytest.raises(InputError, match="leaves one side empty"):
+    with pytest.raises(InputError, match="leaves a split empty"):
         load(name, 0, 64, validation=1e-3)
 
 
-def test_a_prepared_set_of_rows_is_read_without_tensorflow(prepared):
+def test_a_prepared_data_set_of_rows(prepared):
     tfds = pytest.importorskip("tensorflow_datasets")
     features = {
         "price": np.float32,

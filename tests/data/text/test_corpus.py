@@ -1,4 +1,4 @@
-"""Text: how files become sequences, the metrics against counts by hand, and the character networks."""
+"""Text: reading files, metrics against hand calculations, the oracle, and the character networks."""
 
 import itertools
 import json
@@ -36,12 +36,12 @@ def decode(source, split="train"):
     return source.pack(source.to_float(getattr(source, split).samples))["text"].tolist()
 
 
-def test_a_line_is_a_sample(corpus):
+def test_each_line_is_a_sample(corpus):
     source = text(path=str(corpus), length=12)
     assert decode(source, "test") == ["line 0 of é", "line 1 of é", "line 2 of é", "line 3 of é"]
     assert decode(source)[-1] == "line 39 of é"[:12] and len(decode(source)) == 36
     assert source.train.samples.dtype == np.uint8 and source.train.samples.shape == (36, 12)
-    assert source.test.samples[0, -1] == 0  # eleven characters and nothing
+    assert source.test.samples[0, -1] == 0  # eleven characters and padding
 
 
 def test_words_and_windows(corpus):
@@ -52,8 +52,8 @@ def test_words_and_windows(corpus):
     assert decode(source, "test") + decode(source) == [whole[i : i + 5] for i in range(0, len(whole) - 4, 5)]
 
 
-def test_words_are_those_of_the_training_sentences(tmp_path):
-    """The most frequent ones; all others are one word, marks are words of their own."""
+def test_the_vocabulary_is_that_of_the_training_sentences(tmp_path):
+    """Optionally only the most frequent words; all others become <unk>, and punctuation marks are words."""
     path, held = tmp_path / "a.txt", tmp_path / "b.txt"
     path.write_text("a dog, a cat's dog.\n" * 4)
     held.write_text("a bird's dog\n" * 4)
@@ -71,7 +71,7 @@ def test_a_test_file_is_held_out(corpus, tmp_path):
     assert decode(source, "test") == ["x"] * 12 and len(decode(source)) == 40
 
 
-@pytest.mark.skipif(REAL is None, reason="needs tiny Shakespeare below $GAN_JAX_DATA")
+@pytest.mark.skipif(REAL is None, reason="needs tiny Shakespeare in $GAN_JAX_DATA")
 def test_tiny_shakespeare_is_read_without_tensorflow():
     source = text(REAL, path="tfds:tiny_shakespeare", length=64)
     assert decode(source)[0].startswith("First Citizen:") and len(decode(source)) == 15_685
@@ -82,7 +82,7 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"path": "nowhere.txt"}, "no file or folder 'nowhere.txt': looked for"),
         ({"level": "letter"}, "level must be one of char, word, got 'letter'"),
@@ -93,12 +93,12 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
         ({"oracle": 9, "path": "a.txt"}, "oracle goes with length only"),
     ],
 )
-def test_what_is_refused(options, words):
-    with pytest.raises(InputError, match=words):
+def test_invalid_options_are_rejected(options, message):
+    with pytest.raises(InputError, match=message):
         text(**options)
 
 
-def test_files_that_are_no_text(tmp_path):
+def test_invalid_files_and_metrics_are_rejected(tmp_path):
     (tmp_path / "few.txt").write_text("one\ntwo\n")
     with pytest.raises(InputError, match=r"has too few samples: 2 and 0 of 32 symbols"):
         text(path=str(tmp_path / "few.txt"))
@@ -112,14 +112,14 @@ def test_files_that_are_no_text(tmp_path):
         data.evaluator(data, Protocol(metrics=("vendi",)))
 
 
-def test_symbols_are_one_hot_on_the_host_and_inside_jit():
+def test_one_hot_symbols_on_the_host_and_inside_jit():
     ids = np.array([[2, 0]], np.uint8)
     expected = [[[0, 0, 1], [1, 0, 0]]]
     np.testing.assert_array_equal(one_hot(ids, 3), expected)
     np.testing.assert_array_equal(jax.jit(lambda x: one_hot(x, 3))(ids), expected)
 
 
-def test_ngrams_by_hand():
+def test_ngrams_agree_with_a_hand_calculation():
     ids = np.array([[1, 2, 1, 0], [1, 2, 0, 0]])
     assert dict(ngrams(ids, 1)) == {(1,): 3, (2,): 2}
     assert dict(ngrams(ids, 2)) == {(1, 2): 2, (2, 1): 1}
@@ -127,68 +127,68 @@ def test_ngrams_by_hand():
     assert distinct(ids, 2) == 2 / 3 and distinct(ids, 4) == 0
 
 
-def test_the_divergence_by_hand():
+def test_the_divergence_agrees_with_a_hand_calculation():
     p, q = ngrams(np.array([[1, 1, 2]]), 1), ngrams(np.array([[2, 3, 3]]), 1)
     a, b, m = (2 / 3, 1 / 3, 0), (0, 1 / 3, 2 / 3), (1 / 3, 1 / 3, 1 / 3)
-    expected = sum(x * log2(x / y) for half in (a, b) for x, y in zip(half, m, strict=True) if x) / 2
+    expected = sum(x * log2(x / y) for row in (a, b) for x, y in zip(row, m, strict=True) if x) / 2
     assert jensen_shannon(p, q) == pytest.approx(expected)
     assert jensen_shannon(p, p) == 0
     assert jensen_shannon(p, ngrams(np.array([[4]]), 1)) == 1 == jensen_shannon(p, ngrams(np.array([[0]]), 1))
 
 
-def test_words_that_may_be_cut_off_do_not_count():
+def test_words_that_may_be_truncated_are_not_counted():
     symbols = [" ", "a", "b"]
     ids = np.array([[2, 3, 1, 2], [2, 3, 1, 0], [2, 0, 0, 0]])
     assert list(words(ids, symbols)) == ["ab", "ab", "a"]
 
 
-def test_bleu_by_hand():
+def test_bleu_agrees_with_a_hand_calculation():
     pytest.importorskip("nltk", reason="needs nltk: pip install 'gan_jax[text]'")
     references = ["a b c d", "a a x y"]
-    # Of a a a b: a counts twice and b once of 4; a a and a b of 3; no run of three, of which 0.1 is made, nor of four.
-    found = bleu(["a a a b", "a b", ""], references)
-    assert found.shape == (3, 4)
+    # "a a a b": of 4 words, a counts twice and b once; of 3 bigrams, a a and a b; the counts of 3- and 4-grams, 0, become 0.1.
+    scores = bleu(["a a a b", "a b", ""], references)
+    assert scores.shape == (3, 4)
     expected = [(3 / 4 * 2 / 3) ** (1 / 2), (3 / 4 * 2 / 3 * 0.1 / 2) ** (1 / 3), (3 / 4 * 2 / 3 * 0.1 / 2 * 0.1) ** (1 / 4)]
-    np.testing.assert_allclose(found[0, :3], expected)
-    assert found[1, 0] == pytest.approx(exp(1 - 4 / 2))  # both words and their pair are there; it is half as long
-    assert (found[2] == 0).all()
+    np.testing.assert_allclose(scores[0, :3], expected)
+    assert scores[1, 0] == pytest.approx(exp(1 - 4 / 2))  # all n-grams match; brevity penalty for half the length
+    assert (scores[2] == 0).all()
     np.testing.assert_array_equal(self_bleu(["a b c", "a b c", "x y z"], 3)[:, 0], [1, 1, 0])
 
 
-def test_a_missing_package_is_one_line(monkeypatch):
+def test_a_missing_package_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.translate.bleu_score", None)
     with pytest.raises(InputError, match=r"BLEU needs a package: pip install 'gan_jax\[text\]'"):
         bleu(["a"], ["a"])
 
 
-def test_metrics_that_are_asked_for(tmp_path):
-    """BLEU of both kinds, each sentence alike; and distances in an embedding of the user's, here how long a text is."""
+def test_requested_metrics(tmp_path):
+    """BLEU and self-BLEU, also of identical sentences; and the Fréchet distance in a user's embedding, here the length."""
     pytest.importorskip("nltk", reason="needs nltk: pip install 'gan_jax[text]'")
     (tmp_path / "mine.py").write_text(
-        "import numpy as np\n\ndef long(texts):\n    return np.array([[len(t)] for t in texts])\n"
+        "import numpy as np\n\ndef length(texts):\n    return np.array([[len(t)] for t in texts])\n"
     )
     data = load('text(level="word", length=8)', 0, 8)
     data = replace(data, train=data.train.take(slice(40)), test=data.test.take(slice(30)))
-    protocol = Protocol(metrics=("all",), extractor=f"{tmp_path}/mine.py:long", errors=True)
+    protocol = Protocol(metrics=("all",), extractor=f"{tmp_path}/mine.py:length", errors=True)
     measure = data.evaluator(data, protocol)
-    found = measure(data.to_float(data.train.samples))
+    metrics = measure(data.to_float(data.train.samples))
     names = [f"{kind}{n}" for kind in ("bleu", "self_bleu") for n in (2, 3, 4, 5)]
-    assert all(0 < found[name] == found[f"{name}_real"] < 1 and 0 < found[f"{name}_error"] < 0.2 for name in names)
+    assert all(0 < metrics[name] == metrics[f"{name}_real"] < 1 and 0 < metrics[f"{name}_error"] < 0.2 for name in names)
     lengths = [np.array([len(t) for t in data.pack(data.to_float(split.samples))["text"]]) for split in (data.train, data.test)]
-    by_hand = (lengths[0].mean() - lengths[1].mean()) ** 2 + (lengths[0].std(ddof=1) - lengths[1].std(ddof=1)) ** 2
-    assert found["fd"] == found["fd_floor"] == pytest.approx(by_hand, rel=1e-4)
-    alike = measure(data.to_float(np.repeat(data.train.samples[:1], 40, axis=0)))
-    assert alike["self_bleu5"] == pytest.approx(1) and alike["bleu5_error"] == pytest.approx(0, abs=1e-9)
+    expected = (lengths[0].mean() - lengths[1].mean()) ** 2 + (lengths[0].std(ddof=1) - lengths[1].std(ddof=1)) ** 2
+    assert metrics["fd"] == metrics["fd_floor"] == pytest.approx(expected, rel=1e-4)
+    identical = measure(data.to_float(np.repeat(data.train.samples[:1], 40, axis=0)))
+    assert identical["self_bleu5"] == pytest.approx(1) and identical["bleu5_error"] == pytest.approx(0, abs=1e-9)
 
 
-def test_the_oracle_is_a_law():
-    """Over all sentences of three words out of four; log p by the LSTM's equations, word by word, in float64."""
-    known = oracle_network(4)
+def test_the_oracle_is_a_probability_distribution():
+    """Over all sentences of three words from a vocabulary of four; log p agrees with the LSTM's equations in float64."""
+    network = oracle_network(4)
     ids = np.array(list(itertools.product(range(1, 5), repeat=3)))
-    log_p = known.log_probability(ids)
+    log_p = network.log_probability(ids)
     assert np.exp(log_p.sum(axis=1, dtype=np.float64)).sum() == pytest.approx(1, rel=1e-5)
     sentence, hidden, cell, expected = ids[27], np.zeros(32), np.zeros(32), []
-    embedding, gates, gates_bias, scores, scores_bias = (np.float64(x) for x in known)
+    embedding, gates, gates_bias, scores, scores_bias = (np.float64(x) for x in network)
     for previous, word in zip([1, *sentence[:2]], sentence, strict=True):
         i, f, o, g = np.split(np.concatenate([embedding[previous - 1], hidden]) @ gates + gates_bias, 4)
         cell = cell / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
@@ -196,30 +196,30 @@ def test_the_oracle_is_a_law():
         p = np.exp(hidden @ scores + scores_bias)
         expected.append(np.log(p[word - 1] / p.sum()))
     np.testing.assert_allclose(log_p[27], expected, rtol=1e-3)
-    drawn = known.draw(4_000, 3, np.random.RandomState(0))
+    drawn = network.draw(4_000, 3, np.random.RandomState(0))
     p = np.exp(log_p.sum(axis=1))
     counts = np.array([(drawn == row).all(axis=1).sum() for row in ids])
     assert (np.abs(counts - 4_000 * p) < 4 * np.sqrt(4_000 * p) + 1).all()
-    silence = known.log_probability(np.array([[0, 2, 3]]))
-    assert silence[0, 0] == pytest.approx(log_p[:, 0].min(), rel=1e-5)
+    padded = network.log_probability(np.array([[0, 2, 3]]))
+    assert padded[0, 0] == pytest.approx(log_p[:, 0].min(), rel=1e-5)
 
 
-def test_text_of_an_oracle_is_judged_by_it(tmp_path, monkeypatch):
+def test_text_of_an_oracle_is_evaluated_by_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     data = load("text(oracle=20, length=5)", 0, 8)
     assert data.sample_shape == (5, 21) and data.num_train == 10_000
     measure = data.evaluator(data, Protocol(errors=True))
-    found = measure(data.to_float(data.train.samples[:500]))
-    assert abs(found["nll_oracle_gap"]) < 4 * found["nll_oracle_gap_error"] and abs(found["nll_oracle_gap_floor"]) < 0.05
+    metrics = measure(data.to_float(data.train.samples[:500]))
+    assert abs(metrics["nll_oracle_gap"]) < 4 * metrics["nll_oracle_gap_error"] and abs(metrics["nll_oracle_gap_floor"]) < 0.05
     random = np.eye(21)[np.random.RandomState(0).randint(1, 21, (500, 5))]
     worse = measure(random)
     assert worse["nll_oracle_gap"] > 1
-    entropy = found["nll_oracle"] - found["nll_oracle_gap"]
+    entropy = metrics["nll_oracle"] - metrics["nll_oracle_gap"]
     assert entropy == pytest.approx(-oracle_network(20).log_probability(data.test.samples).mean(), rel=1e-5)
     assert worse["nll_oracle"] - worse["nll_oracle_gap"] == pytest.approx(entropy, rel=1e-5)
 
 
-def test_the_evaluator_tells_text_from_noise():
+def test_the_evaluator_distinguishes_text_from_noise():
     data = load("text", 0, 8)
     measure = data.evaluator(data, Protocol(errors=True))
     real = measure(data.to_float(data.train.samples[:400]), None)
@@ -227,12 +227,12 @@ def test_the_evaluator_tells_text_from_noise():
     assert real["words"] == 1.0 == real["words_real"]
     assert 0 < real["jsd4_error"] < 0.1
     noise = np.random.RandomState(0).rand(400, *data.sample_shape)
-    found = measure(noise, None)
-    assert found["jsd4"] > 0.9 > 0.3 > real["jsd4"] and found["words"] < 0.2 and found["unique"] == 1.0
+    metrics = measure(noise, None)
+    assert metrics["jsd4"] > 0.9 > 0.3 > real["jsd4"] and metrics["words"] < 0.2 and metrics["unique"] == 1.0
 
 
 def test_the_networks():
-    """Probabilities come out; every parameter has a gradient, also of a gradient penalty."""
+    """Samples are probabilities; every parameter has a gradient, also through a gradient penalty."""
     shape = (6, 5)
     generator, discriminator = Generator(shape, width=4, depth=1), Discriminator(shape, width=4, depth=1)
     z = jax.random.normal(jax.random.key(0), (3, 2))
@@ -249,21 +249,21 @@ def test_the_networks():
 
         return jax.grad(score, argnums=(0, 1), has_aux=True)(g, d)
 
-    found, x = gradients(z)
+    grads, x = gradients(z)
     np.testing.assert_allclose(x.sum(axis=-1), 1.0, rtol=1e-5)
     assert x.shape == (3, *shape) and (x > 0).all()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0, path
     with pytest.raises(ValueError, match=r"text_resnet needs sequences \(T, V\)"):
         Generator((8, 8, 1)).init(jax.random.key(0), z, None, train=True)
 
 
-def test_a_run_shows_what_it_writes(tmp_path):
+def test_a_report_contains_samples_and_metrics(tmp_path):
     config = Config(data="text(length=16)", model="text_resnet", z_dim=4, g_width=4, g_depth=1, d_width=4, d_depth=1)
     config = replace(config, batch=8, steps=2, eval_samples=100, loss="wasserstein", penalty="gradient_penalty")
-    page = train(config, tmp_path / "run").read_text()
-    assert "jsd4" in page and "Jensen" in page
+    report = train(config, tmp_path / "run").read_text()
+    assert "jsd4" in report and "Jensen" in report
     lines = (tmp_path / "run" / "samples" / "step-00000002.txt").read_text().splitlines()
-    assert len(lines) == 40 and lines[0] in page.replace("&#x27;", "'")
+    assert len(lines) == 40 and lines[0] in report.replace("&#x27;", "'")
     logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 < logged["eval/jsd1_floor"] < logged["eval/jsd1"] <= 1
