@@ -62,7 +62,8 @@ def istft(spectrum: Array, hop: int = HOP) -> Array:
         return sum(shifted).reshape(*x.shape[:-2], total * hop)
 
     weight = overlap_add(jnp.broadcast_to(weights**2, frames.shape[-2:]))
-    return (overlap_add(frames) / jnp.maximum(weight, 1e-6))[..., before : before + length]
+    whole = overlap_add(frames)
+    return (whole / jax.lax.broadcast_to_rank(jnp.maximum(weight, 1e-6), whole.ndim))[..., before : before + length]
 
 
 def mel_bands(rate: int, bands: int, fft: int = FFT) -> np.ndarray:
@@ -107,15 +108,18 @@ def from_log_mel(
     start = mel @ (bands / bands.sum(axis=0)).T
     magnitudes = jax.lax.fori_loop(0, magnitude_steps, magnitude_step, (start, start, jnp.float32(1)))[0]
 
+    def with_phase(x: Array) -> Array:
+        return magnitudes.astype(x.dtype) * x / jnp.maximum(jnp.abs(x), 1e-8).astype(x.dtype)
+
     def phase_step(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         previous, extrapolated = carry
-        new = stft(istft(magnitudes * extrapolated / jnp.maximum(jnp.abs(extrapolated), 1e-8), hop), fft, hop)
+        new = stft(istft(with_phase(extrapolated), hop), fft, hop)
         return new, new + 0.99 * (new - previous)
 
     # Random initial phases, from a fixed key: the same input always gives the same signal.
-    phases = jnp.exp(2j * np.pi * jax.random.uniform(jax.random.key(0), magnitudes.shape))
+    phases = jnp.exp(2j * np.pi * jax.random.uniform(jax.random.key(0), magnitudes.shape).astype(jnp.complex64))
     last = jax.lax.fori_loop(0, phase_steps, phase_step, (phases, phases))[1]
-    return istft(magnitudes * last / jnp.maximum(jnp.abs(last), 1e-8), hop)
+    return istft(with_phase(last), hop)
 
 
 def _hann(length: int) -> np.ndarray:

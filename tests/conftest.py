@@ -18,9 +18,43 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+import sys
+
+import jax
 import pytest
+from jax._src import dtypes
 
 from gan_jax.config import Config
+
+# Tests in these folders run under JAX's strict type promotion and without implicit rank promotion.
+STRICT = {"tests", "game", "imaging", "models"}
+_promoted_type = dtypes._least_upper_bound
+
+
+def _strictly_promoted_type(mode, x64, *types):
+    """Exempt Optax and Flax, which mix types, and sums in float64: JAX has no option that exempts a library."""
+    try:
+        return _promoted_type(mode, x64, *types)
+    except dtypes.TypePromotionError:
+        frame = sys._getframe(1)
+        while frame and f"{os.sep}jax{os.sep}" in frame.f_code.co_filename:
+            frame = frame.f_back
+        library = frame and any(f"{os.sep}{name}{os.sep}" in frame.f_code.co_filename for name in ("optax", "flax"))
+        if not (x64 or library):
+            raise
+        return _promoted_type("standard", x64, *types)
+
+
+dtypes._least_upper_bound = _strictly_promoted_type
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Fail where a type or a rank is promoted implicitly."""
+    if item.path.parent.name not in STRICT:
+        return (yield)
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -140,7 +140,9 @@ def test_ada_applies_the_enabled_groups_in_order(monkeypatch):
     key."""
     numbers = {"blit": 1, "geometry": 2, "color": 3, "filtering": 4, "corruption": 5}
     for name, number in numbers.items():
-        monkeypatch.setattr(ada, name, lambda key, x, p, number=number: 2 * x + number + jax.random.key_data(key).sum() * p)
+        monkeypatch.setattr(
+            ada, name, lambda key, x, p, number=number: 2 * x + number + jax.random.key_data(key).sum().astype(jnp.float32) * p
+        )
     x = np.zeros((1, 2, 2, 3), np.float32)
     for options, expected in (
         ({}, (1 * 2 + 2) * 2 + 3),
@@ -169,7 +171,7 @@ def test_ada_is_affine_twice_differentiable_and_can_be_vmapped_over_seeds():
             return augment.ada(key, x, 0.8, blit=False, color=False)
 
         def penalty(weights):
-            gradient = jax.grad(lambda x: jnp.tanh((transformed(x) * weights).sum(axis=(1, 2, 3))).sum())(x)
+            gradient = jax.grad(lambda x: jnp.tanh((transformed(x) * weights[None]).sum(axis=(1, 2, 3))).sum())(x)
             return jnp.square(gradient).sum()
 
         return *jax.jvp(transformed, (x,), (other - x,)), transformed(other), jax.grad(penalty)(weights)

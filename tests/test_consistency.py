@@ -49,7 +49,7 @@ def test_consistency_shifts_and_flips_images(options, expected, error):
     """The critic returns the column of the bright pixel. `error` is the standard error."""
 
     def column(x):
-        return ((x + 1).sum(axis=(1, 3)) * jnp.arange(8.0)).sum(axis=1)
+        return ((x + 1).sum(axis=(1, 3)) * jnp.arange(8.0)[None]).sum(axis=1)
 
     value = penalties.consistency(column, IMAGES, jnp.nan * IMAGES, KEY, **options)
     np.testing.assert_allclose(value, expected, atol=5 * error)

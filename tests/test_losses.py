@@ -228,7 +228,7 @@ def test_multi_hinge_rejects_other_shapes_and_labels(real_shape, fake_shape, lab
 
 @each_loss
 def test_large_logits_stay_finite(loss):
-    signs = jnp.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    signs = jnp.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
     logits = 1e4 * jnp.repeat(signs[:, :, None], 3, axis=2)  # [case, real or fake, B]
 
     def values_and_gradients(logits):

@@ -38,8 +38,8 @@ def blit(key: Array, x: Array, p: Array) -> Array:
 
     def shift_matrices(fraction: Array, size: int) -> Array:
         """One-hot matrices [B, size, size] that select the source of each pixel."""
-        source = reflect(jnp.arange(size) - jnp.round(fraction * size).astype(jnp.int32), size)
-        return (source[..., None] == jnp.arange(size)).astype(x.dtype)
+        source = reflect(jnp.arange(size)[None] - jnp.round(fraction * size).astype(jnp.int32), size)
+        return (source[..., None] == jnp.arange(size)[None, None]).astype(x.dtype)
 
     rows, columns = shift_matrices(fraction[0], height), shift_matrices(fraction[1], width)
     return select(shifted, apply_separable(rows, columns, x), x)
@@ -92,7 +92,7 @@ def filtering(key: Array, x: Array, p: Array) -> Array:
     chosen = choose(choice_key, [p] * 4, batch_size)
     gain = jnp.where(chosen, jnp.exp2(jax.random.normal(normal_key, (4, batch_size))), 1)
     # After each octave, all gains are divided by the square root of the resulting power: sum_j lambda_j gain_j^2.
-    gain = gain / jnp.sqrt(1 + SPECTRUM[:, None] * (jnp.square(gain) - 1)).prod(axis=0)
+    gain = gain / jnp.sqrt(1 + SPECTRUM[:, None] * (jnp.square(gain) - 1)).prod(axis=0)[None]
     rows, columns = (jnp.einsum("kb,kij->bij", gain, bands(size), precision="highest") for size in (height, width))
     return select(chosen.any(axis=0), apply_separable(rows, columns, x), x)
 
@@ -107,7 +107,7 @@ def corruption(key: Array, x: Array, p: Array) -> Array:
     centre = jax.random.uniform(box_key, (2, batch_size, 1))
 
     def inside(centre: Array, size: int) -> Array:
-        pixel = jnp.arange(size, dtype=jnp.float32)
+        pixel = jnp.arange(size, dtype=jnp.float32)[None]
         return (pixel >= jnp.round((centre - 0.25) * size)) & (pixel < jnp.round((centre + 0.25) * size))
 
     box = inside(centre[0], height)[:, :, None, None] & inside(centre[1], width)[:, None, :, None]
@@ -130,7 +130,7 @@ def translation(right: Array, down: Array) -> Array:
 
 def luma_flip(flipped: Array, channels: int) -> Array:
     """Matrices [B, C, C]: for those `flipped`, the Householder reflection at the plane orthogonal to the grey axis."""
-    return jnp.eye(channels) - flipped.astype(jnp.float32)[:, None, None] * (2 / channels)
+    return jnp.eye(channels)[None] - flipped.astype(jnp.float32)[:, None, None] * (2 / channels)
 
 
 def hue_rotation(angle: Array) -> Array:
@@ -142,7 +142,7 @@ def hue_rotation(angle: Array) -> Array:
 
 def luma_saturation(factor: Array) -> Array:
     """Matrices [B, 3, 3] for a factor [B, 1, 1]: keep the grey component and scale the orthogonal one."""
-    return 1 / 3 + factor * (jnp.eye(3) - 1 / 3)
+    return 1 / 3 + factor * (jnp.eye(3) - 1 / 3)[None]
 
 
 def matmul(a: Array, b: Array) -> Array:

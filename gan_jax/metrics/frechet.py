@@ -134,7 +134,7 @@ def _warn_of_bias(real: np.ndarray, fake: np.ndarray, count: int) -> None:
 
 @partial(jax.jit, donate_argnums=(0, 1))
 def _add(total, products, block, rows, shift):
-    centred = jnp.where(jnp.arange(len(block))[:, None] < rows, block - shift, 0)
+    centred = jnp.where(jnp.arange(len(block))[:, None] < rows, block - shift[None], 0)
     gram = jnp.matmul(centred.T, centred, precision=Precision.HIGHEST)
     return total + centred.sum(axis=0, dtype=jnp.float64), products + gram
 

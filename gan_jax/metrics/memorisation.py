@@ -36,7 +36,7 @@ def nearest_distances(queries: ArrayLike, bank: ArrayLike, skip: ArrayLike | Non
     dtype = np.promote_types(queries.dtype, bank.dtype)
     distances, nearest = [], []
     with jax.enable_x64(True):
-        centre = bank.mean(axis=0, dtype=np.float64).astype(dtype)  # distances are unchanged, x.y loses less precision
+        centre = bank.mean(axis=0, dtype=np.float64).astype(dtype)[None]  # distances are unchanged, x.y loses less precision
         bank_blocks = [(y - centre, rows) for y, rows in row_blocks(bank.astype(dtype, copy=False))]
         start = 0
         for x, rows in row_blocks(queries.astype(dtype, copy=False)):
@@ -117,9 +117,9 @@ def _nearest(x: jax.Array, bank_blocks: list[tuple[jax.Array, int]], skip: np.nd
 def _update_nearest(smallest, nearest, x, y, y_rows, start, skip):
     """Update the smallest (|x - y|^2 - |x|^2) / 2 so far, and the bank row that attains it, with block y of the bank."""
     halves = jnp.where(jnp.arange(len(y)) < y_rows, jnp.square(y).sum(axis=1) / 2, jnp.inf)
-    scores = halves - jnp.matmul(x, y.T, precision=Precision.HIGHEST)
+    scores = halves[None] - jnp.matmul(x, y.T, precision=Precision.HIGHEST)
     if skip is not None:
-        scores = jnp.where(jnp.arange(len(y)) == (skip - start)[:, None], jnp.inf, scores)
+        scores = jnp.where(jnp.arange(len(y))[None] == (skip - start)[:, None], jnp.inf, scores)
     # XLA:CPU computes a minimum many times faster than an argmin: take the minimum of each column of a table, then search it.
     table = jnp.pad(scores, ((0, 0), (0, -len(y) % _COLUMNS)), constant_values=jnp.inf).reshape(len(x), -1, _COLUMNS)
     column_minima = table.min(axis=1)

@@ -126,11 +126,11 @@ class _Normed(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (*self.window, x.shape[-1], self.features))
-        kernel = kernel * (jnp.square(kernel).sum(axis=(0, 1, 2)) + 1e-12) ** -0.5
-        kernel = kernel * self.param("length", nn.initializers.ones, (self.features,))
+        kernel = kernel * (jnp.square(kernel).sum(axis=(0, 1, 2)) + 1e-12)[None, None, None] ** -0.5
+        kernel = kernel * self.param("length", nn.initializers.ones, (self.features,))[None, None, None]
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         y = convolve(x, kernel.astype(x.dtype), self.strides, tuple(size // 2 for size in self.window))
-        return checkpoint_name(y + bias.astype(x.dtype), "layer")
+        return checkpoint_name(y + bias.astype(x.dtype)[None, None, None], "layer")
 
 
 def label_spectrogram(label: Array | None, sample_shape: Shape, bands: int) -> Array:

@@ -121,12 +121,12 @@ def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
     matrix = kernel.reshape(-1, kernel.shape[-1])
     left = module.variable("spectral", "left", lambda: _unit(jax.random.normal(module.make_rng("params"), matrix.shape[1:])))
     # The singular vectors are treated as constants; sigma is differentiated through the kernel alone (appendix A).
-    constant = jax.lax.stop_gradient(matrix)
+    constant = jax.lax.stop_gradient(matrix).astype(left.value.dtype)
     right = _unit(constant @ left.value)
     updated = _unit(right @ constant)
     if module.is_mutable_collection("spectral"):
         left.value = updated
-    return kernel / jnp.maximum(right @ matrix @ updated, 1e-12)
+    return kernel.astype(left.value.dtype) / jnp.maximum(right @ matrix.astype(left.value.dtype) @ updated, 1e-12)
 
 
 def _unit(vector: Array) -> Array:

@@ -55,8 +55,8 @@ class Generator(nn.Module):
         upper = jnp.triu_indices(nodes, 1)
         matrix = jnp.zeros((len(x), nodes, nodes, bond_kinds), x.dtype).at[:, upper[0], upper[1]].set(bonds)
         matrix = matrix + matrix.swapaxes(1, 2)
-        diagonal = jnp.eye(nodes, dtype=x.dtype)[:, :, None] * jax.nn.one_hot(0, bond_kinds, dtype=x.dtype)
-        return Graph(atoms, matrix + diagonal)
+        diagonal = jnp.eye(nodes, dtype=x.dtype)[:, :, None] * jax.nn.one_hot(0, bond_kinds, dtype=x.dtype)[None, None]
+        return Graph(atoms, matrix + diagonal[None])
 
     def _probabilities(self, logits: Array, noise: Array | None) -> Array:
         """Return probabilities, or a choice, over the last axis."""

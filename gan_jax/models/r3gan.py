@@ -48,7 +48,7 @@ class Generator(nn.Module):
         height, width, image_channels = self.sample_shape
         stages = len(channels) - 1
         basis = self.param("basis", nn.initializers.normal(1.0), (height >> stages, width >> stages, channels[0]))
-        x = basis.astype(z.dtype) * Dense(channels[0], use_bias=False, kernel_init=MSR)(z)[:, None, None]
+        x = basis.astype(z.dtype)[None] * Dense(channels[0], use_bias=False, kernel_init=MSR)(z)[:, None, None]
         for stage, count in enumerate(channels):
             if stage:
                 x = double(_with_channels(x, count))
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
                 x = Residual(self.blocks * len(channels), self.group)(x)
         # A depthwise convolution whose window is the whole grid.
         init = nn.initializers.normal(math.prod(x.shape[1:3]) ** -0.5)
-        features = (x * self.param("basis", init, x.shape[1:]).astype(x.dtype)).sum(axis=(1, 2))
+        features = (x * self.param("basis", init, x.shape[1:]).astype(x.dtype)[None]).sum(axis=(1, 2))
         if self.condition == "none":
             logits = Dense(self.outputs, use_bias=False, kernel_init=MSR)(features)
         else:

@@ -72,7 +72,7 @@ class Generator(nn.Module):
         _, hidden = _scan(lambda self, state, previous: self.cell(state, self.embedded[previous]))(self, state, previous)
         log_p = jnp.take_along_axis(jax.nn.log_softmax(self._logits(hidden)), ids[..., None], axis=-1)[..., 0]
         counts = jnp.cumprod(jnp.concatenate([jnp.ones_like(first)[:, None], ids[:, :-1]], axis=1) > 0, axis=1)
-        return (log_p * counts).sum(axis=1), counts.sum(axis=1)
+        return (log_p * counts.astype(log_p.dtype)).sum(axis=1), counts.sum(axis=1)
 
     def _start(self, count: int) -> tuple[tuple[Array, ...] | Array, Array]:
         """Return the initial memory, and the start symbol that precedes the first."""

@@ -73,13 +73,14 @@ class Generator(nn.Module):
             if self.mixing > 0:
                 other_z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), z.shape[1:], z.dtype))(keys)
                 first_mixed = jax.vmap(lambda key: _first_mixed_layer(jax.random.fold_in(key, 1), layers, self.mixing))(keys)
-                mixed = jnp.arange(layers) >= first_mixed[:, None]
+                mixed = jnp.arange(layers)[None] >= first_mixed[:, None]
                 w = jnp.where(mixed[..., None], mapping(other_z, vector)[:, None], w)
             self.sow("intermediates", "w", w)
         else:
             w = jnp.repeat(w[:, None], layers, axis=1)
             self.sow("intermediates", "w", w)
-            w = average.value + self.truncation * (w - average.value)
+            middle = average.value[None, None]
+            w = middle + self.truncation * (w - middle)
         return self._synthesis(w, keys, train)
 
     def _synthesis(self, w: Array, keys: Array, train: bool) -> Array:
@@ -192,7 +193,7 @@ class Styled(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1.0), (self.window, self.window, x.shape[-1], self.features))
         kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))
         y = checkpoint_name(convolve(x * style[:, None, None], kernel.astype(x.dtype), doubling=self.doubling), "layer")
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None, None, None]
         if self.plain:
             return y + bias
         power = jnp.einsum("bi,io->bo", style.astype(jnp.float32) ** 2, (kernel**2).sum(axis=(0, 1)))
@@ -226,7 +227,7 @@ class Equal(nn.Module):
         kernel = kernel / math.sqrt(math.prod(kernel.shape[:3]))
         y = checkpoint_name(convolve(x, kernel.astype(x.dtype), halving=self.halving), "layer")
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None, None, None]
         return y if self.linear else _rectified(y)
 
 
@@ -242,7 +243,7 @@ class EqualDense(nn.Module):
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", nn.initializers.normal(1 / self.rate), (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.constant(self.bias_init / self.rate), (self.features,))
-        y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1]))).astype(x.dtype) + (bias * self.rate).astype(x.dtype)
+        y = x @ (kernel * (self.rate / math.sqrt(x.shape[-1]))).astype(x.dtype) + (bias * self.rate).astype(x.dtype)[None]
         return _rectified(y) if self.rectified else y
 
 

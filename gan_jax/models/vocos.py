@@ -45,7 +45,7 @@ class Generator(nn.Module):
         bins = Dense(self.fft + 2, kernel_init=INIT)(nn.LayerNorm()(x)).astype(jnp.float32)
         log_magnitude, phase = jnp.split(bins, 2, axis=-1)
         magnitude = jnp.minimum(jnp.exp(log_magnitude), MAX_MAGNITUDE) / (self.fft / 2)  # fft / 2 is the sum of the window
-        return spectrogram.istft(magnitude * jnp.exp(1j * phase), hop)[..., None]
+        return spectrogram.istft(magnitude.astype(jnp.complex64) * jnp.exp(1j * phase.astype(jnp.complex64)), hop)[..., None]
 
 
 class Discriminator(hifigan.Discriminator):
@@ -66,7 +66,7 @@ class _Block(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(x.dtype)
         # This sum is a depthwise convolution, which is slow on CPUs in the form of a grouped convolution.
         padded = jnp.pad(x, [(0, 0), (WINDOW // 2, WINDOW // 2), (0, 0)])
-        y = sum(padded[:, offset : offset + x.shape[1]] * row for offset, row in enumerate(kernel)) + bias
+        y = sum(padded[:, i : i + x.shape[1]] * row[None, None] for i, row in enumerate(kernel)) + bias[None, None]
         y = jax.nn.gelu(Dense(3 * channels, kernel_init=INIT)(nn.LayerNorm()(y)), approximate=False)
         y = Dense(channels, kernel_init=INIT)(y)
         return x + y * self.param("scale", nn.initializers.constant(self.scale), (channels,)).astype(x.dtype)

@@ -107,7 +107,7 @@ def sample_keys(x: Array) -> Array:
     real sample differ from step to step."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32).reshape(x.shape[0], -1)
     odd = 2 * jnp.arange(bits.shape[1], dtype=jnp.uint32) + 1  # distinct odd multipliers: every bit and the order matter
-    seeds = (bits * odd).sum(axis=1, dtype=jnp.uint32)
+    seeds = (bits * odd[None]).sum(axis=1, dtype=jnp.uint32)
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(0), seed))(seeds)
 
 

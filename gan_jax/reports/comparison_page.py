@@ -125,7 +125,9 @@ def _table_notes(group: Group, sources: list[tuple[str, str, bool]]) -> str:
         + "Time includes compilation and evaluation."
     ]
     if any(method.excludes_seeds for method in group.methods):
-        notes.append("† Over the seeds that did not break and were evaluated at the method’s last step, without the others.")
+        notes.append(
+            "† Mean over the seeds that did not break and were evaluated at the method’s last step; the others are left out."
+        )
     for method in group.methods:
         reasons = "; ".join(f"seed {seed.number} at step {seed.broken[0]:,}, {seed.broken[1]}" for seed in method.broken)
         notes += [f"Broken seeds of {method.name}: {reasons}."] if reasons else []

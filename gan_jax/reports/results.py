@@ -209,7 +209,7 @@ def load_methods(run_dirs: Sequence[Path]) -> tuple[list[Method], list[str]]:
                 notes.append(f"Seed {seed.number} of {name} is in {first.run_dir} and {seed.run_dir}: only the first counts.")
         runs = [run for run in group if any(seed.run_dir == run.path for seed in seeds.values())]
         if origins := dict.fromkeys(run.forked_from for run in runs if run.forked_from):
-            notes.append(f"{name} started from {', '.join(origins)}; its time does not include that training.")
+            notes.append(f"{name}: started from {', '.join(origins)}; its time does not include that training.")
         methods.append(Method(name, group[0].config, runs, [seeds[number] for number in sorted(seeds)]))
     return methods, notes
 

@@ -18,7 +18,7 @@ OUTCOME = {"status", "evaluation", "seconds"}
 
 
 def verify(a: Path, b: Path) -> tuple[bool, str]:
-    """-> (whether the runs in two directories are bitwise equal, a report of what was compared and where they differ).
+    """Return whether the runs in two directories are bitwise equal, and a report of what was compared and where they differ.
 
     Compares metrics.jsonl, line by line except for the time, and every array of the newest checkpoint that both have on disk;
     no data set or network is needed. Differences in config and environment are reported, but do not count. Runs of different
@@ -30,12 +30,12 @@ def verify(a: Path, b: Path) -> tuple[bool, str]:
             raise InputError(f"{path} is not a run directory: it has no config.json")
     configs = differences(load_config(a / "config.json"), load_config(b / "config.json"))
     environments = _environments(a, b)
-    logs, same_logs = _logs(a, b)
-    arrays, same_arrays = _arrays(a, b)
-    same = same_logs and same_arrays
-    lines = ["the same bits" if same else f"not the same bits: {a} | {b}", f"metrics.jsonl: {logs}", f"checkpoints: {arrays}"]
-    lines += [f"config: {'; '.join(configs) or 'the same'}", f"environment: {'; '.join(environments) or 'the same'}"]
-    return same, "\n".join(lines)
+    logs, equal_logs = _logs(a, b)
+    arrays, equal_arrays = _arrays(a, b)
+    equal = equal_logs and equal_arrays
+    lines = ["bitwise equal" if equal else f"not bitwise equal: {a} | {b}", f"metrics.jsonl: {logs}", f"checkpoints: {arrays}"]
+    lines += [f"config: {'; '.join(configs) or 'equal'}", f"environment: {'; '.join(environments) or 'equal'}"]
+    return equal, "\n".join(lines)
 
 
 def _logs(a: Path, b: Path) -> tuple[str, bool]:
@@ -46,14 +46,14 @@ def _logs(a: Path, b: Path) -> tuple[str, bool]:
         different = [name for name in first | second if first.get(name) != second.get(name)]
         if different:
             seed = f", seed {first['seed']}" if "seed" in first else ""
-            name, more = different[0], f", and {len(different) - 1} more there" if len(different) > 1 else ""
+            name, more = different[0], f" (and {len(different) - 1} more)" if len(different) > 1 else ""
             values = f"{first.get(name, 'absent')} | {second.get(name, 'absent')}"
-            return f"line {number + 1} is the first that differs, step {first['step']}{seed}: {name} {values}{more}", False
+            return f"first difference in line {number + 1}, step {first['step']}{seed}: {name} {values}{more}", False
     lengths = [len(log) for log in logs]
     if lengths[0] != lengths[1]:
         ends = " | ".join(f"{len(log)}, to step {log[-1]['step']}" if log else "none" for log in logs)
-        return f"the same as far as both go; lines: {ends}", False
-    return f"the same, {lengths[0]} lines" if lengths[0] else "no lines in either", lengths[0] > 0
+        return f"equal up to the end of the shorter one; lines: {ends}", False
+    return f"equal, {lengths[0]} lines" if lengths[0] else "no lines in either run", lengths[0] > 0
 
 
 def _arrays(a: Path, b: Path) -> tuple[str, bool]:
@@ -61,17 +61,17 @@ def _arrays(a: Path, b: Path) -> tuple[str, bool]:
     common = set(steps[0]) & set(steps[1])
     if not common:
         listed = " | ".join(", ".join(map(str, reversed(run_steps))) or "none" for run_steps in steps)
-        return f"none of a step that both have, so that no array could be compared; steps: {listed}", False
+        return f"no step in common, so no array was compared; steps: {listed}", False
     step = max(common)
     (first, first_digest), (second, second_digest) = (_read(path, step) for path in (a, b))
     names = first | second
     different = [n for n in names if n not in first or n not in second or not _equal(first[n], second[n])]
     if different:
         example = _difference(different[0], first, second)
-        return f"of step {step}, {len(different)} of {len(names)} arrays differ, first {example}", False
+        return f"at step {step}, {len(different)} of {len(names)} arrays differ; the first is {example}", False
     if first_digest != second_digest:
-        return f"of step {step}, arrays are the same, but not their digests: one of the two is damaged", False
-    return f"the same, {len(first)} arrays of step {step}", True
+        return f"at step {step}, the arrays are equal but their digests differ: one of the checkpoints is damaged", False
+    return f"equal, {len(first)} arrays at step {step}", True
 
 
 def _steps(path: Path) -> list[int]:
@@ -85,7 +85,7 @@ def _read(path: Path, step: int) -> tuple[dict[str, np.ndarray], str]:
     with Checkpoints(path, read_only=True) as checkpoints:
         try:
             tree, sha256 = checkpoints.raw(step)
-        except Exception as error:  # Orbax and its storage raise a dozen kinds for a damaged file
+        except Exception as error:  # Orbax and its storage raise many kinds of errors for a damaged file
             why = str(error).strip().split("\n")[0]
             raise InputError(f"the checkpoint of step {step} in {path} cannot be read: {why}") from error
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -98,13 +98,13 @@ def _equal(x: np.ndarray, y: np.ndarray) -> bool:
 
 def _difference(name: str, first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> str:
     if name not in first or name not in second:
-        return f"{name}: only in {'the second' if name in second else 'the first'}"
+        return f"{name}, only in the {'second' if name in second else 'first'} run"
     x, y = first[name], second[name]
     if (x.dtype, x.shape) != (y.dtype, y.shape):
-        return f"{name}: {x.dtype}{list(x.shape)} | {y.dtype}{list(y.shape)}"
+        return f"{name}, {x.dtype}{list(x.shape)} | {y.dtype}{list(y.shape)}"
     with np.errstate(all="ignore"):
         largest = np.abs(x.astype(np.float64) - y.astype(np.float64)).max()
-    return f"{name}: by up to {largest:.3g}"
+    return f"{name}, by up to {largest:.3g}"
 
 
 def _environments(a: Path, b: Path) -> list[str]:

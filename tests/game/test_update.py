@@ -24,7 +24,7 @@ class Shift(nn.Module):
 
     @nn.compact
     def __call__(self, z, label, train):
-        return z + self.param("theta", nn.initializers.constant(0.5), (1,))
+        return z + self.param("theta", nn.initializers.constant(0.5), (1,))[None]
 
 
 class Linear(nn.Module):

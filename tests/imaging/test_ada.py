@@ -156,7 +156,7 @@ def test_probability_rises_from_0_to_1_in_exactly_kimg():
 def test_probability_settles_where_the_statistic_meets_its_target():
     """Of 1,000 real logits, those with u < 1 - p / 2 are positive: r_t = 1 - p in steps of 0.002, which crosses 0.601 at
     p = 0.399, where the 801st logit becomes negative."""
-    u = (jnp.arange(1000) + 0.5) / 1000
+    u = (jnp.arange(1000.0) + 0.5) / 1000
 
     def call(running, _):
         running = adapt(running, 1 - running["p"] / 2 - u, target=0.601, kimg=400)

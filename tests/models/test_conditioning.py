@@ -36,7 +36,7 @@ def test_label_vector():
     multi_hot = jnp.array([[1, 0, 1], [0, 0, 0]])
     assert label_vector(multi_hot, 3).dtype == jnp.float32
     np.testing.assert_array_equal(label_vector(multi_hot, 3), multi_hot)
-    np.testing.assert_array_equal(label_vector(multi_hot * 0.5, 3), multi_hot * 0.5)
+    np.testing.assert_array_equal(label_vector(multi_hot.astype(float) * 0.5, 3), multi_hot.astype(float) * 0.5)
     for invalid in (multi_hot[:, :2], multi_hot[..., None], jnp.array([0.5, 1.0])):
         with pytest.raises(ValueError, match=r"int \[B\] or a vector \[B, 3\]"):
             label_vector(invalid, 3)
@@ -52,7 +52,7 @@ def test_conditional_norm_is_an_affine_map_for_each_class(norm, axes):
     y, _ = module.apply(variables | {"params": params}, jnp.float32(x), jax.nn.one_hot(LABEL, 3), mutable=True)
 
     plain = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
-    table = np.asarray(params["Affine_0"]["label"]["kernel"] + params["Affine_0"]["label"]["bias"], np.float64)
+    table = np.asarray(params["Affine_0"]["label"]["kernel"] + params["Affine_0"]["label"]["bias"][None], np.float64)
     for i, label in enumerate(LABEL):
         gain, bias = np.split(table[label], 2)
         np.testing.assert_allclose(y[i], (1 + gain) * plain[i] + bias, rtol=1e-4, atol=1e-4)

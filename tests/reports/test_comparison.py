@@ -218,7 +218,7 @@ def test_forks_are_a_separate_method(tmp_path):
     fork = single_seed_run(tmp_path / "fork", {"fd": 1.0}, environment=environment)
     table = comparison_table([single_seed_run(tmp_path / "run", {"fd": 2.0}), fork])
     assert [line.split("  ")[0] for line in table.splitlines()[1:3]] == ["toy", "toy, forked"]
-    assert "toy, forked started from runs/first at step 500; its time does not include that training." in table
+    assert "toy, forked: started from runs/first at step 500; its time does not include that training." in table
 
 
 def test_a_field_newer_than_the_run_has_its_default(tmp_path):

@@ -1,4 +1,4 @@
-"""Fork: a new run that begins with another's weights, and needs the other no more from then on."""
+"""Fork: a new run that starts with the weights of another, and does not need it afterwards."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def forked(tiny):
-    """What is trained from the origin's weights: another optimiser, rate and length."""
+    """The config of the fork: another optimiser, learning rate and length."""
     return replace(tiny, g_optimizer="lookahead", g_lr=5e-4, steps=12, seed=3, posthoc_ema=True)
 
 
@@ -42,21 +42,21 @@ def whole(forked, origin, tmp_path_factory):
     return run_dir
 
 
-def test_it_begins_with_the_weights_and_with_nothing_else(origin, whole):
-    there, here = load_run(origin, print)[3], load_run(whole, print, step=0)[3]
+def test_a_fork_inherits_the_weights_and_nothing_else(origin, whole):
+    original, fork = load_run(origin, print)[3], load_run(whole, print, step=0)[3]
     for player in ("g", "d"):
-        assert digest(getattr(here, player).params) == digest(getattr(there, player).params)
-        assert digest(getattr(here, player).stats) == digest(getattr(there, player).stats)
-    assert digest(here.ema) == digest(there.ema)
-    assert digest(here.ema) != digest({"params": here.g.params}), "the average is not the last weights"
-    assert all(digest(average) == digest({"params": there.g.params}) for average in here.posthoc)
-    assert here.step == 0
-    # Adam's moments are zero, and what lookahead keeps of the weights is of these weights.
-    assert digest(here.g.opt_state.slow) == digest(there.g.params)
-    moments = [x for x in jax.tree.leaves(here.d.opt_state) if x.shape]
+        assert digest(getattr(fork, player).params) == digest(getattr(original, player).params)
+        assert digest(getattr(fork, player).stats) == digest(getattr(original, player).stats)
+    assert digest(fork.ema) == digest(original.ema)
+    assert digest(fork.ema) != digest({"params": fork.g.params}), "the average must not be the latest weights"
+    assert all(digest(average) == digest({"params": original.g.params}) for average in fork.posthoc)
+    assert fork.step == 0
+    # Adam's moments are zero, and the slow weights of lookahead are these weights.
+    assert digest(fork.g.opt_state.slow) == digest(original.g.params)
+    moments = [x for x in jax.tree.leaves(fork.d.opt_state) if x.shape]
     assert moments and not any(np.any(x) for x in moments)
     environment = json.loads((whole / "environment.json").read_text())
-    assert environment["forked_from"] == {"run_dir": str(origin), "step": 24, "sha256": digest(there)}
+    assert environment["forked_from"] == {"run_dir": str(origin), "step": 24, "sha256": digest(original)}
     assert environment["status"] == "finished"
 
 
@@ -64,34 +64,34 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize(("moment", "life"), [("show", 1), ("save", 1), ("save", 2)])
-def test_killed_and_resumed_it_is_the_same_run(forked, origin, whole, tmp_path, monkeypatch, moment, life):
-    """In the first pictures, in the checkpoint of step 0, in that of step 6: after which the origin may be gone."""
-    home, owner, calls = tmp_path / "origin", Checkpoints if moment == "save" else RunDir, []
-    original = getattr(owner, moment)
-    shutil.copytree(origin, home)
+@pytest.mark.parametrize(("method", "fatal_call"), [("show", 1), ("save", 1), ("save", 2)])
+def test_a_fork_that_was_killed_and_resumed_is_bitwise_equal(forked, origin, whole, tmp_path, monkeypatch, method, fatal_call):
+    """Killed while saving the first samples, the checkpoint of step 0, or that of step 6, after which the origin may be deleted."""
+    copy, owner, calls = tmp_path / "origin", Checkpoints if method == "save" else RunDir, []
+    original = getattr(owner, method)
+    shutil.copytree(origin, copy)
 
     def die(*arguments):
         calls.append(1)
-        if len(calls) == life:
+        if len(calls) == fatal_call:
             raise Killed
         return original(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(owner, moment, die)
-        train(forked, tmp_path / "run", fork_from=home)
-    if life == 2:
-        shutil.rmtree(home)
-    # Without --fork_from too: environment.json tells.
-    train(forked, tmp_path / "run", fork_from=home if moment == "save" else None)
-    same, words = verify(tmp_path / "run", whole)
-    assert same, words
-    assert "forked_from.run_dir" in words
+        patch.setattr(owner, method, die)
+        train(forked, tmp_path / "run", fork_from=copy)
+    if fatal_call == 2:
+        shutil.rmtree(copy)
+    # Resuming does not require --fork_from, since environment.json records it.
+    train(forked, tmp_path / "run", fork_from=copy if method == "save" else None)
+    equal, report = verify(tmp_path / "run", whole)
+    assert equal, report
+    assert "forked_from.run_dir" in report
 
 
-def test_what_does_not_fit_together_is_one_line_and_nothing_written(tiny, forked, origin, whole, tmp_path):
+def test_an_impossible_fork_is_one_line_and_nothing_written(tiny, forked, origin, whole, tmp_path):
     run_dir = tmp_path / "run"
-    for config, fork_from, where, words in (
+    for config, fork_from, target, words in (
         (
             replace(tiny, g_width=9),
             origin,
@@ -107,21 +107,21 @@ def test_what_does_not_fit_together_is_one_line_and_nothing_written(tiny, forked
     ):
         for start in (train, dry_run):
             with pytest.raises(InputError) as error:
-                start(config, where, fork_from=fork_from)
+                start(config, target, fork_from=fork_from)
             assert words in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(InputError, match="one seed"):
         train(tiny, run_dir, seeds=[0, 1], fork_from=origin)
     assert os.listdir(tmp_path) == []
 
 
-def test_the_command_takes_the_origins_config_where_no_recipe_is_given(origin, tmp_path, monkeypatch, capsys):
+def test_without_a_recipe_the_command_uses_the_config_of_the_original_run(origin, tmp_path, monkeypatch, capsys):
     command, flags = load_file(ROOT / "experiments" / "train.py"), ["--run_dir", str(tmp_path / "run"), "--dry_run"]
     monkeypatch.setattr("sys.argv", ["train.py", "--fork_from", str(origin), "--g_lr", "0.5", *flags])
     command.main()
-    told = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if len(line.split(None, 1)) == 2)
-    assert (told["name"], told["g_width"], told["g_lr"]) == ("tiny", "8", "0.5")
-    assert told["forked"].split() == ["from", f"{origin},", "step", "24"]
-    # The origin gone, a fork that has begun is named by --run_dir.
+    table = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if len(line.split(None, 1)) == 2)
+    assert (table["name"], table["g_width"], table["g_lr"]) == ("tiny", "8", "0.5")
+    assert table["forked"].split() == ["from", f"{origin},", "step", "24"]
+    # If the original run was deleted, the config is that of the existing --run_dir.
     monkeypatch.setattr("sys.argv", ["train.py", "--fork_from", str(tmp_path / "gone"), "--run_dir", str(origin), "--dry_run"])
     with pytest.raises(InputError, match="was started from random weights"):
         command.main()

@@ -1,4 +1,4 @@
-"""Two processes on this machine as two hosts, each with one device, bound together by gloo: `pytest -m hosts`."""
+"""Two processes on this machine act as two hosts, each with one device, connected by gloo: `pytest -m hosts`."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ from gan_jax.training.train import train
 
 pytestmark = pytest.mark.hosts
 ROOT = Path(__file__).parents[2]
-LIMIT = 120  # seconds after which a process is killed: gloo was seen to hang
+LIMIT = 120  # seconds after which a process is killed: gloo occasionally hangs
 
 
 def start(config, run_dir, tmp_path):
-    """The two processes of a run."""
+    """Start the two processes of a run."""
     file = tmp_path / "config.json"
     file.write_text(config_json(config))
     with socket.socket() as free:
@@ -35,11 +35,11 @@ def start(config, run_dir, tmp_path):
     return [subprocess.Popen([*command, address, "--processes", "2", "--rank", str(rank)], **pipes) for rank in (0, 1)]
 
 
-def end(processes):
-    """-> (exit code, output) of each, or None where one hung."""
+def wait(processes):
+    """Return (exit code, output) of each process; None if one hung."""
     try:
-        told = [process.communicate(timeout=LIMIT)[0] for process in processes]
-        return [(process.returncode, text) for process, text in zip(processes, told, strict=True)]
+        outputs = [process.communicate(timeout=LIMIT)[0] for process in processes]
+        return [(process.returncode, text) for process, text in zip(processes, outputs, strict=True)]
     except subprocess.TimeoutExpired:
         return None
     finally:
@@ -49,21 +49,21 @@ def end(processes):
 
 
 def run(config, run_dir, tmp_path):
-    """Both processes to their end; once more where they hung."""
-    results = end(start(config, run_dir, tmp_path)) or end(start(config, run_dir, tmp_path))
+    """Run both processes until they end; try once more if they hang."""
+    results = wait(start(config, run_dir, tmp_path)) or wait(start(config, run_dir, tmp_path))
     assert results is not None, "two processes hung twice"
     assert [code for code, _ in results] == [0, 0], results
     return results
 
 
-def log_of(run_dir):
+def log_without_time(run_dir):
     return [{name: x for name, x in line.items() if name != "seconds"} for line in read_log(run_dir / "metrics.jsonl")]
 
 
 def check_same(run_dir, other):
-    """To rounding, which Adam magnifies: two processes add in another order than one."""
-    assert [line["step"] for line in log_of(run_dir)] == [line["step"] for line in log_of(other)]
-    for line, expected in zip(log_of(run_dir), log_of(other), strict=True):
+    """Assert equal logs up to rounding: two processes sum in another order than one."""
+    assert [line["step"] for line in log_without_time(run_dir)] == [line["step"] for line in log_without_time(other)]
+    for line, expected in zip(log_without_time(run_dir), log_without_time(other), strict=True):
         assert line == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
@@ -89,8 +89,8 @@ def two(config, tmp_path_factory):
     return path
 
 
-def until(run_dir, step, path):
-    """A copy of a run as it was when it had saved `step`."""
+def copy_until(run_dir, step, path):
+    """Copy a run to `path` without the checkpoints after `step`."""
     shutil.copytree(run_dir, path)
     for later in (path / "checkpoints").iterdir():
         if int(later.name) > step:
@@ -103,35 +103,35 @@ def test_two_processes_train_as_one(one, two):
     assert (two / "report.html").is_file() and (two / "samples" / "step-00000024.png").is_file()
 
 
-def test_saved_by_two_and_gone_on_with_by_one(config, one, two, tmp_path):
-    run_dir = until(two, 12, tmp_path / "run")
+def test_one_process_resumes_a_run_of_two(config, one, two, tmp_path):
+    run_dir = copy_until(two, 12, tmp_path / "run")
     train(config, run_dir)
     check_same(run_dir, one)
 
 
-def test_saved_by_one_and_gone_on_with_by_two(config, one, tmp_path):
-    run_dir = until(one, 12, tmp_path / "run")
+def test_two_processes_resume_a_run_of_one(config, one, tmp_path):
+    run_dir = copy_until(one, 12, tmp_path / "run")
     (run_dir / "config.json").write_text(config_json(config))
     run(config, run_dir, tmp_path)
     check_same(run_dir, one)
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_where_one_is_killed_the_other_ends_and_says_so(config, victim, tmp_path):
+def test_if_one_process_is_killed_the_other_exits_with_an_error(config, victim, tmp_path):
     long = replace(config, steps=100_000)
     processes = start(long, tmp_path / "run", tmp_path)
-    checkpoints, began = tmp_path / "run" / "checkpoints", time.monotonic()
-    while not any(path.name.isdigit() for path in checkpoints.glob("*")) and time.monotonic() < began + LIMIT:
+    checkpoints, started = tmp_path / "run" / "checkpoints", time.monotonic()
+    while not any(path.name.isdigit() for path in checkpoints.glob("*")) and time.monotonic() < started + LIMIT:
         time.sleep(0.2)
     processes[victim].send_signal(signal.SIGKILL)
     killed, survivor = time.monotonic(), processes[1 - victim]
-    told = survivor.communicate(timeout=60)[0]
+    output = survivor.communicate(timeout=60)[0]
     assert survivor.returncode != 0 and time.monotonic() < killed + 60
-    assert "another process is lost" in told or "another task died" in told
+    assert "another process is lost" in output or "another task died" in output
     processes[victim].communicate()
-    # Goes on from what was saved, to a later step that is no longer so far away.
+    # Resume from the newest checkpoint, up to a step soon after it.
     with Checkpoints(tmp_path / "run", read_only=True) as saved:
         step = saved.steps()[0]
-    near = replace(long, steps=step + 6, schedule_steps=100_000)
-    (tmp_path / "run" / "config.json").write_text(config_json(near))
-    assert f"resuming from step {step}" in run(near, tmp_path / "run", tmp_path)[0][1]
+    shorter = replace(long, steps=step + 6, schedule_steps=100_000)
+    (tmp_path / "run" / "config.json").write_text(config_json(shorter))
+    assert f"resuming from step {step}" in run(shorter, tmp_path / "run", tmp_path)[0][1]

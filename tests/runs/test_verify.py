@@ -1,7 +1,8 @@
-"""Verify: equal runs are found equal, and of unequal ones the first difference is named."""
+"""Verify: equal runs verify as equal; for others, the report names the first difference."""
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ def state(tiny):
 
 @pytest.fixture
 def runs(tmp_path, tiny, state):
-    """Two run directories with equal content, but for the clock: checkpoints of steps 4 and 8."""
+    """Two run directories that differ only in wall-clock time, with checkpoints of steps 4 and 8."""
     for name, clock in (("a", 1.0), ("b", 9.0)):
         run_dir = tmp_path / name
         with Checkpoints(run_dir) as checkpoints:
@@ -64,77 +65,88 @@ def save_again(run_dir, state, step=8):
         checkpoints.wait()
 
 
-def told(runs):
-    """What is said of the log, the checkpoints, the configs and the environments."""
-    same, words = verify(*runs)
-    first, *rest = words.splitlines()
-    assert first.startswith("the same bits") == same
-    return same, *(line.split(": ", 1)[1] for line in rest)
+def report(runs):
+    """Whether the runs are equal, and the report's lines on the logs, the checkpoints, the configs and the environments."""
+    equal, text = verify(*runs)
+    first, *rest = text.splitlines()
+    assert first.startswith("bitwise equal") == equal
+    return equal, *(line.split(": ", 1)[1] for line in rest)
 
 
-def test_equal_but_for_the_clock_is_the_same(runs, state):
+def test_runs_that_differ_only_in_time_are_equal(runs, state):
     arrays = len(jax.tree.leaves(state))
-    assert told(runs) == (True, "the same, 2 lines", f"the same, {arrays} arrays of step 8", "the same", "the same")
+    assert report(runs) == (True, "equal, 2 lines", f"equal, {arrays} arrays at step 8", "equal", "equal")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"d/loss": -0.0}, "line 2 is the first that differs, step 8: d/loss 0.0 | -0.0"),
-        ({"g/loss": 0.5}, "line 2 is the first that differs, step 8: g/loss NaN | 0.5"),
-        ({"d/loss": 5e-324, "new": 1}, "line 2 is the first that differs, step 8: d/loss 0.0 | 5e-324, and 1 more there"),
-        ({"step": 9}, "line 2 is the first that differs, step 8: step 8 | 9"),
+        ({"d/loss": -0.0}, "first difference in line 2, step 8: d/loss 0.0 | -0.0"),
+        ({"g/loss": 0.5}, "first difference in line 2, step 8: g/loss NaN | 0.5"),
+        ({"d/loss": 5e-324, "new": 1}, "first difference in line 2, step 8: d/loss 0.0 | 5e-324 (and 1 more)"),
+        ({"step": 9}, "first difference in line 2, step 8: step 8 | 9"),
     ],
 )
-def test_the_first_step_and_metric_that_differ(runs, change, words):
+def test_the_first_step_and_metric_that_differ_are_reported(runs, change, words):
     write_log(runs[1], [LINES[0], LINES[1] | change])
-    same, log, arrays, *_ = told(runs)
-    assert (same, log) == (False, words)
-    assert arrays.startswith("the same")
+    equal, log, arrays, *_ = report(runs)
+    assert (equal, log) == (False, words)
+    assert arrays.startswith("equal, ")
 
 
-def test_a_shorter_run_is_not_the_same(runs):
+def test_runs_of_different_lengths_are_not_equal(runs):
     write_log(runs[1], LINES[:1])
-    assert told(runs)[:2] == (False, "the same as far as both go; lines: 2, to step 8 | 1, to step 4")
+    assert report(runs)[:2] == (False, "equal up to the end of the shorter one; lines: 2, to step 8 | 1, to step 4")
     for run_dir in runs:
         (run_dir / "metrics.jsonl").unlink()
-    assert told(runs)[:2] == (False, "no lines in either")
+    assert report(runs)[:2] == (False, "no lines in either run")
 
 
-def test_the_first_array_that_differs_by_one_bit(runs, state):
+def test_an_array_that_differs_by_one_bit_is_reported(runs, state):
     kernel = state.g.params["Dense_0"]["kernel"].copy()
     kernel[0, 0] = np.nextafter(kernel[0, 0], np.float32(np.inf))
     params = state.g.params | {"Dense_0": state.g.params["Dense_0"] | {"kernel": kernel}}
     save_again(runs[1], state.replace(g=state.g.replace(params=params)))
-    by = float(kernel[0, 0]) - float(state.g.params["Dense_0"]["kernel"][0, 0])
-    same, log, arrays, *_ = told(runs)
-    assert not same and log.startswith("the same")
+    difference = float(kernel[0, 0]) - float(state.g.params["Dense_0"]["kernel"][0, 0])
+    equal, log, arrays, *_ = report(runs)
+    assert not equal and log.startswith("equal, ")
     total = len(jax.tree.leaves(state))
-    assert arrays == f"of step 8, 1 of {total} arrays differ, first g/params/Dense_0/kernel: by up to {by:.3g}"
-    # The step before is not looked at where a newer one is common; alone, it is the same.
+    assert arrays == f"at step 8, 1 of {total} arrays differ; the first is g/params/Dense_0/kernel, by up to {difference:.3g}"
+    # Only the newest common step is compared: without it, the one before is equal.
     for run_dir in runs:
         shutil.rmtree(run_dir / "checkpoints" / "8")
-    assert told(runs)[2] == f"the same, {total} arrays of step 4"
+    assert report(runs)[2] == f"equal, {total} arrays at step 4"
 
 
-def test_arrays_of_another_shape_or_of_one_run_only(runs, tiny):
-    other = build(replace(tiny, g_width=9, g_norm="layer"), load("ring", 0, 16))
+@pytest.mark.parametrize(
+    ("fields", "difference"),
+    [
+        ({"g_width": 9}, r"g/params/Dense_0/bias, float32\[8\] \| float32\[9\]"),
+        ({"g_norm": "layer"}, r"\S*/Dense_0/bias, only in the first run"),
+    ],
+)
+def test_arrays_of_another_shape_or_in_one_run_only_are_reported(runs, tiny, fields, difference):
+    other = build(replace(tiny, **fields), load("ring", 0, 16))
     save_again(runs[1], jax.device_get(jax.jit(lambda: init_state(other, jax.random.key(0)))()))
-    print(told(runs)[2])
+    equal, _, arrays, *_ = report(runs)
+    assert not equal
+    assert re.search(rf"^at step 8, \d+ of \d+ arrays differ; the first is {difference}$", arrays), arrays
 
 
-def test_no_common_checkpoint_is_not_the_same(runs):
+def test_runs_without_a_common_checkpoint_are_not_equal(runs):
     shutil.rmtree(runs[0] / "checkpoints" / "8")
     shutil.rmtree(runs[1] / "checkpoints" / "4")
-    same, _, arrays, *_ = told(runs)
-    assert not same
-    assert arrays == "none of a step that both have, so that no array could be compared; steps: 4 | 8"
+    equal, _, arrays, *_ = report(runs)
+    assert not equal
+    assert arrays == "no step in common, so no array was compared; steps: 4 | 8"
 
 
-def test_damage_is_not_taken_for_sameness(runs):
+def test_damaged_checkpoints_are_not_equal(runs):
     metadata = runs[1] / "checkpoints" / "8" / "digest" / "metadata"
     metadata.write_text(json.dumps({"sha256": "0" * 64}))
-    assert told(runs)[::2][:2] == (False, "of step 8, arrays are the same, but not their digests: one of the two is damaged")
+    equal, _, arrays, *_ = report(runs)
+    assert not equal
+    assert arrays == "at step 8, the arrays are equal but their digests differ: one of the checkpoints is damaged"
     for path in (runs[1] / "checkpoints" / "8" / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
@@ -142,11 +154,11 @@ def test_damage_is_not_taken_for_sameness(runs):
         verify(*runs)
 
 
-def test_what_may_explain_it(runs, tiny):
+def test_differences_of_config_and_environment_are_reported_but_do_not_count(runs, tiny):
     edit(runs[1], jax="0.11.0", cores=1, status="stopped", XLA_FLAGS="--xla_a=1", data={"checksum": "11"})
     (runs[1] / "config.json").write_text(config_json(replace(tiny, g_lr=0.5)))
-    same, *_, config, environment = told(runs)
-    assert same, "a config or an environment alone makes no difference"
+    equal, *_, config, environment = report(runs)
+    assert equal
     assert config == "g_lr: 0.001 -> 0.5"
     assert environment == ('jax: "0.10.2" | "0.11.0"; cores: 2 | 1; data.checksum: "00" | "11"; XLA_FLAGS: null | "--xla_a=1"')
 
@@ -161,10 +173,10 @@ def test_the_command(runs, monkeypatch, capsys):
         return ended.value.code, *capsys.readouterr()
 
     code, out, error = run("--verify", *runs)
-    assert (code, error) == (0, "") and out.startswith("the same bits\n")
+    assert (code, error) == (0, "") and out.startswith("bitwise equal\n")
     write_log(runs[1], LINES[:1])
     code, out, error = run("--verify", *runs)
-    assert (code, error) == (1, "") and out.startswith("not the same bits: ")
+    assert (code, error) == (1, "") and out.startswith("not bitwise equal: ")
     for arguments in (
         ["--verify", runs[0]],
         ["--verify", *runs, runs[0]],

@@ -1,4 +1,4 @@
-"""What users type to choose a variant: the grammar, and one line for whatever is outside of it."""
+"""Expressions that choose a variant: the grammar, and one-line errors for anything else."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ from gan_jax.spec.expressions import bind, parse_call, parse_sum
         ("tfds:fashion_mnist", "tfds:fashion_mnist", {}),
     ],
 )
-def test_call(text, name, arguments):
+def test_valid_calls(text, name, arguments):
     assert parse_call(text) == (name, arguments)
 
 
@@ -61,7 +61,7 @@ def test_call(text, name, arguments):
         "ring(sigma=" + "(" * 2000 + ")" * 2000 + ")",
     ],
 )
-def test_no_call(text):
+def test_invalid_calls(text):
     with pytest.raises(InputError) as caught:
         parse_call(text)
     assert str(caught.value).startswith(f"{text!r} must be NAME or NAME(key=value, ...), values being numbers")
@@ -83,14 +83,14 @@ def test_no_call(text):
         ("color + color", [(1.0, "color", {}), (1.0, "color", {})]),
     ],
 )
-def test_sum(text, terms):
-    found = parse_sum(text)
-    assert found == terms
-    assert all(type(weight) is float for weight, _, _ in found)
+def test_valid_sums(text, terms):
+    parsed = parse_sum(text)
+    assert parsed == terms
+    assert all(type(weight) is float for weight, _, _ in parsed)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "problem"),
     [
         ("", "a term is missing"),
         ("r1 +", "a term is missing"),
@@ -103,14 +103,14 @@ def test_sum(text, terms):
         ("1e999 * r1", "the weight before * must be a finite number, got '1e999'"),
     ],
 )
-def test_no_sum(text, says):
+def test_invalid_sums(text, problem):
     with pytest.raises(InputError) as caught:
         parse_sum(text)
-    assert str(caught.value) == f"{text!r}: {says}; write a sum such as r1 + 0.3 * lecam(decay=0.9)"
+    assert str(caught.value) == f"{text!r}: {problem}; write a sum such as r1 + 0.3 * lecam(decay=0.9)"
 
 
 @pytest.mark.parametrize("text", ["r1 + f(1)", "f(a=1 + r1", "2 * (r1)", "2 * f(a=b)"])
-def test_no_call_in_a_sum(text):
+def test_invalid_calls_in_a_sum(text):
     with pytest.raises(InputError, match="must be NAME or NAME"):
         parse_sum(text)
 
@@ -119,7 +119,7 @@ def margin(critic, real, *, width=1.0, side="both"):
     return width, side
 
 
-def test_bind():
+def test_bind_sets_options():
     assert bind("penalty", "margin", margin, {}) is margin
     bound = bind("penalty", "margin", margin, {"width": 2.0})
     assert isinstance(bound, partial)
@@ -127,8 +127,8 @@ def test_bind():
     assert bind("penalty", "any", lambda **options: options, {"x": 1})() == {"x": 1}
 
 
-@pytest.mark.parametrize("key", ["widht", "critic"])  # what it is called with is no option
-def test_bind_names_what_is_unknown(key):
+@pytest.mark.parametrize("key", ["widht", "critic"])  # a positional argument is not an option
+def test_bind_names_an_unknown_option(key):
     with pytest.raises(InputError) as caught:
         bind("penalty", "margin", margin, {"side": "left", key: 1})
     hint = "did you mean 'width'? " if key == "widht" else ""
@@ -137,7 +137,7 @@ def test_bind_names_what_is_unknown(key):
         bind("data", "digits", lambda: None, {key: 1})
 
 
-def test_it_imports_nothing_heavy():
+def test_the_module_imports_no_large_package():
     code = "import sys, gan_jax.spec.expressions; print(sorted({'jax', 'numpy', 'flax'} & set(sys.modules)))"
     run = [sys.executable, "-c", code]
     assert subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Stopping rules: the grammar, one line for whatever is outside of it, and when each rule is met."""
+"""Stopping rules: the grammar, one-line errors for anything else, and when each rule is met."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from gan_jax.spec.stop import needs_gap, parse_stop, stop_reason
 
 
 def evaluations(*values: float, metric: str = "eval/fid") -> list[dict]:
-    """A log as a run writes it: two lines of losses, then an evaluation, and so on."""
+    """A log as written by a run: two lines of losses, then an evaluation, and so on."""
     lines = []
     for i, value in enumerate(values):
         lines += [{"step": 300 * i + 100 * k, "d/loss": 1.0, "g/loss": 2.0, "seconds": 1.0} for k in (1, 2)]
@@ -37,7 +37,7 @@ def reason(text: str, *values: float, metric: str = "eval/fid") -> str | None:
         ("fid<5 or eval/fid plateau (patience=2) or d/loss < 0", ["eval/fid", "eval/fid", "d/loss"]),
     ],
 )
-def test_parses(text, metrics):
+def test_valid_rules(text, metrics):
     assert [rule.metric for rule in parse_stop(text)] == metrics
 
 
@@ -72,7 +72,7 @@ def test_parses(text, metrics):
         ("d/loss plateau", "has no better direction"),
     ],
 )
-def test_refuses_in_one_line(text, words):
+def test_invalid_rules_are_refused_in_one_line(text, words):
     with pytest.raises(InputError) as caught:
         parse_stop(text)
     assert words in str(caught.value)
@@ -89,9 +89,9 @@ def test_bound():
     assert stop_reason(parse_stop("g/loss > 1"), evaluations(9)[:2]) is None  # no evaluation yet
 
 
-def test_plateau_where_low_is_better():
+def test_plateau_if_lower_is_better():
     rule = "fid plateau(patience=3, min_delta=0.1)"
-    assert reason(rule, 10, 11, 12) is None  # three evaluations, none before them
+    assert reason(rule, 10, 11, 12) is None  # three evaluations and none before them
     assert reason(rule, 10, 11, 12, 13) == "eval/fid has not improved by 10% over 3 evaluations"
     assert reason(rule, 10, 9.5, 9.2, 9.01) == "eval/fid has not improved by 10% over 3 evaluations"
     assert reason(rule, 10, 9.5, 9.2, 8.99) is None
@@ -102,14 +102,14 @@ def test_plateau_where_low_is_better():
     assert reason("fid plateau(patience=1, min_delta=0)", 10, 10) == "eval/fid has not improved by 0% over 1 evaluation"
 
 
-def test_plateau_where_high_is_better():
+def test_plateau_if_higher_is_better():
     rule, metric = "coverage plateau(patience=2, min_delta=0.1)", "eval/coverage"
     assert reason(rule, 0.5, 0.54, 0.56, metric=metric) is None
     assert reason(rule, 0.5, 0.54, 0.3, metric=metric) == "eval/coverage has not improved by 10% over 2 evaluations"
 
 
 def test_plateau_across_zero():
-    """What is unbiased may be below 0: a tenth of its size is still to be gained downwards."""
+    """Unbiased metrics can be negative: an improvement is still a fraction of the absolute value."""
     rule, metric = "kid plateau(patience=1, min_delta=0.1)", "eval/kid"
     assert reason(rule, -1.0, -1.2, metric=metric) is None
     assert reason(rule, -1.0, -1.05, metric=metric) is not None
@@ -122,7 +122,7 @@ def test_default_options():
     assert reason("fid plateau", 10, 9.95, 9.94, 9.93, 9.92, 9.89) is None
 
 
-def test_what_is_not_finite_never_improves():
+def test_values_that_are_not_finite_are_no_improvement():
     rule = "fid plateau(patience=2)"
     assert reason(rule, 10, math.nan, math.nan) is not None
     assert reason(rule, math.nan, 10, math.nan) is None
@@ -130,19 +130,19 @@ def test_what_is_not_finite_never_improves():
     assert reason(rule, 10, -math.inf, 11) is not None
 
 
-def test_the_first_rule_that_is_met_is_told():
+def test_the_first_rule_that_is_met_is_reported():
     rule = "fid < 1 or modes > 24 or fid plateau(patience=1)"
     assert reason(rule, 10, 10) == "eval/modes is 25, above 24"
 
 
-def test_a_metric_that_the_run_does_not_measure():
+def test_a_metric_that_the_run_does_not_measure_is_an_error():
     assert stop_reason(parse_stop("kid < 1"), []) is None
-    with pytest.raises(RunError, match=r"asks for eval/kid.*choose one of d/loss, eval/fid, eval/modes, g/loss"):
+    with pytest.raises(RunError, match=r"--stop uses eval/kid.*choose one of d/loss, eval/fid, eval/modes, g/loss"):
         reason("kid < 1", 10)
 
 
-def test_resumed_log_says_the_same():
-    """The reason is in the log alone: written to a file and read again, at every length."""
+def test_the_reason_depends_only_on_the_log():
+    """At every length, it is the same after a round trip through JSON."""
     rules = parse_stop("fid plateau(patience=3)")
     lines = evaluations(10, 8, 6, 6, 6, 6.5, 7)
     reasons = [stop_reason(rules, lines[:n]) for n in range(len(lines) + 1)]

@@ -46,7 +46,7 @@ class Gru(nn.Module):
             x_gates, h_gates = (jnp.split(y, 3, axis=-1) for y in (inputs[0], h @ kernel))
             active = inputs[1][:, None]
             reset, update = (jax.nn.sigmoid(a + b) for a, b in zip(x_gates[:2], h_gates[:2], strict=True))
-            new = jnp.tanh(x_gates[2] + reset * (h_gates[2] + bias))
+            new = jnp.tanh(x_gates[2] + reset * (h_gates[2] + bias[None]))
             h = jnp.where(active, (1 - update) * new + update * h, h)
             return h, h
 
@@ -179,7 +179,8 @@ def _fit(network: Autoencoder, texts: np.ndarray, epochs: int) -> Any:
         logits = network.apply({"params": params}, inputs, targets, key)
         labels = jnp.pad(targets, ((0, 0), (0, 1)))
         mask = jnp.pad(targets > 0, ((0, 0), (1, 0)), constant_values=True)  # the end counts, padding does not
-        return (optax.softmax_cross_entropy_with_integer_labels(logits, labels) * mask).sum() / mask.sum()
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return (losses * mask.astype(losses.dtype)).sum() / mask.sum().astype(losses.dtype)
 
     @jax.jit
     def step(params: Any, moments: Any, batch: tuple[Array, Array], key: Array) -> tuple[Any, Any, Array]:

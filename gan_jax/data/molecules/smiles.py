@@ -138,7 +138,8 @@ def _digest(graphs: Graph, elements: np.ndarray) -> bytes:
 def one_hot(stored: Graph, kinds: int) -> Graph:
     """Convert codes [..., N] and [..., N, N] to float32 [..., N, kinds] and [..., N, N, BONDS]; on NumPy and inside jit."""
     nodes, bonds = (
-        (codes[..., None] == np.arange(size)).astype(np.float32) for codes, size in zip(stored, (kinds, BONDS), strict=True)
+        (codes[..., None] == np.arange(size, dtype=codes.dtype).reshape(*(1,) * codes.ndim, -1)).astype(np.float32)
+        for codes, size in zip(stored, (kinds, BONDS), strict=True)
     )
     return Graph(nodes, bonds)
 

@@ -207,7 +207,10 @@ def to_float(schema: Schema, stored: Mapping[str, Any]) -> Sample:
 
     def one_hot(choices: Mapping[str, Any]) -> dict[str, Any]:
         sizes = {column.name: column.choices for column in schema.columns}
-        return {k: (x[..., None] == np.arange(sizes[k], dtype=np.int16)).astype(np.float32) for k, x in choices.items()}
+        return {
+            k: (x[..., None] == np.arange(sizes[k], dtype=np.int16).reshape(*(1,) * x.ndim, -1)).astype(np.float32)
+            for k, x in choices.items()
+        }
 
     return {name: x if name == "values" else one_hot(x) for name, x in stored.items()}
 

@@ -93,7 +93,7 @@ def _oracle_source(size: int, length: int) -> Source:
 
 def one_hot(ids, size: int):
     """Convert symbol numbers [..., T] to float32 [..., T, size]; runs on NumPy and inside jit."""
-    return (ids[..., None] == np.arange(size)).astype(np.float32)
+    return (ids[..., None] == np.arange(size, dtype=ids.dtype).reshape(*(1,) * ids.ndim, -1)).astype(np.float32)
 
 
 def decode(samples: np.ndarray, symbols: list[str], separator: str) -> list[str]:
