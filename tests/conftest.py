@@ -27,7 +27,7 @@ from jax._src import dtypes
 from gan_jax.config import Config
 
 # Tests in these folders run under JAX's strict type promotion and without implicit rank promotion.
-STRICT = {"tests", "game", "imaging", "models"}
+STRICT = {"tests", "game", "imaging"}
 _promoted_type = dtypes._least_upper_bound
 
 

@@ -3,7 +3,7 @@
     python experiments/train.py experiments/tables/ctgan.py --data 'table(path="adult.csv", target="income")'
 
 Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 training rows of Adult's file are 15,600 steps.
-`--z_dim` is 128 plus the number that the error message asks for. Not run by us at this size. Without the paper's dropout and
+`--z_dim` is 128 plus the number that the error message reports. Not run by us at this size. Without the paper's dropout and
 weight decay; conditions replace its cross-entropy, and the schema is ours (gan_jax/data/tables/schema.py,
 gan_jax/models/ctgan.py).
 """

@@ -201,7 +201,8 @@ def check_run_dir(
     recorded = str(recorded.get("checksum", data.checksum) if isinstance(recorded, dict) else recorded)
     if recorded != data.checksum:
         raise InputError(
-            f"the data {data.name} differs from that with which {path} was started (sha256 {recorded[:12]}, now {data.checksum[:12]})"
+            f"the data {data.name} differs from that with which {path} was started "
+            f"(sha256 {recorded[:12]}, now {data.checksum[:12]})"
         )
     return environment
 

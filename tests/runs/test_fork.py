@@ -66,7 +66,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("method", "fatal_call"), [("show", 1), ("save", 1), ("save", 2)])
 def test_a_fork_that_was_killed_and_resumed_is_bitwise_equal(forked, origin, whole, tmp_path, monkeypatch, method, fatal_call):
-    """Killed while saving the first samples, the checkpoint of step 0, or that of step 6, after which the origin may be deleted."""
+    """Killed while saving the first samples, the checkpoint of step 0, or that of step 6; by then the origin may be deleted."""
     copy, owner, calls = tmp_path / "origin", Checkpoints if method == "save" else RunDir, []
     original = getattr(owner, method)
     shutil.copytree(origin, copy)

@@ -121,8 +121,8 @@ def test_an_array_that_differs_by_one_bit_is_reported(runs, state):
 @pytest.mark.parametrize(
     ("fields", "difference"),
     [
-        ({"g_width": 9}, r"g/params/Dense_0/bias, float32\[8\] \| float32\[9\]"),
-        ({"g_norm": "layer"}, r"\S*/Dense_0/bias, only in the first run"),
+        ({"g_width": 9}, "ema/params/Dense_0/bias, float32[8] | float32[9]"),
+        ({"g_norm": "layer"}, "ema/params/Dense_0/bias, only in the first run"),
     ],
 )
 def test_arrays_of_another_shape_or_in_one_run_only_are_reported(runs, tiny, fields, difference):
@@ -130,7 +130,7 @@ def test_arrays_of_another_shape_or_in_one_run_only_are_reported(runs, tiny, fie
     save_again(runs[1], jax.device_get(jax.jit(lambda: init_state(other, jax.random.key(0)))()))
     equal, _, arrays, *_ = report(runs)
     assert not equal
-    assert re.search(rf"^at step 8, \d+ of \d+ arrays differ; the first is {difference}$", arrays), arrays
+    assert re.fullmatch(rf"at step 8, \d+ of \d+ arrays differ; the first is {re.escape(difference)}", arrays), arrays
 
 
 def test_runs_without_a_common_checkpoint_are_not_equal(runs):
