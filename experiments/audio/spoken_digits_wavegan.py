@@ -2,9 +2,9 @@
 
     python experiments/train.py experiments/audio/spoken_digits_wavegan.py
 
-The paper's WGAN-GP with 19 million parameters, here on 8,192 samples at 8 kHz and conditioned on the digit. Published for the
+WGAN-GP with the paper's 19 million parameters, here on 8,192 samples at 8 kHz and conditioned on the digit. Published for the
 digits of Speech Commands, 16,384 samples, unconditional: inception score 4.67 with phase shuffle 2, 6.03 for spectrograms.
-Needs a GPU: not run by us at this size. For that data, with one folder per word:
+Needs a GPU: not run by us at this size. For those data, with one folder per word, use
 --data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)'.
 """
 

@@ -2,7 +2,7 @@
 
     python experiments/train.py experiments/molecules/zinc_molgan.py --data 'molecules(path="mine.smi", atoms=24, charges=True)'
 
-Networks twice as wide as the paper's (those of qm9_molgan.py), with larger batches and more steps. z has 128 numbers plus
+The networks are twice as wide as in the paper and in qm9_molgan.py, with larger batches and more steps. z has 128 numbers plus
 1,464 for the noise; for another number of atoms or elements, the error message says how many are needed. Needs a GPU: not run
 by us at this size. We know of no published result; generating a graph in one step becomes harder with every atom.
 """

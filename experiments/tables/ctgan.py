@@ -3,8 +3,8 @@
     python experiments/train.py experiments/tables/ctgan.py --data 'table(path="adult.csv", target="income")'
 
 Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 training rows of Adult's file are 15,600 steps.
-`--z_dim` is 128 plus the number that the error message reports. Not run by us at this size. Without the paper's dropout and
-weight decay; conditions replace its cross-entropy, and the schema is ours (gan_jax/data/tables/schema.py,
+`--z_dim` is 128 plus the number that the error message reports. Not run by us at this size. Differences from the paper: no
+dropout and no weight decay; conditions in place of its cross-entropy; our own schema (gan_jax/data/tables/schema.py,
 gan_jax/models/ctgan.py).
 """
 

@@ -20,12 +20,12 @@ from gan_jax.cli.command import Parser, out_file, write_json
 from gan_jax.errors import InputError
 
 BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
-GAMMA = 10.0  # of WGAN-GP
+GAMMA = 10.0  # weight of WGAN-GP's penalty
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 class Layers(NamedTuple):
-    """How a network halves the resolution, with 4x4 kernels, and doubles it, with windows of `up_window`: f(x, kernel)."""
+    """Layers f(x, kernel) that halve the resolution, with 4x4 kernels, and double it, with square kernels of size `up_window`."""
 
     down: Callable
     up: Callable
@@ -58,10 +58,10 @@ def main() -> None:
         print(f"measuring: {section}", flush=True)
         times = measure(make_cases(), options.repeats)
         lines += ["", f"{section:<96} {'median ms':>10} {'ratio':>6}"]
-        for what, ms in times.items():
+        for case, ms in times.items():
             ratio = ms / next(iter(times.values()))
-            lines.append(f"    {what:92} {ms:10.2f} {ratio:6.2f}")
-            rows.append({"section": section, "what": what, "ms": ms, "ratio": ratio})
+            lines.append(f"    {case:92} {ms:10.2f} {ratio:6.2f}")
+            rows.append({"section": section, "what": case, "ms": ms, "ratio": ratio})
     print("\n".join(lines))
     if options.json:
         versions = {name: metadata.version(name) for name in ("jax", "torch") if importlib.util.find_spec(name)}
@@ -72,15 +72,15 @@ def main() -> None:
 def measure(cases: dict[str, Callable], repeats: int) -> dict[str, float]:
     """Return the median time of each case in ms. Each timed run follows an untimed one, since threads of the previous case may
     still be spinning."""
-    times = {what: [] for what in cases}
-    for turn in range(repeats + 1):  # turn 0 compiles
-        for what, run in cases.items():
+    times = {case: [] for case in cases}
+    for repeat in range(repeats + 1):  # repeat 0 compiles
+        for case, run in cases.items():
             run()
             start = time.perf_counter()
             run()
-            if turn:
-                times[what].append((time.perf_counter() - start) * 1e3)
-    return {what: statistics.median(ms) for what, ms in times.items()}
+            if repeat:
+                times[case].append((time.perf_counter() - start) * 1e3)
+    return {case: statistics.median(ms) for case, ms in times.items()}
 
 
 def layer_kinds() -> dict[str, Layers]:
@@ -129,19 +129,19 @@ def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
     from gan_jax.penalties import gradient_penalty
 
     loss = wasserstein if wgan else non_saturating
-    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
+    stages, start_size = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
     tx = optax.adam(2e-4, 0.5)
 
     def init(key):
         keys = iter(jax.random.split(key, 2 + 2 * len(stages)))
         normal = lambda *shape: 0.02 * jax.random.normal(next(keys), shape)  # noqa: E731
         up = [(normal(*(layers.up_window,) * 2, b, a), jnp.ones(b), jnp.zeros(b)) for a, b in reversed(stages)]
-        g = normal(Z_DIM, small * small * widths[-1]), up
-        d = [normal(4, 4, a, b) for a, b in stages], normal(small * small * widths[-1], 1)
+        g = normal(Z_DIM, start_size * start_size * widths[-1]), up
+        d = [normal(4, 4, a, b) for a, b in stages], normal(start_size * start_size * widths[-1], 1)
         return g, d, tx.init(g), tx.init(d)
 
     def generate(g, z):
-        x = (z @ g[0]).reshape(-1, small, small, widths[-1])
+        x = (z @ g[0]).reshape(-1, start_size, start_size, widths[-1])
         for kernel, scale, bias in g[1]:
             x = (x - x.mean((0, 1, 2))) * jax.lax.rsqrt(x.var((0, 1, 2)) + 1e-5) * scale + bias
             x = layers.up(jax.nn.relu(x), kernel)
@@ -178,18 +178,20 @@ def jax_gan(layers: Layers, widths: tuple[int, ...], wgan: bool) -> Callable:
 
 
 def torch_gan(widths: tuple[int, ...], wgan: bool) -> Callable:
-    """The step of `jax_gan` in PyTorch."""
+    """The same step as in `jax_gan`, in PyTorch."""
     import torch
     from torch import nn
     from torch.nn.functional import softplus
 
     torch.set_num_threads(CORES)
-    stages, small = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
+    stages, start_size = list(itertools.pairwise((CHANNELS, *widths))), SIZE >> len(widths)
     down = [m for a, b in stages for m in (nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.LeakyReLU(0.2))]
     up = [m for a, b in stages[::-1] for m in (nn.BatchNorm2d(b), nn.ReLU(), nn.ConvTranspose2d(b, a, 4, 2, 1, bias=False))]
-    features = small * small * widths[-1]
+    features = start_size * start_size * widths[-1]
     d = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 1, bias=False))
-    g = nn.Sequential(nn.Linear(Z_DIM, features, bias=False), nn.Unflatten(1, (widths[-1], small, small)), *up, nn.Tanh())
+    g = nn.Sequential(
+        nn.Linear(Z_DIM, features, bias=False), nn.Unflatten(1, (widths[-1], start_size, start_size)), *up, nn.Tanh()
+    )
     g_adam, d_adam = (torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (g, d))
     real = torch.randn(BATCH, CHANNELS, SIZE, SIZE)
 
@@ -249,7 +251,7 @@ def loops(loss: Callable, state: object, length: int) -> dict[str, Callable]:
     def step(state):
         return jax.tree.map(lambda x, gradient: x - 0.1 * gradient, state, jax.grad(loss)(state))
 
-    def conditional(state):  # always true, but not at compile time
+    def conditional(state):  # the condition is always true, but XLA cannot know that
         return lax.cond(state[1].sum() < jnp.inf, step, lambda state: state, state)
 
     def separate_steps(step):

@@ -3,7 +3,7 @@
 Each tool reads the same random features from .npy files in a separate process, which gives its peak memory. Only the call is
 timed, once, from features in memory to the value: including compilation, excluding imports. Tools that are installed in another
 environment (one with PyTorch) run with its interpreter: `--python PATH`. A tool that is not installed is reported and skipped;
-one that would exceed the memory is measured with --small_n samples instead, and so is ours for comparison.
+one that would exceed the available memory is measured with --small_n samples instead; then ours is measured with both numbers.
 """
 
 import argparse
@@ -52,9 +52,9 @@ def main() -> None:
     for name, minimum in (("n", 2 * SUBSET_SIZE), ("small_n", 2 * SUBSET_SIZE), ("dim", 1)):
         if getattr(options, name) < minimum:
             raise InputError(f"--{name} must be at least {minimum}, got {getattr(options, name)}")
-    known = sorted({tool for tools in CASES.values() for tool in tools})
-    if not set(options.tools or known) <= set(known):
-        raise InputError(f"--tools must be among {', '.join(known)}, got {' '.join(options.tools)}")
+    all_tools = sorted({tool for tools in CASES.values() for tool in tools})
+    if not set(options.tools or all_tools) <= set(all_tools):
+        raise InputError(f"--tools must be among {', '.join(all_tools)}, got {' '.join(options.tools)}")
 
     rows = []
     with tempfile.TemporaryDirectory(prefix="benchmark_metrics_") as folder:
@@ -98,7 +98,7 @@ def measure(metric: str, tools: list[str], options: argparse.Namespace, folder: 
 
 
 def run_case(python: str, metric: str, tool: str, n: int, folder: Path) -> dict[str, Any] | None:
-    """Run `case` in a process of its own; return its result, None if the tool is not installed. Raises RunError if it fails."""
+    """Run `case` in a separate process; return its result, None if the tool is not installed. Raises RunError if it fails."""
     arguments = [python, __file__, "--case", metric, tool, str(n), str(folder)]
     process = subprocess.run(arguments, capture_output=True, text=True)
     if process.returncode == MISSING:
@@ -117,7 +117,7 @@ def case(metric: str, tool: str, n: str, folder: str) -> None:
 
     if metric == "features":
         return make_features(int(n), int(tool), Path(folder))
-    warnings.simplefilter("ignore")  # of other tools
+    warnings.simplefilter("ignore")  # other tools raise many
     try:
         version, compute = metadata.version(tool), CASES[metric][tool]()
     except (ImportError, metadata.PackageNotFoundError):
@@ -201,9 +201,8 @@ def fidelity_prdc() -> Callable:
     options = {"prc_neighborhood": NEIGHBOURS, "save_cpu_ram": True, "verbose": False}
 
     def compute(real, fake):
-        result = prc_features_to_metric(
-            torch.from_numpy(fake), torch.from_numpy(real), **options
-        )  # it takes fake samples first
+        # This function expects the fake samples first.
+        result = prc_features_to_metric(torch.from_numpy(fake), torch.from_numpy(real), **options)
         return [result["precision"], result["recall"]]
 
     return compute
@@ -253,7 +252,7 @@ def reference_prdc() -> Callable:
     return lambda real, fake: compute_prdc(real, fake, NEIGHBOURS).values()
 
 
-# By metric, then by the name of the tool's distribution package.
+# CASES[metric][name of the tool's distribution package] imports the tool and returns its function of (real, fake).
 CASES: dict[str, dict[str, Callable]] = {
     "fid": {OURS: our_fid, "torch-fidelity": fidelity_fid, "torchmetrics": torchmetrics_fid, "pytorch-fid": pytorch_fid},
     "kid": {OURS: our_kid, "torch-fidelity": fidelity_kid, "torchmetrics": torchmetrics_kid},

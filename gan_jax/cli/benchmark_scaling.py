@@ -6,9 +6,8 @@ a ring all-reduce: 2 b (n - 1) / n bytes through each link. Communication takes 
     n = 1 + F W / (2 b R)
 
 devices, where R is the FLOPs per second that a device attains and W the bytes per second of its link, without overlap. The
-formula uses b = 4 bytes per parameter, with those of D once for each of its steps; the column "MB sent" shows what XLA actually
-communicates on eight fake CPU devices, where it sums D's gradients of real and of fake samples separately. Penalties are not
-included.
+formula uses b = 4 bytes per parameter, counting D's once per step of D; the column "MB sent" shows what XLA actually communicates
+on eight fake CPU devices, where it sums D's gradients of real and of fake samples separately. Penalties are not included.
 """
 
 import os
@@ -19,18 +18,18 @@ DEVICES = 8
 
 
 class Accelerator(NamedTuple):
-    """An accelerator with its vendor's figures, not measured."""
+    """An accelerator, with its vendor's specifications, which are not measured."""
 
     name: str
     flops: float  # per second, bfloat16, dense
-    link: float  # bytes per second in one direction, to the devices that it is wired to
+    link: float  # bytes per second in one direction, to directly connected devices
     source: str
 
 
 ACCELERATORS = (
     Accelerator("A100, NVLink", 312e12, 300e9, "NVIDIA A100 data sheet"),
     Accelerator("H100, NVLink", 989e12, 450e9, "NVIDIA H100 SXM data sheet"),
-    Accelerator("H100, 400 Gb/s network", 989e12, 50e9, "the same, one NDR port per GPU"),
+    Accelerator("H100, 400 Gb/s network", 989e12, 50e9, "NVIDIA H100 SXM data sheet; one NDR port per GPU"),
     Accelerator("TPU v4", 275e12, 50e9, "Google Cloud TPU v4: 2,400 Gb/s over 6 links"),
     Accelerator("TPU v5e", 197e12, 50e9, "Google Cloud TPU v5e: 1,600 Gb/s over 4 links"),
 )

@@ -1,4 +1,4 @@
-"""Shared by all commands: parsing, JSON output, XLA flags. Exit code 0 if done, 2 for invalid input, 1 for a failed run."""
+"""Shared by all commands: parsing, JSON output, XLA flags. Exit code 0 on success, 2 for invalid input, 1 for a failed run."""
 
 import argparse
 import json
@@ -50,15 +50,15 @@ def write_json(out: Path, result: Any) -> None:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another file") from error
 
 
-# The first forbids operations that sum in a varying order, and raises an error for operations that have no other implementation
-# (the gradient of max pooling); the second prevents timings from choosing among algorithms whose last bits differ.
+# The first forbids operations that sum in a varying order, and raises an error for those without a deterministic implementation
+# (the gradient of max pooling); the second disables autotuning, which chooses by timing among algorithms with different rounding.
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 
 def make_deterministic() -> None:
     """Make XLA's GPU programs produce the same bits every time, through XLA_FLAGS; call it before JAX starts. CPU programs
     always do."""
-    # Of two equal flags, XLA uses the last.
+    # If a flag is repeated, XLA uses the last one.
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC]).strip()
 
 
@@ -68,7 +68,8 @@ def use_cores_as_devices() -> None:
     precedence."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flag = f"--xla_force_host_platform_device_count={cores}"
-    os.environ["XLA_FLAGS"] = f"{flag} {os.environ.get('XLA_FLAGS', '')}".strip()  # of two equal flags, XLA uses the last
+    # If a flag is repeated, XLA uses the last one.
+    os.environ["XLA_FLAGS"] = f"{flag} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
 def command(main: Callable[[], None]) -> None:

@@ -16,10 +16,12 @@ def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("fake", help="a run directory; or generated samples, if REAL is given")
     parser.add_argument("real", nargs="?", help="real samples to compare with")
-    parser.add_argument("--metrics", default="", help="comma-separated names, or all (default: those that take seconds)")
+    parser.add_argument(
+        "--metrics", default="", help="comma-separated names, or all (default: the fast ones, which take seconds)"
+    )
     parser.add_argument(
         "--extractor",
-        help="feature extractor: classifier, random, inception, dinov2, or path.py:function (default: chosen by the data)",
+        help="feature extractor: classifier, random, inception, dinov2, or path.py:function (default: depends on the data)",
     )
     parser.add_argument(
         "--errors", choices=("yes", "no"), default="yes", help="estimate standard errors, at ten times the cost (default: yes)"
@@ -41,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    # Imported late, so that --help answers without JAX.
+    # Imported here so that --help does not load JAX.
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.evaluate import GENERATORS, diagnose_run, evaluate_run, evaluate_samples, table
 

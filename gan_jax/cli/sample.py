@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="directory to write to (default: RUN_DIR/samples)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    # Imported late, so that --help answers without JAX.
+    # Imported here so that --help does not load JAX.
     from gan_jax.evaluation.sample import sample_run
     from gan_jax.evaluation.view_run import view_run
 

@@ -1,8 +1,8 @@
 """Evaluate text generators at several temperatures, in one table: `python experiments/temperatures.py MLE_RUN GAN_RUN`.
 
-A generator at a lower temperature writes better but less varied sentences. Compare quality (bleu, jsd) together with diversity
+At a lower temperature, a generator writes better but less varied sentences. Compare quality (bleu, jsd) together with diversity
 (nll, self_bleu, distinct), and adversarial training with the maximum-likelihood run that it started from, at every temperature.
-The last row has the values of training samples. Writes a JSON file too.
+The last row holds the metrics of training samples. Also writes a JSON file.
 
     python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0 --metrics bleu,self_bleu
 """
@@ -19,7 +19,9 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="directories of runs on the same text")
     parser.add_argument("--temperatures", default="1,0.8,0.6", help="comma-separated numbers (default: %(default)s)")
     parser.add_argument("--metrics", default="", help="slower metrics to add: bleu, self_bleu, or both, comma-separated")
-    parser.add_argument("--extractor", help="embedding of texts for a Fréchet distance, path.py:function: [str] -> [N, D]")
+    parser.add_argument(
+        "--extractor", help="text embedding for a Fréchet distance: path.py:function, from a list of N strings to [N, D]"
+    )
     parser.add_argument("--samples", type=int, help="number of samples per run (default: the first run's eval_samples)")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the samples (default: %(default)s)")
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
@@ -32,7 +34,7 @@ def main() -> None:
         temperatures = [float(part) for part in options.temperatures.split(",")]
     except ValueError as error:
         raise InputError(f"--temperatures must be comma-separated numbers, got {options.temperatures!r}") from error
-    # Imported late, so that --help answers without JAX.
+    # Imported here so that --help does not load JAX.
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.temperatures import measure_runs, table
 

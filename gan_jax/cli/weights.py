@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("name", help="inception or dinov2; or with --run_dir, an .npz, .safetensors or PyTorch file")
     parser.add_argument("--to", type=Path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
     parser.add_argument("--run_dir", type=Path, help="new directory for the run of a pretrained generator")
-    parser.add_argument("--data", help="data to measure its samples on (default: none: its samples can only be looked at)")
+    parser.add_argument(
+        "--data", help="data to evaluate its samples against (default: none, so that they can be viewed but not evaluated)"
+    )
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument(
         "--truncation",
@@ -38,10 +40,10 @@ def main() -> None:
         return
     from gan_jax.storage.weights import DINOV2, INCEPTION, convert, download
 
-    known = {weights.name: weights for weights in (INCEPTION, DINOV2)}
-    if options.name not in known:
-        raise unknown("weights", options.name, known)
-    weights = known[options.name]
+    choices = {weights.name: weights for weights in (INCEPTION, DINOV2)}
+    if options.name not in choices:
+        raise unknown("weights", options.name, choices)
+    weights = choices[options.name]
     path = download(weights, options.to or cache_path(""))
     print(f"{path}: {weights.description}, sha256 {weights.sha256}, verified")
     print(f"{convert(path)}: the same tensors as .npz; either file can serve as an extractor's weights")

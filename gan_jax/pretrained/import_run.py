@@ -5,9 +5,9 @@ must be used and every variable filled, or nothing is written. Two kinds are sup
 
 BigGAN-deep of the package pytorch-pretrained-biggan: its pytorch_model.bin unchanged (see `biggan_deep.py`).
 
-StyleGAN2 of the repositories stylegan2-ada-pytorch and stylegan3 (see `stylegan2.py`). Their .pkl files are pickles: programs
-that can do anything. Run in a checkout of such a repository, in a sandbox of your choice, this extracts the tensors (G_ema
-alone suffices):
+StyleGAN2 of the repositories stylegan2-ada-pytorch and stylegan3 (see `stylegan2.py`). Their .pkl files are pickles, which
+can execute arbitrary code. To extract the tensors, run this in a checkout of such a repository, in a sandbox (G_ema alone
+suffices):
 
     python -c "import pickle, numpy
     networks = pickle.load(open('network.pkl', 'rb'))
@@ -38,51 +38,51 @@ from gan_jax.storage.weights import load_tensors, sha256
 
 
 def import_run(file: Path, run_dir: Path, data: str | None = None, truncation: float = 1.0, data_dir: str | None = None) -> str:
-    """Create a run directory, at step 0, from the weights in `file`; return a description of them. `data` names the data on
-    which its samples can be measured; without it, they can only be looked at. `truncation` applies to BigGAN-deep, whose
-    statistics depend on it: z is scaled by it. If the file has no discriminator, D is newly initialised.
+    """Create a run directory, at step 0, from the weights in `file`; return a description of them. `data` names the data that
+    samples can be evaluated against; without it, they can only be viewed. `truncation` applies to BigGAN-deep: it scales z and
+    selects the running statistics of batch norm. If the file has no discriminator, D is newly initialised.
 
     Raises InputError if the file does not hold exactly one supported network, or if `run_dir` exists."""
     tensors = Tensors(load_tensors(file))
     try:
-        what, fields = _read(tensors, truncation)
+        network, fields = _fill_variables(tensors, truncation)
         config = Config(name=re.sub(r"[^\w.-]", "-", file.stem), steps=1, **fields)
         config = config if data is None else replace(config, data=data)
         if run_dir.exists():
             raise InputError(f"is not imported: {run_dir} already exists; choose another --run_dir")
         dataset = load(config.data, config.seed, config.batch, data_dir)
         game = build(config, dataset)
-        state = _state(game, tensors)
+        state = _initial_state(game, tensors)
     except InputError as error:
         raise InputError(f"{file} {error}") from error
     run, parameters = RunDir(run_dir, config, dataset), count_parameters(game)
     try:
-        origin = {"file": str(file), "sha256": sha256(file), "what": what}
-        run.note(parameters=parameters, imported=origin, status=f"imported: {what}")
+        origin = {"file": str(file), "sha256": sha256(file), "what": network}
+        run.note(parameters=parameters, imported=origin, status=f"imported: {network}")
         with Checkpoints(run_dir) as checkpoints:
             checkpoints.save(state, state)
             checkpoints.wait()
     finally:
         run.close()
-    return f"{what}, {parameters['g']:,} parameters of G, images {list(dataset.sample_shape)}, data {config.data}"
+    return f"{network}, {parameters['g']:,} parameters of G, images {list(dataset.sample_shape)}, data {config.data}"
 
 
-def _read(tensors: Tensors, truncation: float) -> tuple[str, dict[str, Any]]:
-    """Fill the variables; return (the name of the network, the fields of its Config)."""
+def _fill_variables(tensors: Tensors, truncation: float) -> tuple[str, dict[str, Any]]:
+    """Fill the variables of the network; return (its name, the fields of its Config)."""
     if tensors.names("generator.gen_z."):
-        what, fields = "BigGAN-deep", biggan_deep(tensors, truncation)
+        network, fields = "BigGAN-deep", biggan_deep(tensors, truncation)
     elif tensors.names("", "mapping.fc0.weight"):
-        what, fields = "StyleGAN2", stylegan2(tensors)
+        network, fields = "StyleGAN2", stylegan2(tensors)
     else:
         raise InputError(f"is neither StyleGAN2 nor BigGAN-deep: its tensors are {', '.join(list(tensors.unused)[:3])}, ...")
     if tensors.unused:
         name, more = next(iter(tensors.unused)), f" and {len(tensors.unused) - 1} more" if len(tensors.unused) > 1 else ""
-        raise InputError(f"has tensors that {what} does not use: {name}{more}")
-    return what, fields
+        raise InputError(f"has tensors that {network} does not use: {name}{more}")
+    return network, fields
 
 
-def _state(game: Game, tensors: Tensors) -> TrainState:
-    """The state before the first step, with the imported variables in place of newly initialised ones."""
+def _initial_state(game: Game, tensors: Tensors) -> TrainState:
+    """Return the state before the first step, with the imported variables in place of newly initialised ones."""
     imported: dict[str, Any] = {}
     abstract = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
     for name, player in (("g", abstract.g), ("d", abstract.d)):

@@ -32,8 +32,8 @@ def stylegan2(tensors: Tensors) -> dict[str, Any]:
     embedding = f"{prefix}mapping.embed.weight"
     embedding_size, classes = tensors.shape(embedding) if embedding in tensors.unused else (0, 0)
     z_dim = tensors.shape(f"{prefix}mapping.fc0.weight")[1] - embedding_size
-    options = f'base={last_width * sizes[-1]}, mapping={_generator(tensors, prefix, sizes)}, noise="constant"'
-    if tensors.names("D.") and not _discriminator(tensors, sizes):
+    options = f'base={last_width * sizes[-1]}, mapping={_fill_generator(tensors, prefix, sizes)}, noise="constant"'
+    if tensors.names("D.") and not _fill_discriminator(tensors, sizes):
         options += ", residual=False"
     return {
         "model": f"stylegan2({options})",
@@ -46,58 +46,60 @@ def stylegan2(tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _generator(tensors: Tensors, prefix: str, sizes: list[int]) -> int:
+def _fill_generator(tensors: Tensors, prefix: str, sizes: list[int]) -> int:
     """Fill G's variables; return the number of layers of its mapping network."""
-    synthesis, number = f"{prefix}synthesis", 0
+    synthesis, index = f"{prefix}synthesis", 0
     tensors.fill("g/params/start", f"{synthesis}.b4.const", lambda x: x.transpose(1, 2, 0))
     tensors.fill("g/average/w", f"{prefix}mapping.w_avg")
     for size in sizes:
         for layer in ("conv1", "torgb") if size == 4 else ("conv0", "conv1", "torgb"):
-            name, path = f"{synthesis}.b{size}.{layer}", f"g/params/Styled_{number}"
-            _conv(tensors, path, name)
-            _dense(tensors, f"{path}/style", f"{name}.affine")
+            name, path = f"{synthesis}.b{size}.{layer}", f"g/params/Styled_{index}"
+            _fill_conv(tensors, path, name)
+            _fill_dense(tensors, f"{path}/style", f"{name}.affine")
             if layer != "torgb":
                 tensors.fill(f"{path}/noise", f"{name}.noise_strength", lambda x: x.reshape(()))
-                tensors.fill(f"g/noise/Styled_{number}/constant", f"{name}.noise_const")
-            number += 1
-    return _mapping(tensors, "g", f"{prefix}mapping")
+                tensors.fill(f"g/noise/Styled_{index}/constant", f"{name}.noise_const")
+            index += 1
+    return _fill_mapping(tensors, "g", f"{prefix}mapping")
 
 
-def _discriminator(tensors: Tensors, sizes: list[int]) -> bool:
+def _fill_discriminator(tensors: Tensors, sizes: list[int]) -> bool:
     """Fill D's variables; return whether it has residual blocks."""
-    residual, number = bool(tensors.names("D.", "skip.weight")), 1
-    _conv(tensors, "d/params/Equal_0", f"D.b{sizes[-1]}.fromrgb")
+    residual, index = bool(tensors.names("D.", "skip.weight")), 1
+    _fill_conv(tensors, "d/params/Equal_0", f"D.b{sizes[-1]}.fromrgb")
     for size in sizes[:0:-1]:
-        # In the order in which our modules are created, which numbers them.
+        # In the order in which our modules are created, which determines their numbers.
         for layer in ("conv1", "conv0", "skip") if residual else ("conv1", "conv0"):
-            _conv(tensors, f"d/params/Equal_{number}", f"D.b{size}.{layer}", bias=layer != "skip")
-            number += 1
-    _conv(tensors, f"d/params/Equal_{number}", "D.b4.conv")
-    # Flattened features are ordered by position first in ours, by channel first in theirs.
-    _dense(tensors, "d/params/EqualDense_0", "D.b4.fc", lambda x: x.reshape(len(x), -1, 16).swapaxes(1, 2).reshape(len(x), -1))
-    _dense(tensors, "d/params/EqualDense_1", "D.b4.out")
+            _fill_conv(tensors, f"d/params/Equal_{index}", f"D.b{size}.{layer}", bias=layer != "skip")
+            index += 1
+    _fill_conv(tensors, f"d/params/Equal_{index}", "D.b4.conv")
+    # Our flattened features are [position, channel], theirs are [channel, position].
+    _fill_dense(
+        tensors, "d/params/EqualDense_0", "D.b4.fc", lambda x: x.reshape(len(x), -1, 16).swapaxes(1, 2).reshape(len(x), -1)
+    )
+    _fill_dense(tensors, "d/params/EqualDense_1", "D.b4.out")
     if tensors.names("D.mapping."):
-        _mapping(tensors, "d", "D.mapping")
+        _fill_mapping(tensors, "d", "D.mapping")
     return residual
 
 
-def _mapping(tensors: Tensors, player: str, name: str) -> int:
+def _fill_mapping(tensors: Tensors, player: str, name: str) -> int:
     """Fill the variables of a player's mapping network; return its number of layers."""
     path = f"{player}/params/Mapping_0"
     if f"{name}.embed.weight" in tensors.unused:
-        _dense(tensors, f"{path}/label", f"{name}.embed")
+        _fill_dense(tensors, f"{path}/label", f"{name}.embed")
     depth = count_consecutive(tensors.unused, f"{name}.fc", ".weight")
     for layer in range(depth):
-        _dense(tensors, f"{path}/layer{layer}", f"{name}.fc{layer}")
+        _fill_dense(tensors, f"{path}/layer{layer}", f"{name}.fc{layer}")
     return depth
 
 
-def _dense(tensors: Tensors, path: str, name: str, transform: Transform = lambda x: x) -> None:
+def _fill_dense(tensors: Tensors, path: str, name: str, transform: Transform = lambda x: x) -> None:
     tensors.fill(f"{path}/kernel", f"{name}.weight", lambda x: transform(x).T)
     tensors.fill(f"{path}/bias", f"{name}.bias")
 
 
-def _conv(tensors: Tensors, path: str, name: str, bias: bool = True) -> None:
+def _fill_conv(tensors: Tensors, path: str, name: str, bias: bool = True) -> None:
     tensors.fill(f"{path}/kernel", f"{name}.weight", lambda x: x.transpose(2, 3, 1, 0))
     if bias:
         tensors.fill(f"{path}/bias", f"{name}.bias")

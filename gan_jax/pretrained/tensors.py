@@ -1,4 +1,4 @@
-"""The named tensors of a file, as they become the variables of our networks: each must be used, and each variable filled."""
+"""Map the named tensors of a file to the variables of our networks: use every tensor, and fill every variable."""
 
 from collections.abc import Callable, Container
 from typing import Any
@@ -43,8 +43,8 @@ class Tensors:
         self._filled[path] = (name, np.asarray(tensor, np.float32, order="C"))
 
     def variables(self, player: str, abstract: Any) -> Any:
-        """Return the tree of a player's filled variables, those whose path starts with `player`; None if none is filled.
-        `abstract` is the tree of expected shapes. Raises InputError for the first variable that does not match it."""
+        """Return the tree of a player's filled variables, whose paths start with `player`, or None if none is filled.
+        `abstract` is the tree of expected shapes. Raises InputError at the first mismatch."""
         expected = flatten_dict(abstract, sep="/")
         start = f"{player}/"
         filled = {path.removeprefix(start): x for path, x in self._filled.items() if path.startswith(start)}

@@ -1,1 +1,1 @@
-"""What users type, parsed: expressions, names of functions, stopping rules, names of metrics."""
+"""Parsers for what users type: expressions, names of functions, stopping rules; and the names of metrics."""

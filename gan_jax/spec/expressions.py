@@ -20,7 +20,7 @@ _SUM = "a sum such as r1 + 0.3 * lecam(decay=0.9)"
 
 
 def parse_call(text: str) -> tuple[str, dict[str, Any]]:
-    """`ring(sigma=0.01)` -> ("ring", {"sigma": 0.01}). Raises InputError for what is not of this form."""
+    """`ring(sigma=0.01)` -> ("ring", {"sigma": 0.01}). Raises InputError for text of any other form."""
     name, bracket, rest = text.partition("(")
     name = name.strip()
     if not name or ")" in name:
@@ -30,7 +30,7 @@ def parse_call(text: str) -> tuple[str, dict[str, Any]]:
 
 def parse_sum(text: str) -> list[tuple[float, str, dict[str, Any]]]:
     """`0.5 * r1 + path/mine.py:margin` -> [(0.5, "r1", {}), (1.0, "path/mine.py:margin", {})]: weight, name and arguments of
-    each term. Raises InputError for what is not of this form."""
+    each term. Raises InputError for text of any other form."""
     terms = []
     for term in _terms(text):
         weight, star, call = term.partition("*") if "*" in term.partition("(")[0] else ("1", "", term)
@@ -49,28 +49,28 @@ def parse_sum(text: str) -> list[tuple[float, str, dict[str, Any]]]:
 
 
 def names_between_commas(text: str) -> tuple[str, ...]:
-    """`"a, b"` -> ("a", "b"); a comma inside brackets does not separate."""
+    """Split `"a, b"` into ("a", "b"); commas inside brackets do not separate."""
     return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip())
 
 
 def bind(what: str, name: str, function: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
-    """`function` with its options `kwargs` bound. Raises InputError for an option that is not one of its keyword-only
-    arguments; the message starts with `what` (loss, penalty, ...) and `name`."""
+    """Return `function` with its options `kwargs` bound. Options are its keyword-only arguments, or any if it takes `**kwargs`.
+    Raises InputError for an unknown option; the message contains `what` (loss, penalty, ...) and `name`."""
     if not kwargs:
         return function
-    if is_dataclass(function):  # a record of `types.py`, whose options are those of the function inside
+    if is_dataclass(function):  # a record of `types.py`: the options are those of its function
         return replace(function, function=bind(what, name, function.function, kwargs))
     parameters = inspect.signature(function).parameters.values()
-    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         for key in kwargs:
-            if key not in known:
-                raise unknown(f"option of {what} {name}", key, known)
+            if key not in options:
+                raise unknown(f"option of {what} {name}", key, options)
     return partial(function, **kwargs)
 
 
 def _arguments(text: str, brackets: str) -> dict[str, Any]:
-    """The keyword arguments in `(key=value, ...)`, parsed by Python's grammar without executing anything."""
+    """Parse the keyword arguments in `(key=value, ...)` by Python's grammar, without executing anything."""
     call = f"f{brackets}"
     try:
         node = ast.parse(call, mode="eval").body
@@ -86,7 +86,7 @@ def _arguments(text: str, brackets: str) -> dict[str, Any]:
 
 
 def _terms(text: str) -> list[str]:
-    """`text` split at each `+` that is neither inside brackets nor part of a number such as 1e+2."""
+    """Split `text` at each `+` that is neither inside brackets nor part of a number such as 1e+2."""
     terms, depth, quote = [""], 0, ""
     for i, character in enumerate(text):
         if quote:

@@ -96,10 +96,10 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "bleu3": ("… BLEU-3", "↑", "Precision of n-grams of 1 to 3 words against held-out text: quality; not meaningful alone."),
     "bleu4": ("… BLEU-4", "↑", "Precision of n-grams of 1 to 4 words against held-out text: quality; not meaningful alone."),
     "bleu5": ("… BLEU-5", "↑", "Precision of n-grams of 1 to 5 words against held-out text: quality; not meaningful alone."),
-    "self_bleu2": ("Self-BLEU-2", "↓", "The same against the other samples; far above real text: low diversity."),
-    "self_bleu3": ("… self-BLEU-3", "↓", "The same against the other samples; far above real text: low diversity."),
-    "self_bleu4": ("… self-BLEU-4", "↓", "The same against the other samples; far above real text: low diversity."),
-    "self_bleu5": ("… self-BLEU-5", "↓", "The same against the other samples; far above real text: low diversity."),
+    "self_bleu2": ("Self-BLEU-2", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu3": ("… self-BLEU-3", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu4": ("… self-BLEU-4", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu5": ("… self-BLEU-5", "↓", "BLEU against the other samples; far above real text: low diversity."),
     "nll_oracle": (
         "NLL under the oracle",
         "",
@@ -114,4 +114,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
     ),
     "mcd": ("Mel-cepstral distortion", "↓", "Distance of spectral envelopes, in dB."),
 }
-METRICS |= {f"share_{i}": (f"Share of class {i}", "", "Of the samples, as the classifier sees them.") for i in range(10)}
+METRICS |= {
+    f"share_{i}": (f"Share of class {i}", "", "Fraction of samples that the classifier assigns to this class.")
+    for i in range(10)
+}

@@ -1,5 +1,5 @@
-"""From names to functions, without a registry: the public functions defined in a module are its variants, and
-`path/file.py:function` or `package.module:function` reaches anything outside. Options go in brackets: `mmd(kernel="x")`.
+"""Find functions by name, without a registry: the public functions defined in a module are its variants, and
+`path/file.py:function` or `package.module:function` names any other function. Options go in brackets: `mmd(kernel="gaussian")`.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from gan_jax.spec.expressions import bind, parse_call
 
 
 def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The functions and records defined in (not imported into) a module, by name: its variants."""
+    """Return the public functions defined in (not imported into) a module by name, including the records of `types.py`."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -27,30 +27,33 @@ def public_functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def variants(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The public functions of several modules."""
+    """Return the public functions of several modules by name."""
     return {name: function for module in modules for name, function in public_functions(module).items()}
 
 
 def find(what: str, text: str, *modules: ModuleType) -> Callable[..., Any]:
-    """The function that `NAME` or `NAME(key=value, ...)` names: one of `modules`, or one outside as `path/file.py:function` or
-    `package.module:function`. Raises InputError for an unknown name."""
+    """Return the function that `NAME` or `NAME(key=value, ...)` names, with its options bound: a public function of `modules`,
+    or any other as `path/file.py:function` or `package.module:function`. Raises InputError for an unknown name or option."""
     name, options = parse_call(text)
     return bind(what, name, find_function(what, name, variants(*modules)), options)
 
 
-def find_function(what: str, name: str, known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    if name in known:
-        return known[name]
+def find_function(what: str, name: str, functions: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """Return one of `functions`, or any other as in `find`, by its name without options. `what` (loss, penalty, ...) starts the
+    error message."""
+    if name in functions:
+        return functions[name]
     if ":" not in name:
-        raise unknown(what, name, [*known, "path/file.py:function"])
+        raise unknown(what, name, [*functions, "path/file.py:function"])
     source, function = name.rsplit(":", 1)
-    outside = load_module(what, source)
-    if not callable(getattr(outside, function, None)):
-        raise unknown(f"{what} in {source}", function, public_functions(outside))
-    return getattr(outside, function)
+    module = load_module(what, source)
+    if not callable(getattr(module, function, None)):
+        raise unknown(f"{what} in {source}", function, public_functions(module))
+    return getattr(module, function)
 
 
 def load_module(what: str, source: str) -> ModuleType:
+    """Import `package.module`, or load `path/file.py`. Raises InputError if that fails."""
     if source.endswith(".py"):
         return load_file(Path(source))
     try:

@@ -21,14 +21,15 @@ _FORM = "METRIC < NUMBER, METRIC > NUMBER or METRIC plateau(patience=5, min_delt
 
 
 class Rule(NamedTuple):
-    """A metric by its name in metrics.jsonl, and a function of its values: how they meet the rule in words, else None."""
+    """A metric by its name in metrics.jsonl, and a function of its values, which describes how they meet the rule; None if they
+    do not."""
 
     metric: str
     met: Callable[[Sequence[float]], str | None]  # the values of all evaluations, oldest first
 
 
 def parse_stop(text: str) -> tuple[Rule, ...]:
-    """The rules that `text` joins by "or". `fid` is short for `eval/fid`.
+    """Parse the rules in `text`, which are joined by "or". `fid` is short for `eval/fid`.
 
     Names after eval/ must be in the glossary of metrics. Names `d/...` and `g/...` depend on the game, and are checked when the
     rule is first evaluated. Raises InputError for any other name, an unknown form of rule, an option out of range, and the
@@ -37,7 +38,7 @@ def parse_stop(text: str) -> tuple[Rule, ...]:
 
 
 def stop_reason(rules: Sequence[Rule], lines: Sequence[dict[str, Any]]) -> str | None:
-    """Which rule is met first, in words: `eval/fid has not improved by 1% over 5 evaluations`; None if none is met.
+    """Describe the first rule that is met, as in `eval/fid has not improved by 1% over 5 evaluations`; None if none is met.
 
     `lines` are those of metrics.jsonl of one seed, oldest first; only evaluations count: lines with any eval/... metric. Raises
     RunError if the newest lacks a rule's metric."""
@@ -74,7 +75,7 @@ def _rule(text: str, part: str) -> Rule:
         name, options = parse_call(call)
         if name != "plateau":
             raise InputError(f"stop {text!r} must be {_FORM}")
-        return Rule(metric, _with_options(text, bind("stop", "plateau", partial(_plateau, _better(metric)), options)))
+        return Rule(metric, _checked(text, bind("stop", "plateau", partial(_plateau, _better(metric)), options)))
     try:
         bound = float(number)
     except ValueError:
@@ -85,17 +86,17 @@ def _rule(text: str, part: str) -> Rule:
 
 
 def _metric(name: str) -> str:
-    """The name in metrics.jsonl."""
+    """Return the name of a metric in metrics.jsonl. Raises InputError for an unknown metric."""
     if name.startswith(("d/", "g/")):
         return name
     base = name.removeprefix("eval/")
     if base not in METRICS and base not in GAPS:
-        raise unknown("metric to stop by", name, [*(f"eval/{known}" for known in (*METRICS, *GAPS)), "d/...", "g/..."])
+        raise unknown("metric to stop by", name, [*(f"eval/{metric}" for metric in (*METRICS, *GAPS)), "d/...", "g/..."])
     return f"eval/{base}"
 
 
 def _better(metric: str) -> str:
-    """The direction in which a metric improves according to the glossary: ↓ or ↑."""
+    """Return the direction in which a metric improves according to the glossary, ↓ or ↑. Raises InputError if it has none."""
     base = metric.removeprefix("eval/")
     better = "↓" if base in GAPS else METRICS.get(base, ("", "", ""))[1]
     if not better:
@@ -103,8 +104,8 @@ def _better(metric: str) -> str:
     return better
 
 
-def _with_options(text: str, plateau: Callable[[Sequence[float]], str | None]) -> Callable[[Sequence[float]], str | None]:
-    """`plateau`, after checking its options."""
+def _checked(text: str, plateau: Callable[[Sequence[float]], str | None]) -> Callable[[Sequence[float]], str | None]:
+    """Return `plateau` after checking its options. Raises InputError if one is out of range."""
     try:
         plateau([])
     except ValueError as error:
@@ -113,15 +114,15 @@ def _with_options(text: str, plateau: Callable[[Sequence[float]], str | None]) -
 
 
 def _beyond(sign: str, bound: float, values: Sequence[float]) -> str | None:
-    """Whether the newest value is below (<) or above (>) the bound."""
+    """Describe the newest value if it is below (<) or above (>) the bound; None otherwise."""
     newest = values[-1]
     met = newest < bound if sign == "<" else newest > bound
     return f"is {newest:.4g}, {'below' if sign == '<' else 'above'} {bound:g}" if met else None
 
 
 def _plateau(better: str, values: Sequence[float], *, patience: int = 5, min_delta: float = 0.01) -> str | None:
-    """Whether the best of the newest `patience` values improves on the best before them by less than the fraction `min_delta`.
-    Values that are not finite count as no improvement."""
+    """Describe a plateau if the best of the newest `patience` values does not improve on the best before them by more than the
+    fraction `min_delta`; None otherwise. Values that are not finite count as no improvement."""
     if type(patience) is not int or patience < 1:
         raise ValueError(f"patience must be a whole number of at least 1, got {patience!r}")
     if type(min_delta) not in (int, float) or not 0 <= min_delta < math.inf:

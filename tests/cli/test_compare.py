@@ -1,4 +1,4 @@
-"""compare.py: what its flags mean, and the README's fork section as it stands there, at a few steps."""
+"""compare.py: its flags, and the README's section on a loss of your own, run as it is written there, for a few steps."""
 
 import json
 import re
@@ -17,7 +17,7 @@ RING = str(ROOT / "experiments" / "toy" / "ring.py")
 TINY = "--steps 4 --eval_every 4 --log_every 2 --g_width 4 --d_width 4 --g_depth 1 --d_depth 1 --batch 8".split()
 
 
-def test_flags_of_config_are_told_from_those_of_the_command():
+def test_config_flags_are_separated_from_those_of_the_command():
     rest, choices = split_flags(["a.py", "--loss", 'hinge,mmd(kernel="gaussian")', "--steps=5", "--seeds", "0:3"])
     assert rest == ["a.py", "--seeds", "0:3"]
     assert choices == {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["5"]}
@@ -26,15 +26,15 @@ def test_flags_of_config_are_told_from_those_of_the_command():
 @pytest.mark.parametrize(
     ("argv", "words"), [(["--los", "hinge"], "did you mean 'loss'"), (["--loss"], "needs a value"), (["--seed", "1"], "seeds")]
 )
-def test_a_wrong_flag_is_one_line(argv, words):
+def test_a_wrong_flag_is_an_error(argv, words):
     with pytest.raises(InputError, match=words):
         split_flags(argv)
 
 
-def test_every_combination_is_a_method_with_a_name_of_its_own():
-    found = combine([RING], {"loss": ["hinge", "minimax"], "penalty": ["null", "r1"], "steps": ["5"]}, Path(RING))
-    assert list(found) == ["ring-hinge-null", "ring-hinge-r1", "ring-minimax-null", "ring-minimax-r1"]
-    assert [(c.loss, c.penalty, c.steps) for c in found.values()][1] == ("hinge", "r1", 5)
+def test_every_combination_is_a_method_with_a_unique_name():
+    methods = combine([RING], {"loss": ["hinge", "minimax"], "penalty": ["null", "r1"], "steps": ["5"]}, Path(RING))
+    assert list(methods) == ["ring-hinge-null", "ring-hinge-r1", "ring-minimax-null", "ring-minimax-r1"]
+    assert [(c.loss, c.penalty, c.steps) for c in methods.values()][1] == ("hinge", "r1", 5)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0:3", [0, 1, 2]), ("4,2", [4, 2]), ("7", [7])])
@@ -43,13 +43,13 @@ def test_seeds(text, seeds):
 
 
 @pytest.mark.parametrize("text", ["3:3", "1,1", "-1", "x", "0:2:4", str(2**32)])
-def test_wrong_seeds_are_one_line(text):
+def test_wrong_seeds_are_an_error(text):
     with pytest.raises(InputError, match="--seeds"):
         parse_seeds(text)
 
 
-def test_the_fork_section_of_the_readme(tmp_path):
-    """A loss in a file of one's own: on the ring, then against a known one, as the README shows it; then a mistake in it."""
+def test_the_readme_section_on_a_loss_of_your_own(tmp_path):
+    """A loss in the user's file is trained on the ring, then compared with a built-in one; then an error is put in it."""
     section = (ROOT / "README.md").read_text().split("## A loss of your own")[1].split("\n## ")[0]
     code = re.search(r"```python\n# mine.py\n(.*?)```", section, re.DOTALL)[1]
     (tmp_path / "mine.py").write_text(code)

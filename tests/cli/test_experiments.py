@@ -1,4 +1,4 @@
-"""Every recipe is found, reads as a recipe should, and trains two tiny steps."""
+"""Every recipe consists of a docstring and a config, and trains two tiny steps."""
 
 import ast
 import json
@@ -15,30 +15,30 @@ from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "experiments").glob("*/*.py"))
-# Trained in every test run; the others play their games on other data, or have one like theirs in tests of their own.
+# Trained in every test run; similar games to the others are trained on other data, or in tests of their own.
 QUICK = {"digits", "digits_conditional", "mnist_dcgan", "ring", "ring_founding"}
 IMAGES = {"tfds:mnist": (28, 1), "tfds:fashion_mnist": (28, 1), "tfds:cifar10": (32, 3)}
-EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # what a recipe's data need beyond what is always installed
+EXTRAS = {"molecules": "rdkit", "selfies": "selfies"}  # optional packages that a recipe's data requires
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_classifier(tmp_path_factory):
-    """A classifier of a few steps, in a cache that no other test sees."""
+    """A classifier trained for a few steps, in a cache that no other test uses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAN_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(classifier, "_STEPS", 5)
         yield
 
 
-def at_hand(data, folder):
-    """`data` where it is always there: noise for images that have to be downloaded or are the user's, and of the other domains
-    the samples of our own making, which they have without a path."""
-    side, planes = next((size for name, size in IMAGES.items() if name in data), (0, 0))
+def substitute(data, folder):
+    """Return a substitute for `data` that needs no download: noise for images that are downloaded or the user's own, and the
+    synthetic samples of other domains, which are the default without a path."""
+    size, channels = next((shape for name, shape in IMAGES.items() if name in data), (0, 0))
     if "folder(" in data:
-        side, planes = min(64, int(re.search(r"side=(\d+)", data)[1])), 3  # larger ones take minutes to compile
-    if side:
+        size, channels = min(64, int(re.search(r"side=(\d+)", data)[1])), 3  # larger images take minutes to compile
+    if size:
         random, path = np.random.RandomState(0), folder / "noise.npz"
-        images = random.randint(0, 256, (1_000, side, side, planes), np.uint8)
+        images = random.randint(0, 256, (1_000, size, size, channels), np.uint8)
         np.savez(path, images=images, labels=random.randint(0, 10, 1_000))
         head = data.partition(":")[0]
         return f"{head}:{path}" if head in ("stacked", "mirrored") else str(path)
@@ -46,7 +46,7 @@ def at_hand(data, folder):
     return re.sub(r"latent\([^)]*\)", "latent(size=8, width=8, epochs=1)", data)
 
 
-def test_there_are_recipes():
+def test_recipes_are_found():
     assert {path.stem for path in RECIPES} >= {"digits", "mnist_dcgan", "ring", "grid"}
 
 
@@ -62,12 +62,12 @@ def test_a_recipe_is_a_docstring_and_a_config(path):
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow]) for path in RECIPES]
 )
-def test_a_recipe_at_smoke_size(path, tmp_path):
+def test_a_recipe_trains_at_smoke_size(path, tmp_path):
     recipe = load_recipe(path)
     for word, package in EXTRAS.items():
         if word in recipe.data:
             pytest.importorskip(package, reason=f"needs {package}: pip install 'gan_jax[molecules]'")
-    recipe = replace(recipe, data=at_hand(recipe.data, tmp_path))
+    recipe = replace(recipe, data=substitute(recipe.data, tmp_path))
     train(smoke(recipe), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]

@@ -1,4 +1,4 @@
-"""Fuzz: whatever is typed, and whatever lies in the files, a command ends by itself, says so in a line, and harms nothing."""
+"""Fuzz: for any arguments and any file contents, a command ends, reports errors in one line, and damages no files."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ from gan_jax.training.train import train
 ROOT = Path(__file__).parents[2]
 COMMANDS = {name: load_file(ROOT / "experiments" / f"{name}.py") for name in ("train", "compare", "sample", "evaluate")}
 FIELDS = [field.name for field in fields(Config)]
-# No slash and no dot: what is typed at random must not lead out of the folder in which this happens.
+# No slash and no dot: random paths must not lead out of the test directory.
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/.\0"), max_size=12)
 WORDS = st.sampled_from(
     ["", "0", "1", "-1", "7", "1e9", "1e400", "nan", "-inf", "0.5", "null", "true", "[1, 2]", "{}", "{", "99999999999999999999",
@@ -36,7 +36,7 @@ WORDS = st.sampled_from(
      "spectral", "inception", "jensen_shannon", "layer", "random", "--", "-", "\u00e9\n\t"]
 )  # fmt: skip
 SMALL = st.integers(-2, 40).map(str)
-OWN = [
+OTHER_FLAGS = [
     "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
     "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
     "doctor", "standing_statistics",
@@ -44,7 +44,7 @@ OWN = [
 PLACES = st.sampled_from(
     ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]
 )
-DEEP = b"deeper than a parser can go"  # stands for that: too long to be shown
+DEEP = b"deeper than a parser can go"  # a placeholder for content that is too long to be printed
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXT | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -53,8 +53,8 @@ JSON = st.recursive(
 
 
 def values(name):
-    """Values of a flag: mostly such as it could have."""
-    if name.endswith("depth"):  # a network of a million layers is no error, and takes its time
+    """Values of a flag, mostly of the right type."""
+    if name.endswith("depth"):  # a network of a million layers is valid, but takes too long
         return SMALL
     types = {field.name: get_args(field.type) or (field.type,) for field in fields(Config)}.get(name, ())
     likely = [st.just(str(kind)) for kind in types if isinstance(kind, str)]
@@ -66,19 +66,19 @@ def values(name):
 
 @st.composite
 def flags(draw):
-    """A few flags, mostly such as there are."""
+    """A few flags, mostly existing ones."""
     words = []
     for _ in range(draw(st.integers(0, 3))):
-        name = draw(st.sampled_from(FIELDS) | st.sampled_from(FIELDS) | st.sampled_from(OWN) | TEXT)
+        name = draw(st.sampled_from(FIELDS) | st.sampled_from(FIELDS) | st.sampled_from(OTHER_FLAGS) | TEXT)
         value = draw(values(name))
-        whole = draw(st.integers(0, 9))  # one in ten lacks its value
-        words += [f"--{name}={value}"] if whole > 4 else [f"--{name}", value][: 2 if whole else 1]
+        form = draw(st.integers(0, 9))  # one flag in ten lacks its value
+        words += [f"--{name}={value}"] if form > 4 else [f"--{name}", value][: 2 if form else 1]
     return words
 
 
 @st.composite
 def contents(draw):
-    """Text of a JSON file: a config with some wrong values, or anything."""
+    """Content of a JSON file: a config with some wrong values, or anything else."""
     kind = draw(st.sampled_from(["config", "config", "object", "text", "deep"]))
     if kind == "text":
         return draw(st.binary(max_size=40))
@@ -101,13 +101,13 @@ def cases(draw):
         line += ["--run_dir", draw(st.sampled_from(["new", "run"]) | PLACES)] if draw(st.booleans()) else []
     if command == "compare" and draw(st.booleans()):
         line = ["--verify", draw(PLACES), draw(PLACES)]
-    harmed = draw(st.none() | st.sampled_from(["config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256"]))
-    return command, line, draw(contents()), harmed
+    damaged = draw(st.none() | st.sampled_from(["config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256"]))
+    return command, line, draw(contents()), damaged
 
 
 @pytest.fixture(scope="module")
 def home(tiny, tmp_path_factory):
-    """A folder with a run, and with all that a user's has."""
+    """A directory with a run and the other files that a user may have."""
     home = tmp_path_factory.mktemp("home")
     small = replace(tiny, steps=2, log_every=1, eval_every=2, save_every=1, eval_samples=20)
     train(small, home / "run")
@@ -124,7 +124,7 @@ def files(folder):
 
 
 def no_training(loop, *_):
-    """In place of training: begin, and end."""
+    """A replacement for the training loop that ends immediately."""
     loop.run.rewind(0)
 
 
@@ -132,8 +132,8 @@ def join(*_):
     raise InputError("no other process")
 
 
-def end_of(command, line):
-    """-> (exit code, stderr) of a command line."""
+def run_command(command, line):
+    """Return (exit code, stderr) of a command line."""
     out, error = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         patch.setattr(sys, "argv", [f"{command}.py", *line])
@@ -150,17 +150,17 @@ def end_of(command, line):
 
 
 def check(home, case):
-    (command, line, content, harmed), (home, small) = case, home
+    (command, line, content, damaged), (home, small) = case, home
     content = b"[" * 100_000 if content == DEEP else content
-    told = json.loads(content)["changes"] if content.startswith(b'{"changes": ') else None
+    changes = json.loads(content)["changes"] if content.startswith(b'{"changes": ') else None
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copytree(home, folder, dirs_exist_ok=True)
-        fuzz = content if told is None else json.dumps(asdict(small) | told).encode()
+        fuzz = content if changes is None else json.dumps(asdict(small) | changes).encode()
         Path("fuzz.json").write_bytes(fuzz)
-        if harmed is not None:
-            Path("run", harmed).write_bytes(fuzz)
+        if damaged is not None:
+            Path("run", damaged).write_bytes(fuzz)
         before = files(Path(folder))
-        code, error = end_of(command, line)
+        code, error = run_command(command, line)
         assert code in (0, 1, 2)
         assert "Traceback" not in error
         assert "--debug shows where" not in error, error
@@ -171,14 +171,14 @@ def check(home, case):
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.slow)])
-def test_no_line_and_no_file_brings_a_traceback_or_harm(home, count):
-    ends = []
+def test_no_arguments_or_files_cause_a_traceback_or_damage(home, count):
+    codes = []
 
     @settings(max_examples=count, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(cases())
     def fuzz(case):
-        ends.append(check(home, case))
+        codes.append(check(home, case))
 
     fuzz()
-    print({code: ends.count(code) for code in (0, 1, 2)})
-    assert ends.count(2) > count // 3 and ends.count(0) > count // 50, "it has become too good, or too bad, at guessing"
+    counts = {code: codes.count(code) for code in (0, 1, 2)}
+    assert counts[2] > count // 3 and counts[0] > count // 50, f"too few or too many valid cases: {counts}"

@@ -28,7 +28,7 @@ from gan_jax.training.train import train
 COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"
 GOLDEN = Path(__file__).parents[1] / "golden" / "biggan_deep.json"
 FIR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
-CLASSES, Z_DIM, CHANNELS = 3, 8, {4: 6, 8: 3}  # of a StyleGAN2 for images of 8 x 8 pixels
+CLASSES, Z_DIM, CHANNELS = 3, 8, {4: 6, 8: 3}  # dimensions of a StyleGAN2 for images of 8 x 8 pixels
 
 
 # StyleGAN2
@@ -76,7 +76,7 @@ def fake_stylegan2() -> dict[str, np.ndarray]:
 
 
 def correlate(x, kernel, pad):
-    """x [C, H, W], kernel [O, C, k, k] -> [O, ...]: cross-correlation by its definition."""
+    """Return the cross-correlation of x [C, H, W] with kernel [O, C, k, k], computed from its definition: [O, H', W']."""
     x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
     window = kernel.shape[-1]
     height, width = (size - window + 1 for size in x.shape[1:])
@@ -93,7 +93,7 @@ def blur(x, pad, gain=1.0):
 
 
 def zero_stuffed(x):
-    """A zero after each pixel, in both directions."""
+    """Insert a zero after each pixel in both directions."""
     upsampled = np.zeros((len(x), 2 * x.shape[1], 2 * x.shape[2]))
     upsampled[:, ::2, ::2] = x
     return upsampled
@@ -119,14 +119,14 @@ def mapping(tensors, player, latents, label):
     return x
 
 
-def modulated_conv(tensors, name, x, w, doubling=False):
-    """Convolution with a kernel modulated by w, equations 1 to 3; `doubling` inserts zeros before it and blurs after it."""
+def modulated_conv(tensors, name, x, w, upsample=False):
+    """Convolution with a kernel modulated by w, equations 1 to 3; `upsample` inserts zeros before it and blurs after it."""
     style = affine(tensors, f"{name}.affine", w)
     kernel = tensors[f"{name}.weight"] * style[:, None, None]
     if name.endswith("torgb"):
         return correlate(x, kernel / np.sqrt(len(style)), 0) + tensors[f"{name}.bias"][:, None, None]
     kernel = kernel / np.sqrt((kernel**2).sum(axis=(1, 2, 3), keepdims=True) + 1e-8)
-    if doubling:
+    if upsample:
         x = blur(correlate(zero_stuffed(x), kernel[:, :, ::-1, ::-1], 2)[:, :-1, :-1], (1, 1), gain=4.0)
     else:
         x = correlate(x, kernel, 1)
@@ -139,7 +139,7 @@ def reference_g(tensors, z, label):
     name = "G_ema.synthesis.b"
     x = modulated_conv(tensors, f"{name}4.conv1", tensors[f"{name}4.const"], w)
     image = modulated_conv(tensors, f"{name}4.torgb", x, w)
-    x = modulated_conv(tensors, f"{name}8.conv0", x, w, doubling=True)
+    x = modulated_conv(tensors, f"{name}8.conv0", x, w, upsample=True)
     x = modulated_conv(tensors, f"{name}8.conv1", x, w)
     return blur(zero_stuffed(image), (2, 1), gain=4.0) + modulated_conv(tensors, f"{name}8.torgb", x, w)
 
@@ -167,7 +167,7 @@ def reference_d(tensors, images, labels):
 
 
 def build_networks(tensors, fields):
-    """-> (our networks, the variables of G, a function that returns those of D)"""
+    """Return (our networks, the variables of G, a function that returns those of D)."""
     config = Config(**fields)
     data = load(config.data, 0, 8)
     networks = find_networks(config, data.sample_shape, data.num_classes)
@@ -198,7 +198,7 @@ def test_stylegan2_equals_a_reference_written_from_the_papers():
 
 
 def g_ema_alone(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors of G_ema, without the prefix."""
+    """Return the tensors of G_ema, without the prefix."""
     return {name.removeprefix("G_ema."): tensor for name, tensor in arrays.items() if name.startswith("G_ema.")}
 
 
@@ -250,7 +250,7 @@ def test_a_fork_starts_with_both_imported_networks(tmp_path):
         ({"synthesis.b16.conv0.weight": np.zeros(3), "synthesis.b8.torgb.weight": None}, "has no synthesis.b16.torgb.weight"),
     ],
 )
-def test_a_file_whose_tensors_do_not_match_is_refused_and_nothing_written(change, words, tmp_path):
+def test_a_file_whose_tensors_do_not_match_is_refused_and_nothing_is_written(change, words, tmp_path):
     arrays = g_ema_alone(fake_stylegan2())
     np.savez(tmp_path / "x.npz", **{name: tensor for name, tensor in (arrays | change).items() if tensor is not None})
     with pytest.raises(InputError) as error:
@@ -311,7 +311,7 @@ def fake_biggan_deep(width=4) -> dict[str, np.ndarray]:
     normalised("generator.gen_z", 16 * 16 * width, 256)
     arrays["generator.gen_z.bias"] = 0.5 * random.randn(16 * 16 * width)
     features = [width * multiple for multiple in (16, 16, 8, 4, 2, 1)]
-    blocks = [pair for now, then in pairwise(features) for pair in ((now, now), (now, then))]
+    blocks = [pair for wide, narrow in pairwise(features) for pair in ((wide, wide), (wide, narrow))]
     for i, pair in enumerate([*blocks[:8], None, *blocks[8:]]):
         name = f"generator.layers.{i}"
         if pair is None:
@@ -321,13 +321,13 @@ def fake_biggan_deep(width=4) -> dict[str, np.ndarray]:
             normalised(f"{name}.snconv1x1_o_conv", count, count // 2, 1, 1)
             arrays[f"{name}.gamma"] = random.randn(1)
             continue
-        inside = pair[0] // 4
+        hidden = pair[0] // 4
         for j, (count, (out, num_inputs, window)) in enumerate(
             [
-                (pair[0], (inside, pair[0], 1)),
-                (inside, (inside, inside, 3)),
-                (inside, (inside, inside, 3)),
-                (inside, (pair[1], inside, 1)),
+                (pair[0], (hidden, pair[0], 1)),
+                (hidden, (hidden, hidden, 3)),
+                (hidden, (hidden, hidden, 3)),
+                (hidden, (pair[1], hidden, 1)),
             ]
         ):
             norm(f"{name}.bn_{j}", count)
@@ -366,7 +366,7 @@ def port_images(arrays, truncation) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("truncation", [1.0, 0.5])
-def test_biggan_deep_equals_its_port(truncation):
+def test_biggan_deep_equals_the_pytorch_port(truncation):
     pytest.importorskip("pytorch_pretrained_biggan", reason="needs pytorch-pretrained-biggan, PyTorch and boto3")
     arrays = fake_biggan_deep()
     expected = port_images(arrays, truncation)
@@ -374,7 +374,7 @@ def test_biggan_deep_equals_its_port(truncation):
     np.testing.assert_allclose(our_images(arrays, truncation), expected, atol=2e-5)
 
 
-def test_biggan_deep_equals_recorded_images_of_its_port():
+def test_biggan_deep_equals_recorded_images_of_the_pytorch_port():
     """Every 32nd pixel of two images by pytorch-pretrained-biggan 0.1.1 with PyTorch 2.13, at truncation 0.5."""
     expected = np.array(json.loads(GOLDEN.read_text()))
     np.testing.assert_allclose(our_images(fake_biggan_deep(), 0.5)[:, ::32, ::32], expected, atol=2e-5)
@@ -393,7 +393,7 @@ def test_an_incomplete_biggan_deep_and_a_wrong_truncation_are_refused(tmp_path):
         import_run(tmp_path / "x.npz", tmp_path / "run", truncation=2.0)
 
 
-# Blank
+# Blank data
 
 
 def test_blank_data_is_grey_and_cannot_be_measured():

@@ -31,7 +31,7 @@ def abstract(tiny):
 
 
 def moved_to(state, step):
-    """A state at another step, with every float changed."""
+    """Return the state at another step, with every float changed."""
     moved = jax.tree.map(lambda x: x + step if x.dtype == np.float32 else x, state)
     return moved.replace(step=np.asarray(step, np.int32))
 
@@ -47,14 +47,14 @@ def saved(tmp_path, state):
 
 
 def restore(run_dir, abstract, read_only=False):
-    """-> (the restored state, the messages)"""
+    """Return (the restored state, the messages)."""
     messages = []
     with Checkpoints(run_dir, read_only) as checkpoints:
         return checkpoints.restore(abstract, messages.append), messages
 
 
 def files(run_dir, step):
-    """The files of a checkpoint, largest first: those of its arrays."""
+    """Return the files of a checkpoint, largest first; the largest hold its arrays."""
     return sorted((run_dir / "checkpoints" / str(step)).rglob("*"), key=lambda p: -p.stat().st_size if p.is_file() else 0)
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_newest_checkpoint_is_detected_and_the_previous_one_restored(s
         victim.write_bytes(content)
     restored, _ = restore(saved, abstract, read_only=True)
     assert digest(restored) == digest(moved_to(state, 2))
-    assert (saved / "checkpoints" / "3").exists(), "reading must change nothing"
+    assert (saved / "checkpoints" / "3").exists(), "reading must not change anything"
     restored, messages = restore(saved, abstract)
     assert digest(restored) == digest(moved_to(state, 2))
     assert "checkpoint 3 does not verify" in messages[0]
@@ -148,7 +148,7 @@ def test_any_damage_to_a_file_of_the_newest_checkpoint_is_detected(saved, state,
 
 
 def test_without_checksums_the_digest_verifies_checkpoints(saved, state, abstract):
-    """If the process was killed before it recorded the checksums, or if their file is damaged itself."""
+    """Checksums can be absent, if the process was killed before it recorded them, or their file can be damaged."""
     for text in ("", "\0" * 99, "no sum at all\n"):
         (saved / "checkpoints.sha256").write_text(text)
         assert digest(restore(saved, abstract)[0]) == digest(moved_to(state, 3))
@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_older_checkpoints_unchanged(small_disk, state, abstr
     assert digest(restore(small_disk, abstract)[0]) == digest(moved_to(state, 3))
 
 
-def test_if_no_checkpoint_verifies_an_error_is_raised_and_nothing_changed(saved, abstract):
+def test_if_no_checkpoint_verifies_an_error_is_raised_and_nothing_is_changed(saved, abstract):
     for step in (1, 2, 3):
         files(saved, step)[0].write_bytes(b"")
     before = sorted(saved.rglob("*"))

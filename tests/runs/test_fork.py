@@ -1,4 +1,4 @@
-"""Fork: a new run that starts with the weights of another, and does not need it afterwards."""
+"""Fork: a new run that starts from the weights of another, and does not need it afterwards."""
 
 import json
 import os
@@ -36,14 +36,14 @@ def origin(tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(forked, origin, tmp_path_factory):
+def uninterrupted(forked, origin, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("fork") / "run"
     train(forked, run_dir, fork_from=origin)
     return run_dir
 
 
-def test_a_fork_inherits_the_weights_and_nothing_else(origin, whole):
-    original, fork = load_run(origin, print)[3], load_run(whole, print, step=0)[3]
+def test_a_fork_inherits_the_weights_and_nothing_else(origin, uninterrupted):
+    original, fork = load_run(origin, print)[3], load_run(uninterrupted, print, step=0)[3]
     for player in ("g", "d"):
         assert digest(getattr(fork, player).params) == digest(getattr(original, player).params)
         assert digest(getattr(fork, player).stats) == digest(getattr(original, player).stats)
@@ -55,7 +55,7 @@ def test_a_fork_inherits_the_weights_and_nothing_else(origin, whole):
     assert digest(fork.g.opt_state.slow) == digest(original.g.params)
     moments = [x for x in jax.tree.leaves(fork.d.opt_state) if x.shape]
     assert moments and not any(np.any(x) for x in moments)
-    environment = json.loads((whole / "environment.json").read_text())
+    environment = json.loads((uninterrupted / "environment.json").read_text())
     assert environment["forked_from"] == {"run_dir": str(origin), "step": 24, "sha256": digest(original)}
     assert environment["status"] == "finished"
 
@@ -65,7 +65,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(("method", "fatal_call"), [("show", 1), ("save", 1), ("save", 2)])
-def test_a_fork_that_was_killed_and_resumed_is_bitwise_equal(forked, origin, whole, tmp_path, monkeypatch, method, fatal_call):
+def test_a_fork_that_was_killed_and_resumed_is_bitwise_equal(
+    forked, origin, uninterrupted, tmp_path, monkeypatch, method, fatal_call
+):
     """Killed while saving the first samples, the checkpoint of step 0, or that of step 6; by then the origin may be deleted."""
     copy, owner, calls = tmp_path / "origin", Checkpoints if method == "save" else RunDir, []
     original = getattr(owner, method)
@@ -84,12 +86,12 @@ def test_a_fork_that_was_killed_and_resumed_is_bitwise_equal(forked, origin, who
         shutil.rmtree(copy)
     # Resuming does not require --fork_from, since environment.json records it.
     train(forked, tmp_path / "run", fork_from=copy if method == "save" else None)
-    equal, report = verify(tmp_path / "run", whole)
+    equal, report = verify(tmp_path / "run", uninterrupted)
     assert equal, report
     assert "forked_from.run_dir" in report
 
 
-def test_an_impossible_fork_is_one_line_and_nothing_written(tiny, forked, origin, whole, tmp_path):
+def test_an_impossible_fork_raises_a_one_line_error_and_writes_nothing(tiny, forked, origin, uninterrupted, tmp_path):
     run_dir = tmp_path / "run"
     for config, fork_from, target, words in (
         (
@@ -102,8 +104,8 @@ def test_an_impossible_fork_is_one_line_and_nothing_written(tiny, forked, origin
         (replace(tiny, g_norm="layer"), origin, run_dir, "g/params/Dense_0/bias is float32[8] there and absent here"),
         (tiny, tmp_path / "nothing", run_dir, "is not a run directory"),
         (tiny, origin, origin, "is also the --run_dir"),
-        (tiny, whole, origin, "was started from random weights: leave off --fork_from"),
-        (forked, tmp_path / "other", whole, f"was forked from {origin}: leave off --fork_from"),
+        (tiny, uninterrupted, origin, "was started from random weights: leave off --fork_from"),
+        (forked, tmp_path / "other", uninterrupted, f"was forked from {origin}: leave off --fork_from"),
     ):
         for start in (train, dry_run):
             with pytest.raises(InputError) as error:

@@ -36,7 +36,7 @@ def start(config, run_dir, tmp_path):
 
 
 def wait(processes):
-    """Return (exit code, output) of each process; None if one hung."""
+    """Return (exit code, output) of each process, or None if one hung."""
     try:
         outputs = [process.communicate(timeout=LIMIT)[0] for process in processes]
         return [(process.returncode, text) for process, text in zip(processes, outputs, strict=True)]
@@ -61,7 +61,7 @@ def log_without_time(run_dir):
 
 
 def check_same(run_dir, other):
-    """Assert equal logs up to rounding: two processes sum in another order than one."""
+    """Assert equal logs up to rounding, since two processes sum in a different order from one."""
     assert [line["step"] for line in log_without_time(run_dir)] == [line["step"] for line in log_without_time(other)]
     for line, expected in zip(log_without_time(run_dir), log_without_time(other), strict=True):
         assert line == pytest.approx(expected, rel=1e-3, abs=1e-4)
@@ -74,15 +74,15 @@ def config(tiny):
 
 
 @pytest.fixture(scope="module")
-def one(config, tmp_path_factory):
-    path = tmp_path_factory.mktemp("hosts") / "one"
+def single(config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hosts") / "single"
     train(replace(config, fsdp=False), path)
     return path
 
 
 @pytest.fixture(scope="module")
-def two(config, tmp_path_factory):
-    path = tmp_path_factory.mktemp("hosts") / "two"
+def double(config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("hosts") / "double"
     results = run(config, path, path.parent)
     assert "report: " in results[0][1] and "step 24/24" in results[0][1]
     assert "step " not in results[1][1]
@@ -98,22 +98,22 @@ def copy_until(run_dir, step, path):
     return path
 
 
-def test_two_processes_train_as_one(one, two):
-    check_same(two, one)
-    assert (two / "report.html").is_file() and (two / "samples" / "step-00000024.png").is_file()
+def test_two_processes_train_as_one(single, double):
+    check_same(double, single)
+    assert (double / "report.html").is_file() and (double / "samples" / "step-00000024.png").is_file()
 
 
-def test_one_process_resumes_a_run_of_two(config, one, two, tmp_path):
-    run_dir = copy_until(two, 12, tmp_path / "run")
+def test_one_process_resumes_a_run_of_two(config, single, double, tmp_path):
+    run_dir = copy_until(double, 12, tmp_path / "run")
     train(config, run_dir)
-    check_same(run_dir, one)
+    check_same(run_dir, single)
 
 
-def test_two_processes_resume_a_run_of_one(config, one, tmp_path):
-    run_dir = copy_until(one, 12, tmp_path / "run")
+def test_two_processes_resume_a_run_of_one(config, single, tmp_path):
+    run_dir = copy_until(single, 12, tmp_path / "run")
     (run_dir / "config.json").write_text(config_json(config))
     run(config, run_dir, tmp_path)
-    check_same(run_dir, one)
+    check_same(run_dir, single)
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -66,7 +66,7 @@ def save_again(run_dir, state, step=8):
 
 
 def report(runs):
-    """Whether the runs are equal, and the report's lines on the logs, the checkpoints, the configs and the environments."""
+    """Return whether the runs are equal, and the report on their logs, checkpoints, configs and environments."""
     equal, text = verify(*runs)
     first, *rest = text.splitlines()
     assert first.startswith("bitwise equal") == equal
@@ -112,7 +112,7 @@ def test_an_array_that_differs_by_one_bit_is_reported(runs, state):
     assert not equal and log.startswith("equal, ")
     total = len(jax.tree.leaves(state))
     assert arrays == f"at step 8, 1 of {total} arrays differ; the first is g/params/Dense_0/kernel, by up to {difference:.3g}"
-    # Only the newest common step is compared: without it, the one before is equal.
+    # Only the newest common step is compared; once it is deleted, the previous one is, and it is equal.
     for run_dir in runs:
         shutil.rmtree(run_dir / "checkpoints" / "8")
     assert report(runs)[2] == f"equal, {total} arrays at step 4"

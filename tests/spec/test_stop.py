@@ -12,7 +12,7 @@ from gan_jax.spec.stop import needs_gap, parse_stop, stop_reason
 
 
 def evaluations(*values: float, metric: str = "eval/fid") -> list[dict]:
-    """A log as written by a run: two lines of losses, then an evaluation, and so on."""
+    """Return a log as a run writes it: for each value, two lines of losses, then an evaluation."""
     lines = []
     for i, value in enumerate(values):
         lines += [{"step": 300 * i + 100 * k, "d/loss": 1.0, "g/loss": 2.0, "seconds": 1.0} for k in (1, 2)]
@@ -148,7 +148,7 @@ def test_the_reason_depends_only_on_the_log():
     reasons = [stop_reason(rules, lines[:n]) for n in range(len(lines) + 1)]
     again = [stop_reason(rules, [json.loads(json.dumps(line)) for line in lines[:n]]) for n in range(len(lines) + 1)]
     assert reasons == again
-    assert next(n for n, why in enumerate(reasons) if why) == 18  # the third evaluation after that of 6
+    assert next(n for n, text in enumerate(reasons) if text) == 18  # the third evaluation after the first value of 6
 
 
 def test_needs_gap():

@@ -71,21 +71,12 @@ def audio(
 
     `path` is a folder or a zip of sounds; 16-bit wav files are read directly, other wav, flac and ogg files by soundfile. If
     all files are called WORD_SPEAKER_NUMBER, as in the Free Spoken Digit Dataset, words are classes, and numbers below 5 are
-    held out, which is its official split. Otherwise sub-folders, if there are several, are classes, and a tenth of the files is
+    held out, which is the official split. Otherwise sub-folders, if there are several, are classes, and a tenth of the files is
     held out, or those listed in a testing_list.txt, as in Speech Commands. `path` may also be `tfds:speech_commands`,
-    `tfds:ljspeech` or another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Null
-    generates synthetic tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
+    `tfds:ljspeech` or another data set of sounds prepared by tensorflow-datasets, which is read without TensorFlow. Without
+    `path`, the clips are synthetic tones. Raises InputError for a file that is not a sound, a different rate, or too few clips.
     """
-    if form not in FORMS:
-        raise unknown("form of data audio", form, FORMS)
-    minimums = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
-    for name, (value, minimum) in minimums.items():
-        if type(value) is not int or value < minimum:
-            raise InputError(f"data audio: {name} must be a whole number of at least {minimum}, got {value!r}")
-    if fft % hop or fft % 2:
-        raise InputError(f"data audio: fft must be even and a multiple of hop, {hop}, got {fft}")
-    if length % hop or length < max(fft, 8 * hop):
-        raise InputError(f"data audio: length must be a multiple of {hop}, at least {max(fft, 8 * hop)}, got {length}")
+    _check_options(form, rate, length, bands, fft, hop)
     mel = _Mel(rate, bands, fft, hop)
     vocoder = form == "vocoder"
     if path is None:
@@ -120,6 +111,20 @@ def audio(
     return Source(
         split(~held_out), split(held_out), num_classes, classes=tuple(words), eval_labels_held_out=vocoder, **functions
     )
+
+
+def _check_options(form: str, rate: int, length: int, bands: int, fft: int, hop: int) -> None:
+    """Raise InputError for options that `audio` cannot use."""
+    if form not in FORMS:
+        raise unknown("form of data audio", form, FORMS)
+    minimums = {"rate": (rate, 1_000), "length": (length, 1), "bands": (bands, 1), "fft": (fft, 4), "hop": (hop, 2)}
+    for name, (value, minimum) in minimums.items():
+        if type(value) is not int or value < minimum:
+            raise InputError(f"data audio: {name} must be a whole number of at least {minimum}, got {value!r}")
+    if fft % hop or fft % 2:
+        raise InputError(f"data audio: fft must be even and a multiple of hop, {hop}, got {fft}")
+    if length % hop or length < max(fft, 8 * hop):
+        raise InputError(f"data audio: length must be a multiple of {hop}, at least {max(fft, 8 * hop)}, got {length}")
 
 
 def _as_stored(spectrograms):
@@ -162,8 +167,8 @@ def _evaluate_waves(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
 
 
 def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
-    """Return `measure(waves [N, T, 1], the spectrograms they were generated from [N, F * bands])`: distances between the waves
-    and the held-out clips of these spectrograms, and the same distances for Griffin-Lim, which is not trained."""
+    """Return the `Measure` of waves [N, T, 1] and the spectrograms [N, F * bands] from which they were generated: distances
+    between the waves and the held-out clips of these spectrograms, and the same for Griffin-Lim, which is not trained."""
     if protocol.extractor or protocol.metrics:
         raise InputError(f"{data.name} is evaluated clip by clip: leave off --extractor and --metrics")
     row_of = {label.tobytes(): row for row, label in enumerate(data.test.labels)}
@@ -205,12 +210,12 @@ def _evaluate_pairs(mel: _Mel, data: Data, protocol: Protocol) -> Measure:
 
 
 def _show_mel(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """Return a grid of spectrograms, low frequencies at the bottom and time to the right, and the first ones as sounds."""
+    """Return a grid of spectrograms, low frequencies at the bottom, time to the right; and the first samples as wav files."""
     return _files(mel, np.asarray(samples), _pack_mel(mel, samples[:NUM_SOUNDS])["waves"])
 
 
 def _show_waves(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
-    """Return the same for waves."""
+    """Return a grid of the spectrograms of waves, and the first waves as wav files."""
     waves = np.asarray(samples)[..., 0]
     return _files(mel, mel.spectrograms(waves)[..., None], waves[:NUM_SOUNDS])
 
@@ -221,7 +226,7 @@ def _files(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str,
 
 
 def _pack_mel(mel: _Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the spectrograms, and their waves [N, T] with a peak of 1."""
+    """Return the spectrograms, and the waves [N, T] that Griffin-Lim computes from them, scaled to a peak of 1."""
     sounds = mel.waves(np.asarray(samples)[..., 0])
     sounds = sounds / np.maximum(1e-6, np.abs(sounds).max(axis=-1, keepdims=True))
     return {"log_mel": samples, "waves": sounds}

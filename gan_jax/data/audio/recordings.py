@@ -1,4 +1,4 @@
-"""Recordings in folders and zips as clips of one length, and which of them are held out."""
+"""Read recordings from folders and zips as clips of equal length, and choose which of them are held out."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from gan_jax.errors import InputError
 SUFFIXES = (".wav", ".flac", ".ogg")
 HELD_OUT = 0.1  # fraction of the files
 FILE_NAME = re.compile(r"(\w+)_(\w+)_(\d+)")  # word, speaker, number of the take
-HELD_OUT_TAKES = 5  # the first ones of each speaker and word
+HELD_OUT_TAKES = 5  # the first takes of each speaker and word are held out
 INT16_MAX = 32_767
 
 Sounds = Iterable[tuple[str, np.ndarray, int | None]]  # (name, samples [T], rate in Hz; None if unknown)
@@ -24,7 +24,7 @@ Sounds = Iterable[tuple[str, np.ndarray, int | None]]  # (name, samples [T], rat
 
 def clips(path: Path, rate: int, length: int, cut: bool) -> tuple[list[str], np.ndarray, list[str] | None]:
     """Read a folder or zip. Return (the path of each clip's recording within it; the clips, int16 [N, length]; the names listed
-    as held out, None without a list). `cut` cuts long recordings into several clips instead of truncating them."""
+    as held out, None if there is no such list). `cut` cuts long recordings into several clips instead of truncating them."""
     files, test_names = _files(path)
     return *_clips(_sounds(path, files), str(path), rate, length, cut), test_names
 
@@ -66,19 +66,19 @@ def _sounds(path: Path, files: list[tuple[str, Callable[[], bytes]]]) -> Sounds:
 
 def _files(path: Path) -> tuple[list[tuple[str, Callable[[], bytes]]], list[str] | None]:
     """Return the sounds in a folder or zip as (path within it, function that reads its content), and the names in its
-    testing_list.txt, None without one."""
+    testing_list.txt, or None if there is no such file."""
     if path.is_dir():
         readers = {str(file.relative_to(path)): file.read_bytes for file in path.rglob("*") if file.is_file()}
     else:
         try:
             archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"data audio: {path} is neither a folder nor a zip of wav files: {error}") from error
+            raise InputError(f"data audio: {path} is neither a folder nor a zip of sound files: {error}") from error
         readers = {name: partial(archive.read, name) for name in archive.namelist()}
     # Folders with a leading underscore are not classes: _background_noise_ in Speech Commands.
     files = [(name, readers[name]) for name in sorted(readers) if name.lower().endswith(SUFFIXES) and name[0] != "_"]
     if not files:
-        raise InputError(f"data audio: there is no wav file in {path}")
+        raise InputError(f"data audio: there is no wav, flac or ogg file in {path}")
     test_names = readers["testing_list.txt"]().decode().split() if "testing_list.txt" in readers else None
     return files, test_names
 
@@ -104,7 +104,7 @@ def _decode(content: bytes) -> tuple[np.ndarray, int]:
 
 
 def labels(names: list[str], test_names: list[str] | None) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
-    """Return (classes [N], None without any; which clips are held out, bool [N]; names of the classes)."""
+    """Return (classes [N], None if there are none; which clips are held out, bool [N]; names of the classes)."""
     paths = [Path(name) for name in names]
     takes = [FILE_NAME.fullmatch(path.stem) for path in paths]
     if all(takes):

@@ -18,15 +18,15 @@ from gan_jax.errors import InputError
 from gan_jax.metrics.jackknife import MIN_SAMPLES, standard_error
 
 PROPERTIES = {"qed": "QED", "logp": "logP", "sa": "SA"}
-MAX_COMPARED = 1_000  # molecules whose fingerprints and properties are computed: a thousand take a second
+MAX_COMPARED = 1_000  # maximum number of molecules whose fingerprints and properties are computed, in about a second
 BITS = 1_024  # of a Morgan fingerprint of radius 2
 
 
 def molecule_metrics(
     train_smiles: set[str], held_out: Sequence[Any], real: Callable[[int], list[Any]], errors: bool, chemnet: bool = False
 ) -> Callable[[Any], dict[str, float]]:
-    """Return a function of molecules, None for each invalid sample, to metrics. Each NAME comes with its value for the same
-    number of `real` molecules: NAME_floor for distances to the held-out ones, else NAME_real. `train_smiles` are those of the
+    """Return a function from molecules, with None for each invalid sample, to metrics. Each NAME comes with its value for the
+    same number of `real` molecules: NAME_floor for distances to `held_out`, else NAME_real. `train_smiles` are those of the
     training molecules; `chemnet` adds `chemnet_distance` as `fcd`."""
     held_out_properties = _properties(held_out[:MAX_COMPARED])
     held_out_scaffolds = scaffolds(held_out)
@@ -118,7 +118,7 @@ def properties(molecule: Any) -> dict[str, float]:
 
 
 def internal_diversity(molecules: Sequence[Any]) -> float:
-    """1 - the mean Tanimoto similarity of Morgan fingerprints over all pairs, each with itself included: MOSES's IntDiv_1."""
+    """MOSES's IntDiv_1: 1 - the mean Tanimoto similarity of Morgan fingerprints over all pairs, including self-pairs."""
     from rdkit.Chem import rdFingerprintGenerator
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
@@ -173,7 +173,7 @@ def _properties(molecules: Sequence[Any]) -> dict[str, list[float]]:
 
 @functools.cache
 def _sascorer() -> Any:
-    """Load a contributed module that RDKit ships outside its package."""
+    """Load the SA score, a contributed module that RDKit ships outside its package."""
     from rdkit.Chem import RDConfig
 
     path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"

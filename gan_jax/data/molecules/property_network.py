@@ -3,8 +3,8 @@
 RDKit's scores have no gradient; the network's predictions do. It is trained once, before the game, and cached.
 
 Measured on QM9, two shared CPU cores, jax 0.10.2: 40 s for the network, whose QED has a correlation with RDKit's of .91 for
-held-out molecules and .98 for corrupted ones. Its effect on a trained MolGAN: experiments/molecules/qm9_qed.py. With a g_gamma
-of 20 from the start G collapses: of a thousand valid samples three are unique.
+held-out molecules and .98 for corrupted ones. Its effect on a trained MolGAN: experiments/molecules/qm9_qed.py. If g_gamma
+is 20 from the start, G collapses: only three of a thousand valid samples are unique.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ from gan_jax.types import Array, Graph
 # The property values that map to rewards 0 and 1: linear in between, clipped outside. Those of logP and SA are the constants in
 # the code of ORGAN and MolGAN.
 SCALES = {"valid": (0.0, 1.0), "qed": (0.0, 1.0), "logp": (-2.12178879609, 6.0429063424), "sa": (5.0, 1.5)}
-MAX_MOLECULES = 20_000  # real ones; as many corrupted ones are added
-MAX_EDITS = 3  # of a corrupted molecule
+MAX_MOLECULES = 20_000  # real molecules; the same number of corrupted ones is added
+MAX_EDITS = 3  # per corrupted molecule
 WIDTH, STEPS, BATCH, RATE = 64, 3_000, 128, 2e-3
 
-_networks: dict[str, Callable[[Graph], Array]] = {}  # by cache file, since a game is traced several times
+_networks: dict[str, Callable[[Graph], Array]] = {}  # by cache file; kept because the game is traced several times
 
 
 def property_network(goal: str, data: Data) -> Callable[[Graph], Array]:
@@ -63,7 +63,7 @@ def _predict(network: Discriminator, params: Any, graphs: Graph) -> Array:
 
 
 def examples(stored: Graph, elements: list[str], goal: str) -> tuple[Graph, np.ndarray]:
-    """Return the codes of real molecules and of as many corrupted ones, and their rewards [M] float32, 0 for invalid ones."""
+    """Return the codes of real molecules and equally many corrupted ones, and their rewards [M] float32, 0 if invalid."""
     from gan_jax.data.molecules.metrics import molecule_of, properties
 
     random = np.random.RandomState(0)

@@ -27,7 +27,7 @@ FORMS = ("graph", "selfies", "latent")
 BONDS = 4  # none, single, double, triple; aromatic bonds alternate between single and double
 HELD_OUT = 0.1  # fraction of the molecules
 MIN_TRAIN = 10  # training molecules; at least half as many must be held out
-# A data set without a file.
+# The data set if no `path` is given.
 SMALL_MOLECULES = """
 C CC CCC CCCC CC(C)C C=C CC=C C#C CC#C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CO1
 C1CCOC1 C1COCCO1 C=O CC=O CCC=O CC(C)=O O=CO CC(=O)O CCC(=O)O CC(=O)OC CCOC(C)=O OC(=O)C(=O)O O=C(O)CO CC(O)C(=O)O N CN CCN
@@ -53,11 +53,11 @@ def molecules(
     data_dir: str | None = None, *, path: str | None = None, atoms: int = 9, charges: bool = False, form: str = "graph"
 ) -> Source:
     """Read the molecules with at most `atoms` heavy atoms from a file of SMILES: a csv with a column `smiles`, else one SMILES
-    per line; or from `tfds:qm9/original`, or another prepared data set with a feature `SMILES`. A tenth is held out. Null is a
-    hundred small well-known molecules.
+    per line; or from `tfds:qm9/original`, or another prepared data set with a feature `SMILES`. A tenth is held out. Without
+    `path`, the data are a hundred small well-known molecules.
 
     RDKit sanitises the molecules; stereochemistry is removed, atoms are put in canonical order, and aromatic bonds become
-    single and double ones. Duplicates and molecules with radicals, isotopes, several fragments or, without `charges`, charged
+    single and double bonds. Duplicates and molecules with radicals, isotopes, several fragments or, without `charges`, charged
     atoms are dropped; the result is cached. If `form` is "selfies", a sample is a one-hot sequence of symbols [T, V], for text
     networks. If it is "latent", a sample is the code of an autoencoder of SMILES, which is trained first; options of
     `autoencoder.vectors` follow in brackets: "latent(size=64)". Raises InputError if RDKit is missing, if the file cannot be
@@ -136,7 +136,7 @@ def _digest(graphs: Graph, elements: np.ndarray) -> bytes:
 
 
 def one_hot(stored: Graph, kinds: int) -> Graph:
-    """Convert codes [..., N] and [..., N, N] to float32 [..., N, kinds] and [..., N, N, BONDS]; on NumPy and inside jit."""
+    """Convert codes [..., N] and [..., N, N] to float32 [..., N, kinds] and [..., N, N, BONDS], in NumPy or inside jit."""
     nodes, bonds = (
         (codes[..., None] == np.arange(size, dtype=codes.dtype).reshape(*(1,) * codes.ndim, -1)).astype(np.float32)
         for codes, size in zip(stored, (kinds, BONDS), strict=True)
@@ -238,7 +238,7 @@ def _show(form: Form, samples: Sample) -> dict[str, bytes]:
 
 
 def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
-    """Return the codes, what they stand for, and SMILES, empty for invalid samples."""
+    """Return the codes, the names that they stand for, and SMILES, empty for invalid samples."""
     from gan_jax.data.molecules.metrics import smiles_of
 
     codes = form.encode(samples)

@@ -20,8 +20,8 @@ MAX_SETS = 4  # sets of generated rows, each as large as the train split, over w
 
 def wasserstein(rows: Table, real: Table) -> float:
     """Wasserstein-1 distance of the values of each numeric column, in standard deviations of the real ones; the mean over
-    columns. Missing values are left out; a column without values is replaced by the mean of the other one. NaN without numeric
-    columns."""
+    columns. Missing values are left out; if a column has no values in one of the tables, its mean in the other is used. NaN if
+    there are no numeric columns."""
     from scipy.stats import wasserstein_distance
 
     distances = []
@@ -37,7 +37,7 @@ def wasserstein(rows: Table, real: Table) -> float:
 
 def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
     """Jensen-Shannon divergence in bits (0 to 1) of each categorical column's levels, and of missingness in each numeric
-    column with missing values; the mean over these. NaN if there are none."""
+    column with missing values; the mean over these columns. NaN if there are none."""
     from scipy.special import rel_entr
 
     def frequencies(codes: np.ndarray, size: int) -> np.ndarray:
@@ -47,16 +47,16 @@ def jsd(rows: Table, real: Table, levels: Sequence[int]) -> float:
         (frequencies(a, size), frequencies(b, size)) for a, b, size in zip(rows.codes.T, real.codes.T, levels, strict=True)
     ]
     missing = [np.isnan(table.numbers) for table in (rows, real)]
-    some = missing[0].any(axis=0) | missing[1].any(axis=0)
-    pairs += [tuple(frequencies(mask[:, i].astype(int), 2) for mask in missing) for i in np.flatnonzero(some)]
+    has_missing = missing[0].any(axis=0) | missing[1].any(axis=0)
+    pairs += [tuple(frequencies(mask[:, i].astype(int), 2) for mask in missing) for i in np.flatnonzero(has_missing)]
     divergences = [sum(rel_entr(p, (p + q) / 2).sum() for p, q in ((a, b), (b, a))) / (2 * np.log(2)) for a, b in pairs]
     return float(np.mean(divergences)) if divergences else float("nan")
 
 
 def association(rows: Table, levels: Sequence[int]) -> np.ndarray:
     """Associations of all pairs of columns, [A + C, A + C], 1 on the diagonal: for two numeric columns Pearson's correlation,
-    -1 to 1; for a numeric and a categorical one the correlation ratio, the root of the fraction of variance between levels; for
-    two categorical ones Cramer's V. 0 for constant columns. Rows in which a number of the pair is missing are left out.
+    -1 to 1; for a numeric and a categorical column the correlation ratio, the root of the fraction of variance between levels;
+    for two categorical columns Cramer's V. 0 for constant columns. Rows in which a number of the pair is missing are left out.
 
     Source: Cramer 1946, Mathematical methods of statistics; the combination of the three follows Zhao et al. 2021 (CTAB-GAN),
     arXiv:2102.08369, section 4.2, which uses another measure for categories."""
@@ -102,8 +102,8 @@ def closest(points: np.ndarray, records: np.ndarray) -> np.ndarray:
 
 
 def classification(rows: Table, held_out: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """Train on synthetic, test on real: mean accuracy and macro F1, on held-out rows, of a logistic regression, a decision tree
-    and a random forest that are trained on `rows` to predict the column `target` of `codes`.
+    """Train on synthetic, test on real: the mean accuracy and macro F1, on held-out rows, of a logistic regression, a decision
+    tree and a random forest that are trained on `rows` to predict the column `target` of `codes`.
 
     Source: Esteban et al. 2017 (train on synthetic, test on real), arXiv:1706.02633, section 4.2."""
     from sklearn.ensemble import RandomForestClassifier
@@ -128,7 +128,7 @@ def classification(rows: Table, held_out: Table, reference: Table, levels: Seque
 
 
 def regression(rows: Table, held_out: Table, reference: Table, levels: Sequence[int], target: int) -> dict[str, float]:
-    """Train on synthetic, test on real: mean R^2 (1 - squared error over that of the held-out mean), on held-out rows, of a
+    """Train on synthetic, test on real: the mean R^2 (1 - squared error over that of the held-out mean), on held-out rows, of a
     ridge regression, a decision tree and a random forest that are trained on `rows` to predict the column `target` of
     `numbers`. Rows in which the target is missing are left out; NaN if fewer than two remain."""
     from sklearn.ensemble import RandomForestRegressor
@@ -150,12 +150,12 @@ def regression(rows: Table, held_out: Table, reference: Table, levels: Sequence[
 
 
 def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, target: str) -> Measure:
-    """Return the `Measure` of generated rows; `train` are the real training rows, each once.
+    """Return the `Measure` of generated rows; `train` holds each real training row once, unlike the train split of `data`.
 
     Up to `MAX_SETS` sets of n rows, n = min(number of samples, number of training rows), are compared with the held-out rows;
-    each value is the mean over sets. Each NAME comes with NAME_floor or NAME_real, its value for n training rows, or for the
-    distance to the closest record, for the held-out rows; and on request with NAME_error. Raises InputError for options that do
-    not apply to tables."""
+    each value is the mean over sets. Each NAME comes with NAME_floor or NAME_real, its value for n training rows (for the
+    distances to the closest record, for the held-out rows), and on request with NAME_error. Raises InputError for options that
+    do not apply to tables."""
     from gan_jax.metrics.jackknife import with_errors
 
     if protocol.extractor or protocol.metrics:
@@ -180,8 +180,9 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, targ
 
     def statistic(numbers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
         n = min(len(numbers), len(train.numbers))
-        sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, MAX_SETS))]
-        results = [(rows := Table(numbers[s], codes[s])) and compare(rows) | distances(rows) for s in sets]
+        slices = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, MAX_SETS))]
+        sets = [Table(numbers[s], codes[s]) for s in slices]
+        results = [compare(rows) | distances(rows) for rows in sets]
         return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
 
     @cache
@@ -193,7 +194,7 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, targ
     def measure(samples: dict, labels: np.ndarray | None = None) -> dict[str, float]:
         rows = decode(schema, samples)
         if len(rows.numbers) < MIN_ROWS:
-            raise InputError(f"{data.name}: at least {MIN_ROWS} rows can be measured, got {len(rows.numbers)}")
+            raise InputError(f"{data.name}: at least {MIN_ROWS} rows are required, got {len(rows.numbers)}")
         values = with_errors(statistic, tuple(rows)) if protocol.errors else statistic(*rows)
         values |= reference(min(len(rows.numbers), len(train.numbers)))
         return {name: x for name, x in values.items() if np.isfinite(x)}  # NaN: no such columns
@@ -205,11 +206,11 @@ def _description(data: Data, schema: Schema, held_out: Table, train: Table, targ
     """Return the description and the facts of a `Measure`."""
     rows = {"train": len(train.numbers), "held_out": len(held_out.numbers)}
     facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
-    predicted = f"models predict {target} (the mean has R2 0)"
+    predicted = f"models predict {target} (predicting the mean has an R2 of 0)"
     if target in (names := [c.name for c in schema.categorical]):
         column = names.index(target)
         facts["guess"] = float((held_out.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
-        predicted = f"models predict {target} (the most frequent level has accuracy {facts['guess']:.3f})"
+        predicted = f"models predict {target} (always predicting the most frequent level has accuracy {facts['guess']:.3f})"
     facts["schema"] = [str(column) for column in schema.columns]
     description = (
         f"up to {MAX_SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones, next to the values "

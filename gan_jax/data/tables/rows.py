@@ -2,9 +2,9 @@
 
 A row is conditioned on one level of one categorical column. In training, rare levels are requested more often than they occur:
 the train split is a fixed list of (condition, row) pairs, from which batches are drawn as from any data. The label of a pair
-holds two conditions, [2 K] float32 with K the total number of levels: the one by which the pair was drawn, and one drawn with
-the frequencies of the table. A generator uses the first in training and the second in evaluation, so that the samples that are
-shown, measured and saved are distributed like the table.
+holds two conditions, [2 K] float32 with K the total number of levels: the condition by which the pair was drawn, and a second
+one drawn with the frequencies of the table. A generator uses the first in training and the second in evaluation, so that the
+samples that are shown, measured and saved are distributed like the table.
 
 Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.3.
 """
@@ -128,8 +128,8 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         count = round(fraction * len(train.numbers))
         if not 1 <= count < len(train.numbers):
             raise InputError(f"validation {fraction} of {len(train.numbers)} rows leaves a split empty")
-        aside, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
-        return _source(schema, rest, test, target), _source(schema, rest, aside, target).test
+        validation, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
+        return _source(schema, rest, test, target), _source(schema, rest, validation, target).test
 
     return Source(
         train=splits[0],
@@ -218,7 +218,7 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
 
 
 def _read(path: Path, header: bool) -> dict[str, list[str]]:
-    """Read the columns of a csv. Raises InputError, naming the line, if one has too many or too few cells."""
+    """Read the columns of a csv. Raises InputError for a row with too many or too few cells, with its line number."""
     try:
         content = path.read_text(encoding="utf-8-sig")
         first = content.partition("\n")[0]

@@ -4,10 +4,10 @@ A column is numeric or categorical; both may have missing values. For the networ
 
     {"values": [.., A], "choices": {column: [.., k]}, "condition": {categorical column: [.., k]}}
 
-`choices` are one-hot: for a categorical column its level; for a numeric one the mode of its distribution to which the number
-belongs, or if the number is missing the last choice. `values` are the numbers relative to the mean of their mode, in units of
-four standard deviations of it. `condition` is the level on which the row is conditioned (see `rows.py`), with zeros for all
-other columns.
+`choices` are one-hot: for a categorical column the level; for a numeric column the mode of its distribution to which the number
+belongs, or the last choice if the number is missing. `values` are the numbers relative to the mean of their mode, in units of
+four standard deviations of that mode. `condition` is the level on which the row is conditioned (see `rows.py`), with zeros for
+all other columns.
 
 Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.2. The separate mode for missing numbers is our addition.
 """
@@ -23,7 +23,7 @@ from gan_jax.errors import InputError
 from gan_jax.types import Sample
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-MAX_LEVELS = 100  # of a categorical column: a text column with more holds names or identifiers
+MAX_LEVELS = 100  # of a categorical column: a text column with more levels holds names or identifiers
 MAX_DISCRETE = 10  # a column with at most this many different numbers is categorical
 MAX_MODES = 10  # Gaussians fitted to a numeric column
 POINT_FRACTION = 0.1  # a number that makes up at least this fraction of a column is a mode of its own
@@ -104,7 +104,7 @@ def infer(
     """Infer the schema, its modes not yet fitted (see `fit`), and the rows from the text of the cells.
 
     A column is numeric if all its cells are missing or finite numbers, more than `MAX_DISCRETE` different ones, or if `numeric`
-    names it. Cells in `MISSING`, in upper or lower case, are missing. Raises InputError for a column that is neither numeric
+    lists it. Cells in `MISSING`, in upper or lower case, are missing. Raises InputError for a column that is neither numeric
     nor has at most `MAX_LEVELS` levels, and for unknown names."""
     for name in (*numeric, *categorical):
         if name not in columns:
@@ -135,8 +135,8 @@ def infer(
 
 def fit(schema: Schema, rows: Table) -> Schema:
     """Fit the modes of the numeric columns: a point mass for each number that makes up at least `POINT_FRACTION` of the values;
-    for the others scikit-learn's variational Gaussian mixture with a Dirichlet process prior, of whose `MAX_MODES`
-    components those with more than 0.5% of the weight are kept.
+    for the others scikit-learn's variational Gaussian mixture with a Dirichlet process prior and at most `MAX_MODES`
+    components, of which those with more than 0.5% of the weight are kept.
 
     Source: Xu et al. 2019, section 4.2, with the prior and the threshold of the authors' code. Point masses are our addition: a
     Gaussian around the zeros of a column would generate no exact zero."""
@@ -158,7 +158,7 @@ def fit(schema: Schema, rows: Table) -> Schema:
 
 
 def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit a Gaussian mixture. Return its weights, means and standard deviations, [m] each, empty without values."""
+    """Fit a Gaussian mixture. Return its weights, means and standard deviations, [m] each, empty if there are no values."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 

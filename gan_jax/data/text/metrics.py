@@ -16,7 +16,7 @@ from gan_jax.metrics.jackknife import with_errors
 
 ORDERS = (1, 2, 3, 4)
 BLEU_ORDERS = (2, 3, 4, 5)
-HYPOTHESES, REFERENCES = 200, 500  # at most: sentences to score, and sentences to compare them with
+HYPOTHESES, REFERENCES = 200, 500  # maximum number of sentences scored by BLEU, and of sentences they are compared with
 SPACE = " "
 TextMetric = Callable[[np.ndarray], dict[str, float]]  # symbol numbers [N, T] -> metrics
 Texts = Callable[[np.ndarray], list[str]]  # symbol numbers [N, T] -> N texts
@@ -78,7 +78,7 @@ def jensen_shannon(p: Counter, q: Counter) -> float:
 
 
 def distinct(ids: np.ndarray, n: int) -> float:
-    """Number of distinct n-grams divided by the number of all n-grams; 0 without n-grams.
+    """Number of distinct n-grams divided by the number of all n-grams; 0 if there are no n-grams.
 
     Source: Li et al. 2016, arXiv:1510.03055, section 5 (distinct-n)."""
     counts = ngrams(ids, n)
@@ -93,8 +93,9 @@ def words(ids: np.ndarray, symbols: list[str]) -> Iterable[str]:
 
 
 def bleu_metrics(train: np.ndarray, test: np.ndarray, texts: Texts, names: Sequence[str], errors: bool) -> TextMetric:
-    """Return a metric with those of BLEU and self-BLEU that are in `names`, for `HYPOTHESES` sentences against `REFERENCES`,
-    and their values for training samples. BLEU rises with the number of references: compare it only for equal numbers."""
+    """Return a metric that computes BLEU and self-BLEU, if they are in `names`, for `HYPOTHESES` sentences against `REFERENCES`
+    sentences, and their values for training samples. BLEU rises with the number of references: compare it only for equal
+    numbers."""
 
     def scores(ids: np.ndarray) -> dict[str, np.ndarray]:
         """Return {metric: its value for each sentence [M]}."""

@@ -1,4 +1,4 @@
-"""Audio: sound files in folders and zips, splits, evaluation, and the sounds that are written."""
+"""Audio: sound files in folders and zips, splits, evaluation, and output as sounds."""
 
 import importlib.util
 import io
@@ -17,7 +17,7 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 
 LENGTH = 1_024
-REAL = os.environ.get("GAN_JAX_DATA")
+DATA_DIR = os.environ.get("GAN_JAX_DATA")
 
 
 def tone(pitch, rate=8_000, length=900):
@@ -26,14 +26,14 @@ def tone(pitch, rate=8_000, length=900):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes with fifteen takes each."""
+    """A folder with fifteen takes of each of two words."""
     for word, pitch in (("high", 2_000), ("low", 300)):
         for number in range(15):
             (tmp_path / f"{word}_ann_{number}.wav").write_bytes(tone(pitch + number))
     return tmp_path
 
 
-def test_words_in_file_names_are_classes_and_the_first_takes_are_held_out(folder):
+def test_words_in_file_names_are_classes_and_their_first_takes_are_held_out(folder):
     source = audio(path=str(folder), length=LENGTH)
     assert source.num_classes == 2 and len(source.classes) == 2 and source.train.samples.shape == (20, 8, 64, 1)
     assert source.test.labels.tolist() == [0] * 5 + [1] * 5
@@ -45,9 +45,10 @@ def test_a_zip_is_read_like_a_folder(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for file in folder.glob("*.wav"):
             archive.write(file, f"folder/{file.name}")
-    first, second = audio(path=str(folder), length=LENGTH), audio(str(tmp_path), path="all.zip", length=LENGTH)
-    np.testing.assert_array_equal(first.train.samples, second.train.samples)
-    np.testing.assert_array_equal(first.test.labels, second.test.labels)
+    from_folder = audio(path=str(folder), length=LENGTH)
+    from_zip = audio(str(tmp_path), path="all.zip", length=LENGTH)
+    np.testing.assert_array_equal(from_folder.train.samples, from_zip.train.samples)
+    np.testing.assert_array_equal(from_folder.test.labels, from_zip.test.labels)
 
 
 def test_folders_are_classes(tmp_path):
@@ -73,10 +74,10 @@ def test_invalid_input_is_rejected(folder, tmp_path):
         audio(path=str(folder))
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match="there is no wav file in"):
+    with pytest.raises(InputError, match="there is no wav, flac or ogg file in"):
         audio(path=str(empty))
     (tmp_path / "a.txt").write_text("no")
-    with pytest.raises(InputError, match="is neither a folder nor a zip of wav files"):
+    with pytest.raises(InputError, match="is neither a folder nor a zip of sound files"):
         audio(path=str(tmp_path / "a.txt"))
 
 
@@ -107,8 +108,8 @@ def test_samples_are_written_as_sounds():
     assert list(files) == [".png", *(f"-{i}.wav" for i in range(10))]
     with wave.open(io.BytesIO(files["-3.wav"])) as file:
         assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (8_000, 2_048, 1)
-        wave_written = np.frombuffer(file.readframes(2_048), "<i2")
-    assert np.abs(wave_written).max() > 30_000
+        written = np.frombuffer(file.readframes(2_048), "<i2")
+    assert np.abs(written).max() > 30_000
     assert data.pack(data.test.samples[:4])["waves"].shape == (4, 2_048)
 
 
@@ -125,15 +126,15 @@ def test_waves_are_evaluated_by_their_spectrograms_and_classes(monkeypatch):
     np.testing.assert_array_equal(received["samples"], received["data"].test.samples)
 
 
-@pytest.mark.skipif(REAL is None, reason="needs fsdd/recordings.zip in $GAN_JAX_DATA")
+@pytest.mark.skipif(DATA_DIR is None, reason="needs fsdd/recordings.zip in $GAN_JAX_DATA")
 def test_spoken_digits():
-    data = load('audio(path="fsdd/recordings.zip")', 0, 8, REAL)
+    data = load('audio(path="fsdd/recordings.zip")', 0, 8, DATA_DIR)
     assert (data.num_train, data.test.count, data.num_classes) == (2_700, 300, 10)
     assert np.bincount(data.test.labels).tolist() == [30] * 10
 
 
 def prepare_sounds(folder, name, splits, words=None, feature="audio"):
-    """Write a data set of sounds in the format of tensorflow-datasets 4.9.10, whose samples are int64, without TensorFlow."""
+    """Write a data set of sounds in the format of tensorflow-datasets 4.9.10, with int64 samples, without TensorFlow."""
     pytest.importorskip("tensorflow_datasets")
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
@@ -141,12 +142,12 @@ def prepare_sounds(folder, name, splits, words=None, feature="audio"):
     prepared = folder / name / "1.0.0"
     prepared.mkdir(parents=True)
     sound = {"dtype": "int64", "encoding": "NONE", "sampleRate": "8000", "shape": {"dimensions": ["-1"]}}
-    kinds = "tensorflow_datasets.core.features"
-    features = {feature: {"pythonClassName": f"{kinds}.audio_feature.Audio", "audio": sound}}
+    package = "tensorflow_datasets.core.features"
+    features = {feature: {"pythonClassName": f"{package}.audio_feature.Audio", "audio": sound}}
     if words:
         label = {"classLabel": {"numClasses": str(len(words))}}
-        features["label"] = {"pythonClassName": f"{kinds}.class_label_feature.ClassLabel"} | label
-    description = {"pythonClassName": f"{kinds}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
+        features["label"] = {"pythonClassName": f"{package}.class_label_feature.ClassLabel"} | label
+    description = {"pythonClassName": f"{package}.features_dict.FeaturesDict", "featuresDict": {"features": features}}
     (prepared / "features.json").write_text(json.dumps(description))
     info = {"name": name, "version": "1.0.0", "fileFormat": "array_record", "moduleName": "nowhere"}
     (prepared / "dataset_info.json").write_text(json.dumps(info))

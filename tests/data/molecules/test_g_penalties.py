@@ -1,4 +1,4 @@
-"""The property network: corrupted molecules, their rewards, and the penalty on the generator."""
+"""The property network: corrupted molecules, rewards, and the penalty on the generator."""
 
 from dataclasses import replace
 
@@ -74,12 +74,12 @@ def test_the_network_distinguishes_valid_from_invalid_molecules_and_is_cached(da
     monkeypatch.setattr(property_network, "_networks", {})
     monkeypatch.setattr(property_network, "_fit", None)  # must not be called again
     assert jax.jit(penalty)(real) == first
-    gradient = jax.grad(lambda samples: penalty(samples))(real)
+    gradient = jax.grad(penalty)(real)
     assert all(np.abs(leaf).max() > 0 for leaf in gradient)
 
 
-def test_it_is_a_g_penalty_that_is_trained_on_the_data_of_the_game(tmp_path, data):
-    """Also on a file in `--data_dir`."""
+def test_the_property_network_is_trained_on_the_data_of_the_game(tmp_path, data):
+    """Including data from a file in `--data_dir`."""
     config = Config(data="molecules", model="molgan", z_dim=4, g_width=4, d_width=4, batch=8, loss="wasserstein")
     with pytest.raises(InputError, match="unknown goal of molecular_property 'q'"):
         build(replace(config, g_penalty="molecular_property(goal='q')"), data)

@@ -45,7 +45,7 @@ def round_trip(smiles, atoms=9, charges=False):
 def test_graphs_convert_back_to_the_same_molecules():
     assert round_trip(["OCC", "c1ccccc1", "CC#N", "C/C=C/C"]) == ["CCO", "c1ccccc1", "CC#N", "CC=CC"]
     assert len(set(SMALL_MOLECULES)) == len(SMALL_MOLECULES)
-    assert len(round_trip(SMALL_MOLECULES)) == len(SMALL_MOLECULES)  # without duplicates, and all usable
+    assert len(round_trip(SMALL_MOLECULES)) == len(SMALL_MOLECULES)  # all are usable, and no two are the same
 
 
 def test_unusable_molecules_are_dropped():
@@ -89,10 +89,10 @@ def test_a_file_of_smiles(tmp_path, monkeypatch):
     smiles = [text for text in SMALL_MOLECULES if len(text) > 2]
     (tmp_path / "a.csv").write_text("name,SMILES\n" + "".join(f"{i},{text}\n" for i, text in enumerate(smiles)))
     (tmp_path / "a.txt").write_text("".join(f"{text} {i}\n" for i, text in enumerate(smiles)))
-    first, second = (molecules(str(tmp_path), path=name) for name in ("a.csv", "a.txt"))
-    jax.tree.map(np.testing.assert_array_equal, first.train, second.train)
-    again = molecules(str(tmp_path), path="a.csv")  # from the cache
-    jax.tree.map(np.testing.assert_array_equal, first.test, again.test)
+    from_csv, from_text = (molecules(str(tmp_path), path=name) for name in ("a.csv", "a.txt"))
+    jax.tree.map(np.testing.assert_array_equal, from_csv.train, from_text.train)
+    from_cache = molecules(str(tmp_path), path="a.csv")
+    jax.tree.map(np.testing.assert_array_equal, from_csv.test, from_cache.test)
     (tmp_path / "few.txt").write_text("C\nCC\n")
     with pytest.raises(InputError, match="has too few usable molecules of at most 9 atoms: 2"):
         molecules(path=str(tmp_path / "few.txt"))
@@ -104,7 +104,7 @@ def test_a_file_of_smiles(tmp_path, monkeypatch):
 
 
 def test_molecules_as_selfies():
-    """The same molecules in the same splits as graphs; and every non-empty sequence of symbols is a valid molecule."""
+    """Molecules and splits are those of the graphs, and every non-empty sequence of symbols is a valid molecule."""
     pytest.importorskip("selfies", reason="needs selfies: pip install 'gan_jax[molecules]'")
     graphs, data = load("molecules", 0, 8), load('molecules(form="selfies")', 0, 8)
     packs = [source.pack(source.to_float(source.train.samples)) for source in (graphs, data)]
@@ -130,8 +130,8 @@ def test_a_prepared_data_set_of_smiles(prepared):
 
 
 @pytest.fixture
-def few(tmp_path, monkeypatch):
-    """Data of the latent codes of 17 molecules, for options of the autoencoder."""
+def load_latents(tmp_path, monkeypatch):
+    """A function from options of the autoencoder to the data set of the latent codes of 17 molecules."""
     pytest.importorskip("selfies", reason="needs selfies: pip install 'gan_jax[molecules]'")
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     monkeypatch.setattr("gan_jax.data.molecules.smiles.MIN_TRAIN", 4)
@@ -142,10 +142,10 @@ def few(tmp_path, monkeypatch):
     return lambda options: load(f"molecules(path='{path}', form='latent({options})')", 0, 8)
 
 
-def test_molecules_as_latent_codes(few, monkeypatch):
-    few("size=3, width=4, epochs=1")
+def test_molecules_as_latent_codes(load_latents, monkeypatch):
+    load_latents("size=3, width=4, epochs=1")
     monkeypatch.setattr(autoencoder, "_fit", None)  # must not be called again
-    data = few("size=3, width=4, epochs=1")
+    data = load_latents("size=3, width=4, epochs=1")
     vectors = data.to_float(data.train.samples)
     assert vectors.dtype == np.float32 and data.sample_shape == (3,)
     np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-5)
@@ -162,8 +162,8 @@ def test_molecules_as_latent_codes(few, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_trained_autoencoder_reconstructs_the_molecules(few):
-    data = few("size=8, width=32, layers=2, epochs=300")
+def test_a_trained_autoencoder_reconstructs_the_molecules(load_latents):
+    data = load_latents("size=8, width=32, layers=2, epochs=300")
     vectors = data.to_float(data.train.samples)
     metrics = data.evaluator(data, Protocol())(vectors)
     assert (metrics["valid"], metrics["unique"], metrics["novel"]) == (1, 1, 0) and metrics["valid_real"] == 1
@@ -186,7 +186,7 @@ def test_fractions_of_valid_unique_and_novel_samples():
 
 
 def test_properties_agree_with_published_values():
-    """Aspirin: QED .55 and logP 1.31 by RDKit's own documentation of these descriptors; its synthesis is easy."""
+    """Aspirin: QED .55 and logP 1.31 in RDKit's documentation of these descriptors; its synthesis is easy."""
     values = properties(Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O"))
     assert values["qed"] == pytest.approx(0.55, abs=0.005)
     assert values["logp"] == pytest.approx(1.31, abs=0.005)
@@ -197,7 +197,7 @@ def test_diversity_and_scaffolds_of_small_sets():
     same = [Chem.MolFromSmiles("CCO")] * 3
     assert internal_diversity(same) == pytest.approx(0, abs=1e-6)
     other = [Chem.MolFromSmiles("CCO"), Chem.MolFromSmiles("FC(F)(F)F")]
-    # Nothing in common, but half of the pairs are of a molecule with itself.
+    # The two molecules have nothing in common, but half of the pairs consist of a molecule and itself.
     assert internal_diversity(other) == pytest.approx(0.5)
     rings = scaffolds([None, *same, Chem.MolFromSmiles("Cc1ccc2ccccc2c1"), Chem.MolFromSmiles("c1ccc2ccccc2c1")])
     assert rings == {"c1ccc2ccccc2c1": 2}
@@ -206,7 +206,7 @@ def test_diversity_and_scaffolds_of_small_sets():
 
 
 def test_metrics_agree_with_moses():
-    """The molecules and values of MOSES's own tests (tests/test_metrics.py); SA's are of an older RDKit."""
+    """Molecules and values are from MOSES's tests (tests/test_metrics.py), without SA, which depends on RDKit's version."""
     texts = ["CNC", "Oc1ccccc1-c1cccc2cnccc12", "INVALID", "CCCP", "Cc1noc(C)c1CN(C)C(=O)Nc1cc(F)cc(F)c1"]
     texts += ["Cc1nc(NCc2ccccc2)no1-c1ccccc1"]
     held_out = [Chem.MolFromSmiles(text) for text in ("Oc1ccccc1-c1cccc2cnccc12", "COc1cccc(NC(=O)Cc2coc3ccc(OC)cc23)c1")]

@@ -1,4 +1,4 @@
-"""Metrics of tables against closed forms and hand calculations."""
+"""Metrics of tables, compared with closed forms and hand calculations."""
 
 from dataclasses import replace
 
@@ -60,21 +60,21 @@ def test_associations_agree_with_direct_formulas():
     expected = np.outer([100] * 3, counts.sum(axis=0)) / 300
     assert result[2, 3] == pytest.approx(np.sqrt(((counts - expected) ** 2 / expected).sum() / 300))
     dependent = metrics.association(Table(np.stack([a, a * 0.0], 1), np.stack([a, a], 1)), [3, 3])
-    np.testing.assert_allclose(dependent[0], [1, 0, 1, 1])  # determined by the level; 0 for a constant
+    np.testing.assert_allclose(dependent[0], [1, 0, 1, 1])  # 1 if determined by the level, 0 for a constant column
     with_missing = x.copy()
     with_missing[::3, 1] = np.nan
     kept = np.arange(300) % 3 > 0
     assert metrics.association(rows(with_missing), [])[0, 1] == pytest.approx(np.corrcoef(x[kept].T)[0, 1])
     unrelated = rows(np.stack([np.tile([0, 0, 1, 1], 9), np.tile([0, 1, 0, 1], 9)], axis=1))
-    related = rows(np.stack([np.tile([0, 0, 1, 1], 9)] * 2, axis=1))
-    assert metrics.correlation_gap(unrelated, related, []) == pytest.approx(1)
+    identical = rows(np.stack([np.tile([0, 0, 1, 1], 9)] * 2, axis=1))
+    assert metrics.correlation_gap(unrelated, identical, []) == pytest.approx(1)
 
 
 def test_rows_that_differ_in_a_level_or_by_a_standard_deviation_have_distance_one():
     reference = rows([[0.0, 1], [2, 3], [np.nan, 1], [1, 3]], [[0], [1], [2], [0]])
     x = rows([[0, 1], [0, 1], [0, 2.0], [np.nan, 1]], [[0], [1], [0], [0]])
     points = metrics.features(x, reference, [3])
-    deviation = np.sqrt(2 / 3)  # of 0, 2, 1; that of the other column is 1
+    deviation = np.sqrt(2 / 3)  # of the values 0, 2, 1; that of the other column is 1
     np.testing.assert_allclose(np.linalg.norm(points[0] - points[1:], axis=1), [1, 1, np.hypot(1, 1 / deviation)])
     np.testing.assert_allclose(metrics.closest(points, points[1:]), [1, 0, 0, 0])
 
@@ -82,12 +82,12 @@ def test_rows_that_differ_in_a_level_or_by_a_standard_deviation_have_distance_on
 def test_classifiers_learn_a_separable_problem():
     x = np.concatenate([RANDOM.randn(100, 1) - 9, RANDOM.randn(100, 1) + 9])
     y = np.repeat([0, 1], 100)
-    held = Table(x, np.stack([y, y * 0], axis=1))
-    assert metrics.classification(held, held, held, [2, 1], 0) == {"tstr": 1.0, "tstr_f1": 1.0}
+    held_out = Table(x, np.stack([y, y * 0], axis=1))
+    assert metrics.classification(held_out, held_out, held_out, [2, 1], 0) == {"tstr": 1.0, "tstr_f1": 1.0}
     wrong = Table(x, np.stack([1 - y, y * 0], axis=1))
-    assert metrics.classification(wrong, held, held, [2, 1], 0) == {"tstr": 0.0, "tstr_f1": 0.0}
+    assert metrics.classification(wrong, held_out, held_out, [2, 1], 0) == {"tstr": 0.0, "tstr_f1": 0.0}
     constant = Table(x, np.zeros((200, 2), int))
-    assert metrics.classification(constant, held, held, [2, 1], 0) == {"tstr": 0.5, "tstr_f1": pytest.approx(1 / 3)}
+    assert metrics.classification(constant, held_out, held_out, [2, 1], 0) == {"tstr": 0.5, "tstr_f1": pytest.approx(1 / 3)}
 
 
 def test_the_evaluator_distinguishes_real_rows_from_copies_and_noise():
@@ -95,21 +95,21 @@ def test_the_evaluator_distinguishes_real_rows_from_copies_and_noise():
     measure = data.evaluator(data, Protocol())
     assert measure.facts["target"] == "species" and (measure.facts["train"], measure.facts["held_out"]) == (120, 30)
     assert "species: one of setosa, versicolor, virginica" in measure.description
-    held = data.to_float(data.test.samples)
-    held_out_metrics = measure(held)
+    held_out = data.to_float(data.test.samples)
+    held_out_metrics = measure(held_out)
     for name in ("wasserstein", "jsd", "correlation_gap"):
         assert held_out_metrics[name] == 0 < held_out_metrics[f"{name}_floor"] < 0.5
     assert held_out_metrics["dcr"] == held_out_metrics["dcr_real"] > 0
-    copies = measure(data.to_float(data.train.take(slice(480)).samples))  # 480 draws of the 120 training rows
+    copies = measure(data.to_float(data.train.take(slice(480)).samples))  # the 120 training rows, drawn 480 times in total
     assert copies["dcr"] == pytest.approx(0, abs=1e-6) and copies["tstr_real"] > 0.9
     random = np.random.RandomState(1)
-    noise = held | {"values": random.randn(30, 4).astype(np.float32)}
-    noise["choices"] = {k: np.eye(x.shape[1])[random.randint(x.shape[1], size=30)] for k, x in held["choices"].items()}
+    noise = held_out | {"values": random.randn(30, 4).astype(np.float32)}
+    noise["choices"] = {k: np.eye(x.shape[1])[random.randint(x.shape[1], size=30)] for k, x in held_out["choices"].items()}
     noisy = measure(noise)
     assert noisy["tstr"] < noisy["tstr_real"] and noisy["wasserstein"] > noisy["wasserstein_floor"]
     assert noisy["correlation_gap"] > 2 * noisy["correlation_gap_floor"]
     with pytest.raises(InputError, match="at least 20 rows"):
-        measure({"values": held["values"][:5], "choices": {k: x[:5] for k, x in held["choices"].items()}})
+        measure({"values": held_out["values"][:5], "choices": {k: x[:5] for k, x in held_out["choices"].items()}})
 
 
 def test_errors_are_reported_on_request():
@@ -137,13 +137,13 @@ def test_a_validation_split_is_measured_like_the_held_out_split():
 
 def test_regressions_learn_a_linear_problem():
     x = RANDOM.rand(400)
-    held = rows(np.stack([x, 3 * x + 1], axis=1))
-    assert metrics.regression(held, held, held, [], 1)["tstr_r2"] > 0.99
-    wrong = rows(np.stack([x, np.full(400, held.numbers[:, 1].mean())], axis=1))
-    assert metrics.regression(wrong, held, held, [], 1)["tstr_r2"] == pytest.approx(0, abs=1e-9)  # predicts the mean
-    with_missing = Table(np.where(np.arange(400)[:, None] % 2, [np.nan, np.nan], held.numbers), np.arange(400)[:, None] % 2)
-    assert metrics.regression(with_missing, held._replace(codes=with_missing.codes), with_missing, [2], 1)["tstr_r2"] > 0.98
-    assert np.isnan(metrics.regression(rows(np.full((9, 2), np.nan)), held, held, [], 1)["tstr_r2"])
+    held_out = rows(np.stack([x, 3 * x + 1], axis=1))
+    assert metrics.regression(held_out, held_out, held_out, [], 1)["tstr_r2"] > 0.99
+    wrong = rows(np.stack([x, np.full(400, held_out.numbers[:, 1].mean())], axis=1))
+    assert metrics.regression(wrong, held_out, held_out, [], 1)["tstr_r2"] == pytest.approx(0, abs=1e-9)  # predicts the mean
+    with_missing = Table(np.where(np.arange(400)[:, None] % 2, [np.nan, np.nan], held_out.numbers), np.arange(400)[:, None] % 2)
+    assert metrics.regression(with_missing, held_out._replace(codes=with_missing.codes), with_missing, [2], 1)["tstr_r2"] > 0.98
+    assert np.isnan(metrics.regression(rows(np.full((9, 2), np.nan)), held_out, held_out, [], 1)["tstr_r2"])
     data = load('table(name="diabetes")', 0, 8)
     measure = data.evaluator(data, Protocol())
     result = measure(data.to_float(data.train.take(slice(600)).samples))

@@ -1,4 +1,4 @@
-"""Tables: inferred types of columns, the networks' representation of rows, conditions, files, and pictures."""
+"""Tables: inferred types of columns, the representation of rows for the networks, conditions, files, and pictures."""
 
 import csv
 import io
@@ -84,16 +84,16 @@ def test_rows_are_recovered_from_the_representation_of_the_networks(synthetic):
         table_schema.decode(schema, synthetic.to_float(synthetic.test.samples) | {"choices": {"age": np.ones((2, 3))}})
 
 
-def test_modes_agree_with_those_of_the_data():
-    """Two distant Gaussians, and a number that makes up a third of the values: a point mass that contains only that number."""
+def test_fitted_modes_agree_with_those_of_the_data():
+    """Two distant Gaussians, and a number that makes up a third of the values, for which a point mass is fitted."""
     random = np.random.RandomState(1)
     x = np.concatenate([np.zeros(2_000), 10 + random.randn(1_000), 20 + 0.5 * random.randn(3_000)])
     schema = table_schema.fit(Schema(("x",), (Numeric("x", None, True),), ()), Table(x[:, None], np.zeros((6_000, 0))))
     (column,) = schema.numeric
     assert (column.means[0], column.deviations[0]) == (0, 0) and column.weights.sum() == pytest.approx(1, abs=0.01)
-    near = {center: np.abs(column.means - center) < 3 for center in (10, 20)}
-    assert column.weights[near[10]].sum() == pytest.approx(1 / 6, abs=0.005)
-    assert column.weights[near[20]].sum() == pytest.approx(1 / 2, abs=0.005)
+    is_near = {center: np.abs(column.means - center) < 3 for center in (10, 20)}
+    assert column.weights[is_near[10]].sum() == pytest.approx(1 / 6, abs=0.005)
+    assert column.weights[is_near[20]].sum() == pytest.approx(1 / 2, abs=0.005)
     values = np.array([0.0, 1e-9, 10.3, 19.8, np.nan])
     stored = table_schema.encode(schema, Table(values[:, None], np.zeros((5, 0))), 0)
     modes = stored["choices"]["x"]
@@ -115,8 +115,8 @@ def test_levels_are_drawn_in_proportion_to_the_logarithm_of_their_rows():
     drawn = codes[rows[column == 0], 0]
     assert (drawn == 0).mean() == pytest.approx(np.log(10) / (np.log(10) + np.log(91)), abs=1e-3)
     for level in (0, 1):  # the rows of a level are drawn equally often
-        times = np.bincount(rows[column == 0][drawn == level], minlength=99)[codes[:, 0] == level]
-        assert np.ptp(times) <= 1 and times.min() > 0
+        counts = np.bincount(rows[column == 0][drawn == level], minlength=99)[codes[:, 0] == level]
+        assert np.ptp(counts) <= 1 and counts.min() > 0
 
 
 def test_labels_hold_two_conditions(synthetic):
@@ -141,7 +141,7 @@ def test_labels_hold_two_conditions(synthetic):
         frequency = label[:, start : start + size].mean(axis=0) * len(names)
         np.testing.assert_allclose(frequency, expected, atol=5 * np.sqrt(len(names) / synthetic.num_train))
         start += size
-    assert label[:, :k].mean(axis=0).min() > 2 * label[:, k:].mean(axis=0).min()  # rare levels
+    assert label[:, :k].mean(axis=0).min() > 2 * label[:, k:].mean(axis=0).min()  # rare levels are requested more often
 
 
 def test_csv_files_with_other_separators_or_without_a_header(tmp_path):
@@ -205,7 +205,7 @@ def test_rows_are_shown_as_a_picture_text_and_csv(synthetic):
 
 def test_validation_rows_are_not_among_the_training_pairs(tmp_path):
     name = f'table(path="{write(tmp_path, "x,kind" + "".join(f"{chr(10)}{i},{i % 3}" for i in range(200)))}")'
-    whole, data = load(name, 0, 64), load(name, 0, 64, validation=0.25)
+    unsplit, data = load(name, 0, 64), load(name, 0, 64, validation=0.25)
 
     def numbers(split):
         packed = data.pack(data.to_float(split.samples))["rows"]
@@ -215,7 +215,7 @@ def test_validation_rows_are_not_among_the_training_pairs(tmp_path):
     train, validation, test = (numbers(split) for split in (data.train, data.validation, data.test))
     assert (len(train), len(validation), len(test), len(train | validation | test)) == (120, 40, 40, 200)
     assert data.num_train == pytest.approx(1_200, abs=10) and data.validation.labels.shape == (40, 6)
-    jax.tree.map(np.testing.assert_array_equal, data.test, whole.test)
+    jax.tree.map(np.testing.assert_array_equal, data.test, unsplit.test)
     with pytest.raises(InputError, match="leaves a split empty"):
         load(name, 0, 64, validation=1e-3)
 

@@ -1,4 +1,4 @@
-"""Text: reading files, metrics against hand calculations, the oracle, and the character networks."""
+"""Text: reading files, metrics compared with hand calculations, the oracle, and the character networks."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ from gan_jax.errors import InputError
 from gan_jax.models.text_resnet import Discriminator, Generator
 from gan_jax.training.train import train
 
-REAL = os.environ.get("GAN_JAX_DATA")
+DATA_DIR = os.environ.get("GAN_JAX_DATA")
 
 
 @pytest.fixture
@@ -41,44 +41,43 @@ def test_each_line_is_a_sample(corpus):
     assert decode(source, "test") == ["line 0 of é", "line 1 of é", "line 2 of é", "line 3 of é"]
     assert decode(source)[-1] == "line 39 of é"[:12] and len(decode(source)) == 36
     assert source.train.samples.dtype == np.uint8 and source.train.samples.shape == (36, 12)
-    assert source.test.samples[0, -1] == 0  # eleven characters and padding
+    assert source.test.samples[0, -1] == 0  # eleven characters, then padding
 
 
 def test_words_and_windows(corpus):
     source = text(path=str(corpus), length=4, level="word")
     assert decode(source)[0] == "line 4 of é"
     source = text(path=str(corpus), length=5, windows=True)
-    whole = corpus.read_text(encoding="utf-8")
-    assert decode(source, "test") + decode(source) == [whole[i : i + 5] for i in range(0, len(whole) - 4, 5)]
+    content = corpus.read_text(encoding="utf-8")
+    assert decode(source, "test") + decode(source) == [content[i : i + 5] for i in range(0, len(content) - 4, 5)]
 
 
-def test_the_vocabulary_is_that_of_the_training_sentences(tmp_path):
-    """Optionally only the most frequent words; all others become <unk>, and punctuation marks are words."""
-    path, held = tmp_path / "a.txt", tmp_path / "b.txt"
+def test_the_vocabulary_consists_of_the_words_of_the_training_sentences(tmp_path):
+    """`vocabulary` limits it to the most frequent words. All other words become <unk>; punctuation marks are words."""
+    path, test_path = tmp_path / "a.txt", tmp_path / "b.txt"
     path.write_text("a dog, a cat's dog.\n" * 4)
-    held.write_text("a bird's dog\n" * 4)
-    source = text(path=str(path), test=str(held), length=7, level="word")
+    test_path.write_text("a bird's dog\n" * 4)
+    source = text(path=str(path), test=str(test_path), length=7, level="word")
     assert decode(source)[0] == "a dog , a cat's dog ." and decode(source, "test")[0] == "a <unk> dog"
-    source = text(path=str(path), test=str(held), length=7, level="word", vocabulary=2)
+    source = text(path=str(path), test=str(test_path), length=7, level="word", vocabulary=2)
     assert decode(source)[0] == "a dog <unk> a <unk> dog <unk>"
     np.testing.assert_array_equal(source.train.samples[0], [1, 2, 3, 1, 3, 2, 3])
 
 
 def test_a_test_file_is_held_out(corpus, tmp_path):
-    held = tmp_path / "held.txt"
-    held.write_text("x\n" * 12)
-    source = text(str(tmp_path), path="corpus.txt", test="held.txt")
+    (tmp_path / "test.txt").write_text("x\n" * 12)
+    source = text(str(tmp_path), path="corpus.txt", test="test.txt")
     assert decode(source, "test") == ["x"] * 12 and len(decode(source)) == 40
 
 
-@pytest.mark.skipif(REAL is None, reason="needs tiny Shakespeare in $GAN_JAX_DATA")
+@pytest.mark.skipif(DATA_DIR is None, reason="needs tiny Shakespeare in $GAN_JAX_DATA")
 def test_tiny_shakespeare_is_read_without_tensorflow():
-    source = text(REAL, path="tfds:tiny_shakespeare", length=64)
+    source = text(DATA_DIR, path="tfds:tiny_shakespeare", length=64)
     assert decode(source)[0].startswith("First Citizen:") and len(decode(source)) == 15_685
     assert len(decode(source, "test")) == 871
     assert "tensorflow" not in sys.modules
     with pytest.raises(InputError, match=r"tfds:mnist: a feature `text` is needed, it has image, label"):
-        text(REAL, path="tfds:mnist")
+        text(DATA_DIR, path="tfds:mnist")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
         ({"test": "a.txt"}, "test needs a path"),
         ({"vocabulary": 9}, 'vocabulary must be a whole number of at least 2, with level="word", got 9'),
         ({"oracle": 1}, "oracle must be a number of words from 2 to 65,535, got 1"),
-        ({"oracle": 9, "path": "a.txt"}, "oracle goes with length only"),
+        ({"oracle": 9, "path": "a.txt"}, "oracle can only be combined with length"),
     ],
 )
 def test_invalid_options_are_rejected(options, message):
@@ -127,7 +126,7 @@ def test_ngrams_agree_with_a_hand_calculation():
     assert distinct(ids, 2) == 2 / 3 and distinct(ids, 4) == 0
 
 
-def test_the_divergence_agrees_with_a_hand_calculation():
+def test_the_jensen_shannon_divergence_agrees_with_a_hand_calculation():
     p, q = ngrams(np.array([[1, 1, 2]]), 1), ngrams(np.array([[2, 3, 3]]), 1)
     a, b, m = (2 / 3, 1 / 3, 0), (0, 1 / 3, 2 / 3), (1 / 3, 1 / 3, 1 / 3)
     expected = sum(x * log2(x / y) for row in (a, b) for x, y in zip(row, m, strict=True) if x) / 2
@@ -161,8 +160,8 @@ def test_a_missing_package_is_reported(monkeypatch):
         bleu(["a"], ["a"])
 
 
-def test_requested_metrics(tmp_path):
-    """BLEU and self-BLEU, also of identical sentences; and the Fréchet distance in a user's embedding, here the length."""
+def test_bleu_and_the_frechet_distance_are_computed_on_request(tmp_path):
+    """BLEU and self-BLEU, also of identical sentences; the Fréchet distance in a user's embedding, the length of the text."""
     pytest.importorskip("nltk", reason="needs nltk: pip install 'gan_jax[text]'")
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n\ndef length(texts):\n    return np.array([[len(t)] for t in texts])\n"
@@ -182,7 +181,7 @@ def test_requested_metrics(tmp_path):
 
 
 def test_the_oracle_is_a_probability_distribution():
-    """Over all sentences of three words from a vocabulary of four; log p agrees with the LSTM's equations in float64."""
+    """Over all sentences of three words from four, p sums to 1; log p agrees with the LSTM's equations in float64."""
     network = oracle_network(4)
     ids = np.array(list(itertools.product(range(1, 5), repeat=3)))
     log_p = network.log_probability(ids)
@@ -196,23 +195,23 @@ def test_the_oracle_is_a_probability_distribution():
         p = np.exp(hidden @ scores + scores_bias)
         expected.append(np.log(p[word - 1] / p.sum()))
     np.testing.assert_allclose(log_p[27], expected, rtol=1e-3)
-    drawn = network.draw(4_000, 3, np.random.RandomState(0))
+    samples = network.draw(4_000, 3, np.random.RandomState(0))
     p = np.exp(log_p.sum(axis=1))
-    counts = np.array([(drawn == row).all(axis=1).sum() for row in ids])
+    counts = np.array([(samples == row).all(axis=1).sum() for row in ids])
     assert (np.abs(counts - 4_000 * p) < 4 * np.sqrt(4_000 * p) + 1).all()
     padded = network.log_probability(np.array([[0, 2, 3]]))
     assert padded[0, 0] == pytest.approx(log_p[:, 0].min(), rel=1e-5)
 
 
-def test_text_of_an_oracle_is_evaluated_by_it(tmp_path, monkeypatch):
+def test_text_is_evaluated_by_the_oracle_that_generated_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     data = load("text(oracle=20, length=5)", 0, 8)
     assert data.sample_shape == (5, 21) and data.num_train == 10_000
     measure = data.evaluator(data, Protocol(errors=True))
     metrics = measure(data.to_float(data.train.samples[:500]))
     assert abs(metrics["nll_oracle_gap"]) < 4 * metrics["nll_oracle_gap_error"] and abs(metrics["nll_oracle_gap_floor"]) < 0.05
-    random = np.eye(21)[np.random.RandomState(0).randint(1, 21, (500, 5))]
-    worse = measure(random)
+    random_words = np.eye(21)[np.random.RandomState(0).randint(1, 21, (500, 5))]
+    worse = measure(random_words)
     assert worse["nll_oracle_gap"] > 1
     entropy = metrics["nll_oracle"] - metrics["nll_oracle_gap"]
     assert entropy == pytest.approx(-oracle_network(20).log_probability(data.test.samples).mean(), rel=1e-5)
@@ -231,7 +230,7 @@ def test_the_evaluator_distinguishes_text_from_noise():
     assert metrics["jsd4"] > 0.9 > 0.3 > real["jsd4"] and metrics["words"] < 0.2 and metrics["unique"] == 1.0
 
 
-def test_the_networks():
+def test_the_character_networks():
     """Samples are probabilities; every parameter has a gradient, also through a gradient penalty."""
     shape = (6, 5)
     generator, discriminator = Generator(shape, width=4, depth=1), Discriminator(shape, width=4, depth=1)
