@@ -25,7 +25,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class Layers(NamedTuple):
-    """Layers f(x, kernel) that halve the resolution, with 4x4 kernels, and double it, with square kernels of size `up_window`."""
+    """Layers f(x, kernel) that halve the resolution, with 4x4 kernels, and double it, with square kernels of size
+    `up_window`."""
 
     down: Callable
     up: Callable

@@ -6,8 +6,9 @@ a ring all-reduce: 2 b (n - 1) / n bytes through each link. Communication takes 
     n = 1 + F W / (2 b R)
 
 devices, where R is the FLOPs per second that a device attains and W the bytes per second of its link, without overlap. The
-formula uses b = 4 bytes per parameter, counting D's once per step of D; the column "MB sent" shows what XLA actually communicates
-on eight fake CPU devices, where it sums D's gradients of real and of fake samples separately. Penalties are not included.
+formula uses b = 4 bytes per parameter, counting D's once per step of D; the column "MB sent" shows what XLA actually
+communicates on eight fake CPU devices, where it sums D's gradients of real and of fake samples separately. Penalties are not
+included.
 """
 
 import os

@@ -51,7 +51,8 @@ def write_json(out: Path, result: Any) -> None:
 
 
 # The first forbids operations that sum in a varying order, and raises an error for those without a deterministic implementation
-# (the gradient of max pooling); the second disables autotuning, which chooses by timing among algorithms with different rounding.
+# (the gradient of max pooling); the second disables autotuning, which chooses by timing among algorithms with different
+# rounding.
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 
