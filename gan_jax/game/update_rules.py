@@ -136,7 +136,7 @@ def top_k(
             raise ValueError(f"top_k ranks one logit per sample, D returns {fake_logits.shape}: set d_outputs to 1")
         d_loss, _ = game.loss(real_logits, fake_logits, label)
         size = fake_logits.shape[0]
-        count = jnp.maximum(jnp.round(size * jnp.maximum(share, decay**state.step)), 1)
+        count = jnp.maximum(jnp.round(size * jnp.maximum(share, decay ** jax.lax.convert_element_type(state.step, float))), 1)
         rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake_logits)))
         top_logits = jnp.where(rank.astype(count.dtype) < count, fake_logits, jax.lax.stop_gradient(fake_logits))
         _, g_loss = game.loss(real_logits, top_logits, label)

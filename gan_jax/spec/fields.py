@@ -30,7 +30,7 @@ def bounded(default: Any, bounds: Bounds, **properties: Any) -> Any:
 
 
 def network(default: Any = None) -> Any:
-    """A field that is an option of the networks, without bounds of its own."""
+    """A field that is an option of the networks, without bounds."""
     return field(default=default, metadata={"network": True})
 
 

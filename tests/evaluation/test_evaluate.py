@@ -125,10 +125,8 @@ def test_the_command(files, tmp_path):
     process = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random")
     assert (process.returncode, process.stderr.splitlines()[-1][:47]) == (2, "error: unknown metric 'kernels': did you mean '")
     process = command(files / "fake.npz", files / "real.npz", "--out", tmp_path / "no" / "result.json")
-    assert (process.returncode, process.stderr[:68]) == (
-        2,
-        "error: argument --out: must be a file in an existing directory, got",
-    )
+    message = "error: argument --out: must be a file in an existing directory, got"
+    assert process.returncode == 2 and process.stderr.startswith(message)
     for text in ("-1", "x", str(2**32)):
         with pytest.raises(ArgumentTypeError, match="must be a whole number from 0 to"):
             seed(text)
