@@ -143,8 +143,8 @@ def test_microbatches_have_the_gradient_of_the_batch(found):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("batch", "batch 36 does not divide among 8 devices: take a multiple of 8, or --devices 1 or 2 or 3 or 4 or 6"),
-        ("count", "devices 9: there are 8"),
+        ("batch", "batch 36 does not divide among 8 devices: use a multiple of 8, or --devices 1 or 2 or 3 or 4 or 6"),
+        ("count", "devices 9: this machine has 8"),
     ],
 )
 def test_batches_that_do_not_divide_are_refused(found, name, message):
