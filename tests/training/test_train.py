@@ -380,7 +380,7 @@ def test_equal_seeds_give_equal_logs_and_other_seeds_other_logs(tiny, whole, tmp
     for seed in (0, 1):
         train(replace(tiny, seed=seed), tmp_path / str(seed))
     same, words = verify(tmp_path / "0", whole)
-    assert same and words.endswith("config: the same\nenvironment: the same"), words
+    assert same and words.endswith("config: equal\nenvironment: equal"), words
     same, words = verify(tmp_path / "1", whole)
     assert not same and "line 1 is the first that differs, step 4: " in words and "of step 24, " in words, words
     assert "config: seed: 1 -> 0\nenvironment: the same" in words
