@@ -21,7 +21,7 @@ from gan_jax.cli.command import Parser, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
-from gan_jax.reports.results import load_methods
+from gan_jax.reports.load import load_methods
 from gan_jax.training.compare import train_methods
 
 OPTIONS = {"seeds", "out", "data_dir", "verify", "debug", "help"}  # flags of compare.py that are not fields of Config

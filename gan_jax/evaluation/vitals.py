@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax.game.game import Game
+from gan_jax.game.packing import pack
 from gan_jax.game.state import TrainState
-from gan_jax.game.update import bind_discriminator, bind_generator, d_objective, g_objective, pack, player_gradient
+from gan_jax.game.update import bind_discriminator, bind_generator, d_objective, g_objective, player_gradient
 from gan_jax.types import Array, Batch, Sample
 
 Field = Callable[[Any], Any]  # a pytree -> another of the same structure

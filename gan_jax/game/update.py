@@ -18,13 +18,13 @@ import optax
 
 from gan_jax.game import ema
 from gan_jax.game.game import Game
+from gan_jax.game.packing import check_packed, pack, unpack
 from gan_jax.game.partition import microbatch
 from gan_jax.game.state import Player, TrainState, apply
 from gan_jax.models.mapping import has_mapping, styles, synthesize
 from gan_jax.types import Array, Batch, Critic, DiscriminatorOutput, Memory, Sample, Synthesis
 
 Metrics = dict[str, Array]  # float32 scalars
-
 
 # (game, state, batch, params) -> (the scalar that a player minimises, Outcome)
 Objective = Callable[..., tuple[Array, "Outcome"]]
@@ -62,9 +62,8 @@ def update(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[Tra
 
 def d_steps(game: Game, state: TrainState, batch: Batch, keys: list[Array]) -> tuple[TrainState, Metrics]:
     """All discriminator steps; the metrics are those of the last one."""
-    for i, key in enumerate(
-        keys
-    ):  # unrolled: on a CPU, stock convolutions are slow inside a compiled loop (training/compile.py)
+    # Unrolled: on a CPU, stock convolutions are slow inside a compiled loop (training/compile.py).
+    for i, key in enumerate(keys):
         state, metrics = d_step(game, state, jax.tree.map(lambda x, i=i: x[i], batch), state.step * game.d_steps + i, key)
     return state, metrics
 
@@ -266,39 +265,3 @@ def apply_gradients(tx: optax.GradientTransformation, player: Player, gradients,
 def global_norms(name: str, player: Player, gradients) -> Metrics:
     """Global norms of gradients and parameters: if training diverges, one of them stops being finite."""
     return {f"{name}/grad_norm": optax.tree.norm(gradients), f"{name}/param_norm": optax.tree.norm(player.params)}
-
-
-def pack(x: Sample, count: int) -> Sample:
-    """[B, ..., C] -> [B / count, ..., count * C]: samples side by side, which D judges together.
-
-    Source: Lin et al. 2018 (PacGAN), arXiv:1712.04086, section 3."""
-    if count == 1:
-        return x
-
-    def side_by_side(leaf: Array) -> Array:
-        groups = jnp.moveaxis(leaf.reshape(-1, count, *leaf.shape[1:]), 1, -2)
-        return groups.reshape(*groups.shape[:-2], count * leaf.shape[-1])
-
-    return jax.tree.map(side_by_side, x)
-
-
-def unpack(x: Sample, count: int) -> Sample:
-    """The inverse of `pack`."""
-    if count == 1:
-        return x
-
-    def one_by_one(leaf: Array) -> Array:
-        groups = jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], count, -1), -2, 1)
-        return groups.reshape(-1, *groups.shape[2:])
-
-    return jax.tree.map(one_by_one, x)
-
-
-def check_packed(game: Game, x: Sample) -> None:
-    """Raise ValueError for samples that are not packed, if the discriminator judges packs."""
-    shapes = jax.tree.map(lambda leaf: leaf.shape[1:], x)
-    if game.pack > 1 and shapes != game.packed_shape:
-        raise ValueError(
-            f"the discriminator judges packs of {game.pack} samples, {game.packed_shape}, and was called with samples of shape "
-            f"{shapes}: set pack to 1 to use a function that compares single samples"
-        )

@@ -13,7 +13,8 @@ from typing import Any
 from gan_jax.errors import InputError
 from gan_jax.reports.comparison_page import comparison_page, describe_failures, format_costs, format_estimate, format_real
 from gan_jax.reports.html import describe_metric
-from gan_jax.reports.results import Group, Method, group_by_data, load_methods
+from gan_jax.reports.load import load_methods
+from gan_jax.reports.results import Group, Method, group_by_data
 from gan_jax.storage.files import write_atomically
 
 

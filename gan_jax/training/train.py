@@ -212,7 +212,7 @@ def apply_stopping_rules(loop: Loop) -> None:
 
 
 def announce_alarms(loop: Loop) -> None:
-    """Print each of the doctor's alarms once. The alarms of several seeds are on the page that compares them."""
+    """Print each of the doctor's alarms once, if a single seed is trained. For several seeds none are printed."""
     for diagnosis in diagnose(loop.history) if "seed" not in loop.history[-1] else ():
         if diagnosis.name not in loop.diagnosed:
             loop.progress.say(f"doctor: {diagnosis}")

@@ -14,7 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.game import sweep
 from gan_jax.game.build import build, with_tuned_values
 from gan_jax.game.state import init_state
-from gan_jax.reports.results import load_methods
+from gan_jax.reports.load import load_methods
 from gan_jax.training.experiment import dry_run
 from gan_jax.training.train import train
 

@@ -52,8 +52,8 @@ def text(
     if type(length) is not int or length < 4:
         raise InputError(f"data text: length must be a whole number of at least 4, got {length!r}")
     if oracle is not None:
-        if (path, test, vocabulary, windows) != (None, None, None, False):
-            raise InputError("data text: oracle can only be combined with length: leave off path, test, vocabulary and windows")
+        if (path, test, level, vocabulary, windows) != (None, None, "char", None, False):
+            raise InputError("data text: oracle can only be combined with length: leave off all other options")
         return _oracle_source(oracle, length)
     contents = _contents(path, test, data_dir)
     windows = windows or (path or "").startswith("tfds:")

@@ -90,6 +90,7 @@ def test_tiny_shakespeare_is_read_without_tensorflow():
         ({"vocabulary": 9}, 'vocabulary must be a whole number of at least 2, with level="word", got 9'),
         ({"oracle": 1}, "oracle must be a number of words from 2 to 65,535, got 1"),
         ({"oracle": 9, "path": "a.txt"}, "oracle can only be combined with length"),
+        ({"oracle": 9, "level": "word"}, "oracle can only be combined with length"),
     ],
 )
 def test_invalid_options_are_rejected(options, message):
