@@ -26,8 +26,6 @@ from jax._src import dtypes
 
 from gan_jax.config import Config
 
-# Tests in these folders run under JAX's strict type promotion and without implicit rank promotion.
-STRICT = {"tests", "game", "imaging"}
 _promoted_type = dtypes._least_upper_bound
 
 
@@ -50,9 +48,7 @@ dtypes._least_upper_bound = _strictly_promoted_type
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Fail where a type or a rank is promoted implicitly."""
-    if item.path.parent.name not in STRICT:
-        return (yield)
+    """Run each test under strict type promotion and without implicit rank promotion."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         return (yield)
 

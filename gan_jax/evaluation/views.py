@@ -33,10 +33,10 @@ def interpolation(generator: LoadedGenerator, *, space: str | None = None) -> Fi
     size, fraction = generator.grid_size, np.linspace(0, 1, generator.grid_size, dtype=np.float32)
     z, label = generator.z(2 * size), generator.labels(size)
     if _latent_space(generator, space) == "z":
-        path = np.asarray(slerp(z[::2, None], z[1::2, None], fraction[:, None]))
+        path = np.asarray(slerp(z[::2, None], z[1::2, None], fraction[None, :, None]))
         return generator.data.show(generator.sample(_flatten_grid(path), _repeat_rows(label, size)))
     start, end = (generator.styles(z[i::2], label)[:, None] for i in range(2))
-    path = start + fraction[:, None, None] * (end - start)
+    path = start + fraction[None, :, None, None] * (end - start)
     samples = generator.synthesize(_repeat_rows(z[::2], size), _repeat_rows(label, size), _flatten_grid(path))
     return generator.data.show(samples)
 
@@ -53,7 +53,7 @@ def truncation(generator: LoadedGenerator, *, values: Sequence[float] = ()) -> F
         bounds = np.maximum(values or np.geomspace(0.1, 4, size), 1e-6)
         truncated = np.stack([truncate(z, bound) for bound in bounds], axis=1)
         return generator.data.show(generator.sample(_flatten_grid(truncated), _repeat_rows(label, size)))
-    psi = np.asarray(values or np.linspace(0, 1, size), np.float32)[:, None, None]
+    psi = np.asarray(values or np.linspace(0, 1, size), np.float32)[None, :, None, None]
     average, w = np.asarray(generator.variables["average"]["w"]), generator.styles(z, label)[:, None]
     truncated = _flatten_grid(average + psi * (w - average))
     return generator.data.show(generator.synthesize(_repeat_rows(z, size), _repeat_rows(label, size), truncated))

@@ -88,7 +88,7 @@ def effective_rank(features: Array) -> Array:
 
     Source: Roy and Vetterli 2007, The effective rank: a measure of effective dimensionality, eqs. 3 to 5, of the covariance.
     """
-    centred = (features - features.mean(axis=0)).astype(jnp.float32)
+    centred = (features - features.mean(axis=0, keepdims=True)).astype(jnp.float32)
     # Both Gram matrices have the same non-zero eigenvalues: take the smaller one.
     wide = centred.T if centred.shape[0] > centred.shape[1] else centred
     eigenvalues = jnp.maximum(jnp.linalg.eigvalsh(jnp.matmul(wide, wide.T, precision="highest")), 0)
@@ -137,7 +137,7 @@ def _nearest(x: Array) -> Array:
     distances to zero."""
 
     def nearest_to_row(i: Array) -> Array:
-        return jnp.square(x - x[i]).sum(axis=1).at[i].set(jnp.inf).min()
+        return jnp.square(x - x[i][None]).sum(axis=1).at[i].set(jnp.inf).min()
 
     return jnp.sqrt(jax.lax.map(nearest_to_row, jnp.arange(x.shape[0])))
 

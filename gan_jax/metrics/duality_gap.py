@@ -87,7 +87,7 @@ def _responses(loss: Callable, player: Any, train: Any, test: Any, tx, checks: i
 def _gain(losses: Array) -> Array:
     """Reduction of the loss from the first to the best row of `losses` [responses, S]. The best row is selected by the mean
     over one half of the columns, and its gain is measured on the other half. A single column serves both purposes."""
-    gains = losses[0] - losses
+    gains = losses[:1] - losses
 
     def best(columns: Array) -> Array:
         mean = columns.mean(axis=1)

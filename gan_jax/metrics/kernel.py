@@ -69,5 +69,6 @@ def _sum_of_pairs(x: list[tuple[jax.Array, int]]) -> float:
 def _kernel_sum(x, x_rows, y, y_rows, same):
     """Sum of k over the valid rows of blocks x and y, without the diagonal if they are the `same` block."""
     inner = jnp.matmul(x, y.T, precision=Precision.HIGHEST).astype(jnp.float64) / x.shape[1] + 1
-    valid = (jnp.arange(len(x))[:, None] < x_rows) & (jnp.arange(len(y)) < y_rows) & ~(same & jnp.eye(*inner.shape, dtype=bool))
+    valid = (jnp.arange(len(x))[:, None] < x_rows) & (jnp.arange(len(y))[None] < y_rows)
+    valid &= ~(same & jnp.eye(*inner.shape, dtype=bool))
     return jnp.where(valid, inner * inner * inner, 0).sum()

@@ -66,7 +66,7 @@ def _squared_radii(x: list[tuple[jax.Array, jax.Array]], k: int) -> list[jax.Arr
 @jax.jit
 def _centred(block, rows, centre):
     """Subtract `centre` from the block. Returns it and the squared norms of its rows, infinite for padding."""
-    block = block - centre
+    block = block - centre[None]
     return block, jnp.where(jnp.arange(len(block)) < rows, jnp.square(block).sum(axis=1), jnp.inf)
 
 
@@ -74,7 +74,7 @@ def _centred(block, rows, centre):
 def _distances(x, x_squares, y, y_squares):
     # The squared norms are arguments because XLA:CPU would fuse their sums into the product, which would take twice as long.
     product = jnp.matmul(x, y.T, precision=Precision.HIGHEST)
-    return jnp.maximum(x_squares[:, None] + y_squares - 2 * product, 0)
+    return jnp.maximum(x_squares[:, None] + y_squares[None] - 2 * product, 0)
 
 
 @jax.jit
@@ -95,4 +95,4 @@ def _membership(x, x_squares, x_radii, y, y_squares, y_radii):
     each real sample is inside a fake ball."""
     distances = _distances(x, x_squares, y, y_squares)
     inside = distances < x_radii[:, None]
-    return inside.sum(axis=0, dtype=jnp.int32), inside.any(axis=1), (distances < y_radii).any(axis=1)
+    return inside.sum(axis=0, dtype=jnp.int32), inside.any(axis=1), (distances < y_radii[None]).any(axis=1)

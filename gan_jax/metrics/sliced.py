@@ -34,7 +34,7 @@ def sliced_wasserstein(real: ArrayLike, fake: ArrayLike, projections: int = 1000
     size = max(1, _BLOCK // (len(real) + len(fake)))
     with jax.enable_x64(True):
         centre = real.mean(axis=0, dtype=np.float64).astype(real.dtype)  # distances are unchanged, less precision is lost
-        reals, fakes = ([(block - centre, rows) for block, rows in row_blocks(x)] for x in (real, fake))
+        reals, fakes = ([(block - centre[None], rows) for block, rows in row_blocks(x)] for x in (real, fake))
         for start in range(0, projections, size):
             batch = directions[start : start + size].astype(real.dtype)
             real_sorted, fake_sorted = _sorted(batch, reals), _sorted(batch, fakes)

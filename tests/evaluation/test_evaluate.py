@@ -77,7 +77,7 @@ def test_standing_statistics_average_over_batches():
     variables["batch_stats"] = jax.tree.map(lambda x: x + 5, variables["batch_stats"])
     statistics = standing_statistics(game, None, variables, 2, key)["batch_stats"]["norm"]
     dense = variables["params"]["dense"]
-    x = (z @ np.asarray(dense["kernel"]) + dense["bias"]).reshape(2, BATCH, 3)
+    x = (z @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])).reshape(2, BATCH, 3)
     np.testing.assert_allclose(statistics["mean"], x.mean(axis=(0, 1)), atol=1e-5)
     np.testing.assert_allclose(statistics["var"], x.var(axis=1).mean(axis=0), rtol=1e-4)
     for bad_variables, batches, message in ((variables, 0, "at least 1, got 0"), ({"params": {}}, 1, "has no batch norm")):

@@ -33,7 +33,7 @@ class Plain(nn.Module):
     @nn.compact
     def __call__(self, z, label, train):
         x = jnp.zeros((len(z), 8, 8, 1)).at[:, 0, :, 0].set(z)
-        return x.at[:, 1, 0, 0].set(label / 16.0) if self.conditional else x
+        return x.at[:, 1, 0, 0].set(label.astype(jnp.float32) / 16.0) if self.conditional else x
 
 
 class Mapped(nn.Module):

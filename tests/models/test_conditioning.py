@@ -115,7 +115,7 @@ def test_projection_is_the_inner_product_of_label_and_features(label, outputs, s
     phi = np.asarray(x, np.float64).reshape(4, 12)
     vectors = np.eye(3)[label] if label.ndim == 1 else np.asarray(label)
     v = (vectors @ matrix("projection")).reshape(4, outputs, 12)
-    expected = (v * phi[:, None]).sum(axis=-1) + phi @ matrix("Dense_0") + variables["params"]["Dense_0"]["bias"]
+    expected = (v * phi[:, None]).sum(axis=-1) + phi @ matrix("Dense_0") + np.asarray(variables["params"]["Dense_0"]["bias"])
     np.testing.assert_allclose(logits, expected[:, 0] if outputs == 1 else expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(features, x.reshape(4, 12))
 

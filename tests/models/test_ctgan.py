@@ -63,7 +63,7 @@ def test_a_hard_choice_has_the_gradient_of_the_soft_one():
         params = soft.init(jax.random.key(1), z, LABEL, train=True)
 
         def score(params, generator):
-            return (generator.apply(params, z, LABEL, train=True)["choices"]["x"] * jnp.arange(4.0)).sum()
+            return (generator.apply(params, z, LABEL, train=True)["choices"]["x"] * jnp.arange(4.0)[None]).sum()
 
         return [jax.grad(score)(params, generator) for generator in (soft, hard)]
 

@@ -108,7 +108,7 @@ def play(generator, discriminator, label=None, z_size=3, penalty=False, auxiliar
 
             x, g_stats = apply(generator, g | {"params": g_params}, z, label, train=True)
             logits, pull_back, (features, d_stats) = jax.vjp(discriminate, x, has_aux=True)
-            value = (logits * jnp.arange(logits.size).reshape(logits.shape)).sum()
+            value = (logits * jnp.arange(logits.size, dtype=logits.dtype).reshape(logits.shape)).sum()
             if auxiliary_features:
                 value += jnp.sin(features).sum()
             if penalty:

@@ -127,7 +127,7 @@ def test_maximum_likelihood_steps_along_the_gradient():
 
         def loss(params):
             log_p, symbols = log_likelihood(game.generator, {"params": params}, batch.real[0])
-            return -log_p.sum() / symbols.sum()
+            return -log_p.sum() / symbols.sum().astype(jnp.float32)
 
         return state, after, metrics, *jax.value_and_grad(loss)(state.g.params)
 

@@ -164,7 +164,7 @@ def latents(generator, variables):
     x = np.asarray(Z) / np.sqrt((np.asarray(Z) ** 2).mean(axis=1, keepdims=True) + 1e-8)
     for layer in ("layer0", "layer1"):
         weights = variables["params"]["Mapping_0"][layer]
-        x = x @ weights["kernel"] * (0.01 / math.sqrt(x.shape[1])) + 0.01 * weights["bias"]
+        x = x @ np.asarray(weights["kernel"]) * (0.01 / math.sqrt(x.shape[1])) + 0.01 * np.asarray(weights["bias"])
         x = math.sqrt(2) * np.where(x > 0, x, 0.2 * x)
     return x
 

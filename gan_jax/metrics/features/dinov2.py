@@ -105,7 +105,7 @@ class _MLP(nn.Module):
 class _LayerScale(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        return x * self.param("gamma", nn.initializers.ones, x.shape[-1:])
+        return x * self.param("gamma", nn.initializers.ones, x.shape[-1:])[None, None]
 
 
 # Two-pass variance: Flax's default, E[x^2] - E[x]^2, loses precision if the mean is large.
@@ -138,7 +138,7 @@ class _Network(nn.Module):
 def _apply(network: _Network, params: dict, images: Array) -> Array:
     """Images uint8 [B, H, W, 1 or 3] -> features [B, width]."""
     x = _resize(jnp.broadcast_to(images, (*images.shape[:3], 3)))
-    x = (x.astype(jnp.float32) / 255 - jnp.array(_MEAN)) / jnp.array(_STD)
+    x = (x.astype(jnp.float32) / 255 - jnp.array([[[_MEAN]]])) / jnp.array([[[_STD]]])
     with jax.default_matmul_precision("highest"):  # by default, accelerators round the factors to 10 bits or fewer
         return network.apply({"params": params}, x)
 

@@ -287,7 +287,7 @@ def test_the_discriminator_does_not_depend_on_the_order_of_atoms():
 def test_a_penalty_takes_the_norm_of_a_sample_over_both_leaves():
     """For a linear critic <a, nodes> + <b, bonds>, the norm is sqrt(|a|^2 + |b|^2), not that of single atoms or bonds."""
     a, b = np.random.RandomState(0).randn(4, 3), np.random.RandomState(1).randn(4, 4, 4)
-    critic = Critic(lambda x: (x.nodes * a).sum(axis=(1, 2)) + (x.bonds * b).sum(axis=(1, 2, 3)))
+    critic = Critic(lambda x: (x.nodes * a[None]).sum(axis=(1, 2)) + (x.bonds * b[None]).sum(axis=(1, 2, 3)))
     real = Graph(jnp.ones((5, 4, 3)), jnp.ones((5, 4, 4, 4)))
     fake = jax.tree.map(jnp.zeros_like, real)
     norm = np.sqrt((a**2).sum() + (b**2).sum())
