@@ -6,10 +6,11 @@ import shutil
 import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Tests spend most of their time in the compiler, so its optimisations are disabled.
+# Two devices, so that what works on one alone fails. Tests spend most of their time in the compiler, so its optimisations are
+# disabled.
 os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false "
-    + os.environ.get("XLA_FLAGS", "")
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false " + os.environ.get("XLA_FLAGS", "")
 )
 # No program is compiled twice: the main process creates a compilation cache, which its workers and subprocesses share.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -61,10 +62,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny() -> Config:
-    """A configuration that compiles and trains within seconds."""
+    """A configuration that compiles and trains within seconds, on one device."""
     return Config(
         name="tiny", data="ring", z_dim=2, g_width=8, g_depth=1, d_width=8, d_depth=1, batch=16, steps=24, log_every=4,
         eval_every=12, save_every=6, eval_samples=500, loss="relativistic", penalty="r1_r2", gamma=0.1, g_lr=1e-3, d_lr=1e-3,
+        devices=1,
     )  # fmt: skip
 
 
