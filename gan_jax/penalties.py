@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import augment
+from gan_jax.imaging.resample import translate
 from gan_jax.models.layers import non_orthogonality
 from gan_jax.types import Array, Critic, Memory, Sample, StatefulPenalty
 
@@ -99,12 +100,12 @@ def consistency(
     E |D(x) - D(T(x))|^2, summed over D's outputs.
 
     For images [B, H, W, C], T mirrors half of them (set `flip=False` if mirroring changes the content, as for digits) and
-    shifts each by up to `reach` times its height and width, at least one pixel, filling in with -1. For other samples T adds
+    shifts each along each axis by up to int(size * reach) pixels, reflecting it at its borders. For other samples T adds
     normal noise to each leaf, `noise` times the leaf's standard deviation over the batch. Raises ValueError for a reach outside
     (0, 1].
 
-    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; 1/8 is their 4 of 32 pixels. They consider
-    images only; the noise is ours.
+    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; the reach of 1/8 (their 4 of 32 pixels) and
+    the reflection are those of StudioGAN's code. They consider images only; the noise is ours.
     """
     return _inconsistency(critic, real, _transform(key, real, flip, reach, noise))
 
@@ -259,9 +260,16 @@ def _inconsistency(critic: Critic, x: Sample, transformed: Sample) -> Array:
 def _transform(key: Array, x: Sample, flip: bool, reach: float, noise: float) -> Sample:
     """Return T(x) of `consistency`."""
     if getattr(x, "ndim", None) == 4:
-        flip_key, shift_key = jax.random.split(key)
+        if not 0 < reach <= 1:
+            raise ValueError(f"consistency's reach is a fraction of the image in (0, 1], got {reach}")
+        flip_key, rows_key, columns_key = jax.random.split(key, 3)
         mirrored = augment.flip(flip_key, x, 1.0) if flip else x
-        return augment.translation(shift_key, mirrored, 1.0, reach=reach)
+
+        def offset(key: Array, size: int) -> Array:
+            max_offset = int(size * reach)
+            return jax.random.randint(key, (x.shape[0],), -max_offset, max_offset + 1)
+
+        return translate(mirrored, offset(rows_key, x.shape[1]), offset(columns_key, x.shape[2]))
 
     def add_noise(key: Array, x: Array) -> Array:
         return x + (noise * x.astype(jnp.float32).std() * jax.random.normal(key, x.shape)).astype(x.dtype)

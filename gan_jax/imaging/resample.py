@@ -47,6 +47,24 @@ def warp(x: Array, inverse: Array) -> Array:
     return apply_separable(downsampling(height), downsampling(width), sampled)
 
 
+def translate(x: Array, rows: Array, columns: Array, fill: float | None = None) -> Array:
+    """Shift x [B, H, W, C] by whole pixels: pixel (i, j) becomes pixel (i + rows, j + columns) of the image, with int [B] each.
+    Those from outside are `fill` or, if that is None, from the image's reflection."""
+
+    def sources(offset: Array, size: int) -> Array:
+        """One-hot matrices [B, size, size] that select the source of each pixel; the rows of pixels to be filled are zero."""
+        source = jnp.arange(size)[None] + offset[:, None]
+        source = reflect(source, size) if fill is None else source
+        return (source[..., None] == jnp.arange(size)[None, None]).astype(x.dtype)
+
+    row_matrix, column_matrix = sources(rows, x.shape[1]), sources(columns, x.shape[2])
+    shifted = apply_separable(row_matrix, column_matrix, x)
+    if not fill:
+        return shifted
+    inside = row_matrix.sum(axis=2)[:, :, None] * column_matrix.sum(axis=2)[:, None, :]
+    return shifted + fill * (1 - inside[..., None])
+
+
 def bilinear(x: Array, row: Array, column: Array) -> Array:
     """Sample x [B, H, W, C] bilinearly at the real-valued indices `row` and `column` [B, I, J] within it: [B, I, J, C]."""
     height, width = x.shape[1:3]
