@@ -176,30 +176,41 @@ def improved_consistency(
     return real_weight * real_term + fake_weight * fake_term + latent_weight * latent_term
 
 
-@partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0})
+@partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0, "weight": 0.0, "count": 0.0})
 def lecam(
-    critic: Critic, real: Sample, fake: Sample, key: Array, *, decay: float = 0.99, one_sided: bool = False
+    critic: Critic,
+    real: Sample,
+    fake: Sample,
+    key: Array,
+    *,
+    decay: float = 0.99,
+    one_sided: bool = True,
+    start: int = 0,
 ) -> tuple[Array, Memory]:
-    """LeCam regularisation, for limited data: pull D's logits of real samples towards the running mean a_fake of its fake
-    logits, and the reverse: E (D(x) - a_fake)^2 + E (a_real - D(G(z)))^2. Returns (scalar, new running means).
+    """LeCam regularisation, for limited data: pull D's logits of real samples down to the running mean a_fake of its fake
+    logits, and those of fake samples up to a_real: E max(0, D(x) - a_fake)^2 + E max(0, a_real - D(G(z)))^2. Returns (scalar,
+    new memory). Without `one_sided` the differences are squared without the maximum, as in the paper's formula.
 
-    The means start at 0, are updated before they are used, and count as constants in the gradient. With `one_sided` negative
-    differences count as 0: fake logits above a_real and real logits below a_fake are not penalised. Raises ValueError for a
-    decay outside [0, 1).
+    The means are updated before they are used, debiased (divided by the weights that they have received), and constants in
+    the gradient. Up to D's update number `start` the penalty is 0, and the means are those of the latest batch. Raises
+    ValueError for a decay outside [0, 1).
 
-    Source: Tseng et al. 2021, arXiv:2104.03310, R_LC, weights around 0.3; the authors' code is one-sided.
+    Source: Tseng et al. 2021, arXiv:2104.03310, R_LC, and the authors' code, which is one-sided. For StyleGAN2 it debiases, for
+    BigGAN it starts after 1,000 of G's updates. Weights are around 0.3.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"lecam's decay is the weight of the past in a running mean, 0 <= decay < 1; got {decay}")
     real_logits, fake_logits = (_one_logit("lecam", critic(x)) for x in (real, fake))
-    batch_means = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
-    memory = {
-        name: jax.lax.stop_gradient(decay * critic.memory[name] + (1 - decay) * mean) for name, mean in batch_means.items()
-    }
-    real_gap, fake_gap = real_logits - memory["fake_logit"], memory["real_logit"] - fake_logits
+    count = jnp.minimum(critic.memory["count"] + 1, start + 1)
+    past = jnp.where(count < start, 0, decay)
+    new = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean(), "weight": 1.0}
+    memory = {name: jax.lax.stop_gradient(past * critic.memory[name] + (1 - past) * value) for name, value in new.items()}
+    real_gap = real_logits - memory["fake_logit"] / memory["weight"]
+    fake_gap = memory["real_logit"] / memory["weight"] - fake_logits
     if one_sided:
         real_gap, fake_gap = jax.nn.relu(real_gap), jax.nn.relu(fake_gap)
-    return jnp.square(real_gap).mean() + jnp.square(fake_gap).mean(), memory
+    value = jnp.square(real_gap).mean() + jnp.square(fake_gap).mean()
+    return jnp.where(count > start, value, 0), memory | {"count": count}
 
 
 def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
