@@ -29,8 +29,9 @@ def warp(x: Array, inverse: Array) -> Array:
     height, width = x.shape[1:3]
     upsampled = apply_separable(upsampling(height), upsampling(width), x)
     rows, columns = upsampled.shape[1:3]
-    # The filter preserves linear functions up to a shift by its centre of mass: pixel i is at 2 i + centre.
-    centre = float(SYM6 @ np.arange(len(SYM6)) / SYM6.sum())
+    # Pixel i is taken to be at 2 i + 5, as in the authors' code. The filter's centre of mass is 5.10: a map A that is not a
+    # shift also moves the image by A - I times .05 pixels on either axis.
+    centre = 5.0
     right = (jnp.arange(columns, dtype=jnp.float32) - centre) / 2 - (width - 1) / 2
     down = (jnp.arange(rows, dtype=jnp.float32) - centre) / 2 - (height - 1) / 2
     points = jnp.stack(jnp.broadcast_arrays(right[None, :], down[:, None], jnp.ones((1, 1))), axis=-1)
