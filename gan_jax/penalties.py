@@ -5,7 +5,9 @@ are options, as in `gradient_penalty(center=0.0)`. `real` and `fake` are raw sam
 augmentation, labels and parameters bound: gradients are taken through all of it, and a sample and its transformed copy are
 augmented alike. Norms run over all non-batch axes of all leaves, so a sample may be a point, an image, a sequence or a graph.
 
-Gradient penalties and `lecam` need one logit per sample and raise ValueError for logits [B, K].
+If D judges patches, with logits [B, P], gradient penalties take the gradient of their mean over a sample's patches, so that
+weights do not depend on P (codes that sum the logits have P times the gradient); the other penalties compare patch by patch.
+Gradient penalties and `lecam` raise ValueError for a D with several outputs (`d_outputs`), which are not logits of one kind.
 """
 
 from functools import partial
@@ -200,7 +202,7 @@ def lecam(
     """
     if not 0 <= decay < 1:
         raise ValueError(f"lecam's decay is the weight of the past in a running mean, 0 <= decay < 1; got {decay}")
-    real_logits, fake_logits = (_one_logit("lecam", critic(x)) for x in (real, fake))
+    real_logits, fake_logits = (_single_output("lecam", critic, x) for x in (real, fake))
     count = jnp.minimum(critic.memory["count"] + 1, start + 1)
     past = jnp.where(count < start, 0, decay)
     new = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean(), "weight": 1.0}
@@ -218,7 +220,8 @@ def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
     kernels. A kernel [..., C] is reshaped to a matrix W [-1, C]; every parameter with at least two axes counts as a kernel.
     Raises ValueError for a network without such parameters.
 
-    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They exclude class embeddings.
+    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4, excluding class embeddings. The author's PyTorch
+    code adds half of this function's gradient to that of the loss: a weight of 5e-5 here is its 1e-4.
     """
     return non_orthogonality(getattr(critic, "params", None))
 
@@ -235,13 +238,19 @@ def _centred_penalty(name: str, critic: Critic, x: Sample, center: float) -> Arr
 
 def _squared_gradient_norm(name: str, critic: Critic, x: Sample) -> Array:
     """Return |grad_x critic(x)|^2 for each sample, float32 [B]."""
-    gradient = jax.grad(lambda x: _one_logit(name, critic(x)).sum())(x)
+
+    def total(x: Sample) -> Array:
+        logits = _single_output(name, critic, x)
+        return logits.reshape(len(logits), -1).mean(axis=1).sum()
+
+    gradient = jax.grad(total)(x)
     return sum(jnp.square(leaf.astype(jnp.float32)).sum(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradient))
 
 
-def _one_logit(name: str, logits: Array) -> Array:
-    """Return logits [B] in float32; raise ValueError for logits [B, K]."""
-    if logits.ndim != 1:
+def _single_output(name: str, critic: Critic, x: Sample) -> Array:
+    """Return the logits of x in float32, [B] or [B, P]; raise ValueError for a D with several outputs."""
+    logits = critic(x)
+    if getattr(critic, "outputs", 1) > 1:
         raise ValueError(
             f"{name} needs one logit per sample, D returns {logits.shape}: set d_outputs to 1 or use spectral norm"
         )

@@ -113,6 +113,16 @@ def test_rank_does_not_matter(penalty, shape):
     np.testing.assert_allclose(value, penalty(wavy, real, fake, KEY), rtol=1e-5)
 
 
+def test_patches_are_averaged_before_the_gradient():
+    """Patches w.x and 3 w.x have the mean 2 w.x, with half a squared gradient of 4 |w|^2 / 2; LeCam takes them one by one."""
+    w = jnp.array([3.0, 4.0])
+    critic = Critic(lambda x: jnp.stack([x @ w, 3 * (x @ w)], axis=1), memory=penalties.lecam.memory)
+    np.testing.assert_allclose(penalties.r1(critic, REAL, FAKE, KEY), 50, rtol=1e-5)
+    real, fake = (np.concatenate([x @ w, 3 * (x @ w)]) for x in (REAL, FAKE))
+    expected = np.square(real - fake.mean()).mean() + np.square(real.mean() - fake).mean()
+    np.testing.assert_allclose(penalties.lecam(critic, REAL, FAKE, KEY, one_sided=False)[0], expected, rtol=1e-5)
+
+
 def test_scalar_samples():
     """Samples without further axes, [B]: the gradient of x^2 is 2x, and R1 is 2 E x^2."""
     x = REAL[:, 0]
@@ -234,9 +244,9 @@ def test_unpaired_shapes_are_rejected(penalty, fake_shape):
 
 
 @pytest.mark.parametrize("penalty", [*PENALTIES, penalties.lecam], ids=lambda penalty: penalty.__name__)
-def test_several_logits_are_rejected(penalty):
+def test_several_outputs_are_rejected(penalty):
     with pytest.raises(ValueError) as error:
-        penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1)), REAL, FAKE, KEY)
+        penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1), outputs=3), REAL, FAKE, KEY)
     line = f"{penalty.__name__} needs one logit per sample, D returns (8, 3): set d_outputs to 1 or use spectral norm"
     assert str(error.value) == line
 
@@ -316,6 +326,10 @@ def test_orthogonal_ignores_the_norms_of_filters():
     np.testing.assert_allclose(value, 2 * 392, rtol=1e-6)
     # d/dw_1 of 2 (w_1.w_2)^2 is 4 * 14 w_2.
     np.testing.assert_allclose(gradient["a"]["kernel"], 56 * square[:, ::-1], rtol=1e-6)
+    # BigGAN-PyTorch adds 2 (W W^T * (1 - I)) W for filters in rows.
+    rows = square.T
+    added = 2 * ((rows @ rows.T) * (1 - np.eye(2))) @ rows
+    np.testing.assert_allclose(gradient["a"]["kernel"].T, 2 * added, rtol=1e-6)
     np.testing.assert_array_equal(gradient["c"], jnp.zeros((2, 3)))
 
 
