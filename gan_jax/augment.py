@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.imaging import ada as pipeline
+from gan_jax.imaging import simclr as contrastive
 from gan_jax.imaging.resample import translate
 from gan_jax.types import Array
 
@@ -149,6 +150,28 @@ def ada(
         if fractions[i]:
             augmented = group(jax.random.fold_in(key, i), augmented, p * fractions[i])
     return augmented.astype(x.dtype)
+
+
+def simclr(key: Array, x: Array, p: Array, *, area: float = 0.2, blur: bool = False) -> Array:
+    """SimCLR's augmentations for images [B, H, W, C] in [-1, 1], in this order, each with the probability in brackets times
+    `p`: a crop of at least `area` of the image, resized to its size (1), mirroring (1/2), jitter of brightness, contrast,
+    saturation and hue (.8), greyscale (.2) and, with `blur`, a Gaussian blur (.5). Raises ValueError for other shapes, for
+    images that have neither one nor three channels, and for an `area` outside (0, 1].
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A, with the parameters of ContraD's code, which augments D's images so
+    (Jeong and Shin 2021, arXiv:2103.09742; `blur` is its "hq").
+    """
+    _check_images("simclr", x)
+    if x.shape[3] not in (1, 3):
+        raise ValueError(f"simclr needs images [B, H, W, 1] or [B, H, W, 3], got {x.shape}")
+    if not 0 < area <= 1:
+        raise ValueError(f"simclr's area is a fraction of the image in (0, 1], got {area}")
+    crop_key, flip_key, jitter_key, grey_key, blur_key = jax.random.split(key, 5)
+    y = contrastive.crop(crop_key, x.astype(jnp.float32), p, area)
+    y = contrastive.jitter(jitter_key, flip(flip_key, y, p), 0.8 * p)
+    y = contrastive.greyscale(grey_key, y, 0.2 * p)
+    y = contrastive.blur(blur_key, y, 0.5 * p) if blur else y
+    return y.astype(x.dtype)
 
 
 def _check_images(name: str, x: Array) -> None:

@@ -116,7 +116,7 @@ def test_fraction_of_changed_images_is_p(name):
     assert abs(fraction - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 1000)
 
 
-@pytest.mark.parametrize("name", ["translation", "color", "cutout", "flip", "ada"])
+@pytest.mark.parametrize("name", ["translation", "color", "cutout", "flip", "ada", "simclr"])
 def test_other_shapes_are_rejected(name):
     with pytest.raises(ValueError, match=rf"{name} needs images \[B, H, W, C\], got \(16, 2\)"):
         getattr(augment, name)(KEY, jnp.zeros((16, 2)), 1.0)
@@ -129,6 +129,7 @@ def test_other_shapes_are_rejected(name):
         ("cutout", {"size": 1.5}, "cutout's size is a fraction"),
         ("color", {"contrast": -1}, "color's ranges must not be negative"),
         ("noise", {"sigma": -1}, "noise's sigma must not be negative"),
+        ("simclr", {}, r"simclr needs images \[B, H, W, 1\] or \[B, H, W, 3\], got \(2, 4, 4, 2\)"),
         ("ada", {}, r"ada's color needs images \[B, H, W, 1\] or \[B, H, W, 3\], got \(2, 4, 4, 2\)"),
     ],
 )
