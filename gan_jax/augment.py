@@ -10,34 +10,28 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.imaging import ada as pipeline
+from gan_jax.imaging import simclr as contrastive
+from gan_jax.imaging.resample import translate
 from gan_jax.types import Array
 
 
-def translation(key: Array, x: Array, p: Array, *, reach: float = 0.125) -> Array:
-    """With probability `p`, shift each image [B, H, W, C] by up to `reach` times its height and width (at least one pixel),
-    filling in with -1, black. Raises ValueError for other shapes, or a reach outside (0, 1].
+def translation(key: Array, x: Array, p: Array, *, reach: float = 0.125, fill: float = 0.0) -> Array:
+    """With probability `p`, shift each image [B, H, W, C] along each axis by up to int(size * reach + 1/2) pixels, filling in
+    with `fill`: 0 is mid-grey, -1 black. Raises ValueError for other shapes, or a reach outside (0, 1].
 
-    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, section 4.1. They shift every image (p = 1) and pad with 0.
+    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, section 4.1, and the authors' code, where p = 1.
     """
     _check_images("translation", x)
     if not 0 < reach <= 1:
         raise ValueError(f"translation's reach is a fraction of the image in (0, 1], got {reach}")
-    batch_size, height, width, _ = x.shape
     apply_key, rows_key, columns_key = jax.random.split(key, 3)
-    applied = pipeline.choose(apply_key, p, batch_size)
+    applied = pipeline.choose(apply_key, p, x.shape[0])
 
-    def shift_matrices(key: Array, size: int) -> Array:
-        """Return shifted identities, [B, size, size]. Matrix products are differentiable to any order and fast on every device;
-        the derivative of a gather would be a scatter."""
-        max_offset = max(1, int(size * reach))
-        offset = jnp.where(applied, jax.random.randint(key, (batch_size,), -max_offset, max_offset + 1), 0)
-        return jax.vmap(lambda k: jnp.eye(size, k=k, dtype=x.dtype))(offset)
+    def offset(key: Array, size: int) -> Array:
+        max_offset = int(size * reach + 0.5)
+        return jnp.where(applied, jax.random.randint(key, applied.shape, -max_offset, max_offset + 1), 0)
 
-    rows, columns = shift_matrices(rows_key, height), shift_matrices(columns_key, width)
-    # TF32 products would round pixel values.
-    shifted = jnp.einsum("bij,bjkc,blk->bilc", rows, x, columns, precision="highest")
-    inside = jnp.einsum("bij,blk->bil", rows, columns)[..., None]
-    return shifted + (inside - 1)
+    return translate(x, offset(rows_key, x.shape[1]), offset(columns_key, x.shape[2]), fill)
 
 
 def color(key: Array, x: Array, p: Array, *, brightness: float = 0.5, saturation: float = 1.0, contrast: float = 0.5) -> Array:
@@ -65,12 +59,12 @@ def color(key: Array, x: Array, p: Array, *, brightness: float = 0.5, saturation
 
 
 def cutout(key: Array, x: Array, p: Array, *, size: float = 0.5) -> Array:
-    """With probability `p`, set a box of `size` times the height and width of each image [B, H, W, C] to 0, mid-grey as in the
-    paper. The box may be centred anywhere in the image, so part of it can lie outside. Raises ValueError for other shapes, or a
-    size outside (0, 1].
+    """With probability `p`, set a box of `size` times the height and width of each image [B, H, W, C], rounded half up, to 0,
+    mid-grey. The box may be centred anywhere in the image, so part of it can lie outside. Raises ValueError for other shapes,
+    or a size outside (0, 1].
 
-    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, after DeVries and Taylor 2017, arXiv:1708.04552.
-    They cut every image (p = 1).
+    Source: Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, and the authors' code, after DeVries and Taylor 2017,
+    arXiv:1708.04552. They cut every image (p = 1).
     """
     _check_images("cutout", x)
     if not 0 < size <= 1:
@@ -80,7 +74,7 @@ def cutout(key: Array, x: Array, p: Array, *, size: float = 0.5) -> Array:
 
     def inside(key: Array, length: int) -> Array:
         """Whether each row (or column) of pixels is inside the box, [B, length]."""
-        box_length = max(1, round(length * size))
+        box_length = int(length * size + 0.5)
         # A box of even length is centred between two pixels, or on either edge of the image.
         start = jax.random.randint(key, (batch_size, 1), 0, length + 1 - box_length % 2) - box_length // 2
         pixel = jnp.arange(length)[None]
@@ -156,6 +150,28 @@ def ada(
         if fractions[i]:
             augmented = group(jax.random.fold_in(key, i), augmented, p * fractions[i])
     return augmented.astype(x.dtype)
+
+
+def simclr(key: Array, x: Array, p: Array, *, area: float = 0.2, blur: bool = False) -> Array:
+    """SimCLR's augmentations for images [B, H, W, C] in [-1, 1], in this order, each with the probability in brackets times
+    `p`: a crop of at least `area` of the image, resized to its size (1), mirroring (1/2), jitter of brightness, contrast,
+    saturation and hue (.8), greyscale (.2) and, with `blur`, a Gaussian blur (.5). Raises ValueError for other shapes, for
+    images that have neither one nor three channels, and for an `area` outside (0, 1].
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A, with the parameters of ContraD's code, which augments D's images so
+    (Jeong and Shin 2021, arXiv:2103.09742; `blur` is its "hq").
+    """
+    _check_images("simclr", x)
+    if x.shape[3] not in (1, 3):
+        raise ValueError(f"simclr needs images [B, H, W, 1] or [B, H, W, 3], got {x.shape}")
+    if not 0 < area <= 1:
+        raise ValueError(f"simclr's area is a fraction of the image in (0, 1], got {area}")
+    crop_key, flip_key, jitter_key, grey_key, blur_key = jax.random.split(key, 5)
+    y = contrastive.crop(crop_key, x.astype(jnp.float32), p, area)
+    y = contrastive.jitter(jitter_key, flip(flip_key, y, p), 0.8 * p)
+    y = contrastive.greyscale(grey_key, y, 0.2 * p)
+    y = contrastive.blur(blur_key, y, 0.5 * p) if blur else y
+    return y.astype(x.dtype)
 
 
 def _check_images(name: str, x: Array) -> None:

@@ -5,7 +5,9 @@ are options, as in `gradient_penalty(center=0.0)`. `real` and `fake` are raw sam
 augmentation, labels and parameters bound: gradients are taken through all of it, and a sample and its transformed copy are
 augmented alike. Norms run over all non-batch axes of all leaves, so a sample may be a point, an image, a sequence or a graph.
 
-Gradient penalties and `lecam` need one logit per sample and raise ValueError for logits [B, K].
+If D judges patches, with logits [B, P], gradient penalties take the gradient of their mean over a sample's patches, so that
+weights do not depend on P (codes that sum the logits have P times the gradient); the other penalties compare patch by patch.
+Gradient penalties and `lecam` raise ValueError for a D with several outputs (`d_outputs`), which are not logits of one kind.
 """
 
 from functools import partial
@@ -14,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import augment
+from gan_jax.imaging.resample import translate
 from gan_jax.models.layers import non_orthogonality
 from gan_jax.types import Array, Critic, Memory, Sample, StatefulPenalty
 
@@ -99,12 +102,12 @@ def consistency(
     E |D(x) - D(T(x))|^2, summed over D's outputs.
 
     For images [B, H, W, C], T mirrors half of them (set `flip=False` if mirroring changes the content, as for digits) and
-    shifts each by up to `reach` times its height and width, at least one pixel, filling in with -1. For other samples T adds
+    shifts each along each axis by up to int(size * reach) pixels, reflecting it at its borders. For other samples T adds
     normal noise to each leaf, `noise` times the leaf's standard deviation over the batch. Raises ValueError for a reach outside
     (0, 1].
 
-    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; 1/8 is their 4 of 32 pixels. They consider
-    images only; the noise is ours.
+    Source: Zhang et al. 2020 (CR-GAN), arXiv:1910.12027, algorithm 1, weight 10; the reach of 1/8 (their 4 of 32 pixels) and
+    the reflection are those of StudioGAN's code. They consider images only; the noise is ours.
     """
     return _inconsistency(critic, real, _transform(key, real, flip, reach, noise))
 
@@ -175,30 +178,41 @@ def improved_consistency(
     return real_weight * real_term + fake_weight * fake_term + latent_weight * latent_term
 
 
-@partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0})
+@partial(StatefulPenalty, memory={"real_logit": 0.0, "fake_logit": 0.0, "weight": 0.0, "count": 0.0})
 def lecam(
-    critic: Critic, real: Sample, fake: Sample, key: Array, *, decay: float = 0.99, one_sided: bool = False
+    critic: Critic,
+    real: Sample,
+    fake: Sample,
+    key: Array,
+    *,
+    decay: float = 0.99,
+    one_sided: bool = True,
+    start: int = 0,
 ) -> tuple[Array, Memory]:
-    """LeCam regularisation, for limited data: pull D's logits of real samples towards the running mean a_fake of its fake
-    logits, and the reverse: E (D(x) - a_fake)^2 + E (a_real - D(G(z)))^2. Returns (scalar, new running means).
+    """LeCam regularisation, for limited data: pull D's logits of real samples down to the running mean a_fake of its fake
+    logits, and those of fake samples up to a_real: E max(0, D(x) - a_fake)^2 + E max(0, a_real - D(G(z)))^2. Returns (scalar,
+    new memory). Without `one_sided` the differences are squared without the maximum, as in the paper's formula.
 
-    The means start at 0, are updated before they are used, and count as constants in the gradient. With `one_sided` negative
-    differences count as 0: fake logits above a_real and real logits below a_fake are not penalised. Raises ValueError for a
-    decay outside [0, 1).
+    The means are updated before they are used, debiased (divided by the weights that they have received), and constants in
+    the gradient. Up to D's update number `start` the penalty is 0, and the means are those of the latest batch. Raises
+    ValueError for a decay outside [0, 1).
 
-    Source: Tseng et al. 2021, arXiv:2104.03310, R_LC, weights around 0.3; the authors' code is one-sided.
+    Source: Tseng et al. 2021, arXiv:2104.03310, R_LC, and the authors' code, which is one-sided. For StyleGAN2 it debiases, for
+    BigGAN it starts after 1,000 of G's updates. Weights are around 0.3.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"lecam's decay is the weight of the past in a running mean, 0 <= decay < 1; got {decay}")
-    real_logits, fake_logits = (_one_logit("lecam", critic(x)) for x in (real, fake))
-    batch_means = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
-    memory = {
-        name: jax.lax.stop_gradient(decay * critic.memory[name] + (1 - decay) * mean) for name, mean in batch_means.items()
-    }
-    real_gap, fake_gap = real_logits - memory["fake_logit"], memory["real_logit"] - fake_logits
+    real_logits, fake_logits = (_single_output("lecam", critic, x) for x in (real, fake))
+    count = jnp.minimum(critic.memory["count"] + 1, start + 1)
+    past = jnp.where(count < start, 0, decay)
+    new = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean(), "weight": 1.0}
+    memory = {name: jax.lax.stop_gradient(past * critic.memory[name] + (1 - past) * value) for name, value in new.items()}
+    real_gap = real_logits - memory["fake_logit"] / memory["weight"]
+    fake_gap = memory["real_logit"] / memory["weight"] - fake_logits
     if one_sided:
         real_gap, fake_gap = jax.nn.relu(real_gap), jax.nn.relu(fake_gap)
-    return jnp.square(real_gap).mean() + jnp.square(fake_gap).mean(), memory
+    value = jnp.square(real_gap).mean() + jnp.square(fake_gap).mean()
+    return jnp.where(count > start, value, 0), memory | {"count": count}
 
 
 def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
@@ -206,7 +220,8 @@ def orthogonal(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
     kernels. A kernel [..., C] is reshaped to a matrix W [-1, C]; every parameter with at least two axes counts as a kernel.
     Raises ValueError for a network without such parameters.
 
-    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4. They exclude class embeddings.
+    Source: Brock et al. 2019 (BigGAN), arXiv:1809.11096, eq. 3, weight 1e-4, excluding class embeddings. The author's PyTorch
+    code adds half of this function's gradient to that of the loss: a weight of 5e-5 here is its 1e-4.
     """
     return non_orthogonality(getattr(critic, "params", None))
 
@@ -223,13 +238,19 @@ def _centred_penalty(name: str, critic: Critic, x: Sample, center: float) -> Arr
 
 def _squared_gradient_norm(name: str, critic: Critic, x: Sample) -> Array:
     """Return |grad_x critic(x)|^2 for each sample, float32 [B]."""
-    gradient = jax.grad(lambda x: _one_logit(name, critic(x)).sum())(x)
+
+    def total(x: Sample) -> Array:
+        logits = _single_output(name, critic, x)
+        return logits.reshape(len(logits), -1).mean(axis=1).sum()
+
+    gradient = jax.grad(total)(x)
     return sum(jnp.square(leaf.astype(jnp.float32)).sum(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradient))
 
 
-def _one_logit(name: str, logits: Array) -> Array:
-    """Return logits [B] in float32; raise ValueError for logits [B, K]."""
-    if logits.ndim != 1:
+def _single_output(name: str, critic: Critic, x: Sample) -> Array:
+    """Return the logits of x in float32, [B] or [B, P]; raise ValueError for a D with several outputs."""
+    logits = critic(x)
+    if getattr(critic, "outputs", 1) > 1:
         raise ValueError(
             f"{name} needs one logit per sample, D returns {logits.shape}: set d_outputs to 1 or use spectral norm"
         )
@@ -259,9 +280,16 @@ def _inconsistency(critic: Critic, x: Sample, transformed: Sample) -> Array:
 def _transform(key: Array, x: Sample, flip: bool, reach: float, noise: float) -> Sample:
     """Return T(x) of `consistency`."""
     if getattr(x, "ndim", None) == 4:
-        flip_key, shift_key = jax.random.split(key)
+        if not 0 < reach <= 1:
+            raise ValueError(f"consistency's reach is a fraction of the image in (0, 1], got {reach}")
+        flip_key, rows_key, columns_key = jax.random.split(key, 3)
         mirrored = augment.flip(flip_key, x, 1.0) if flip else x
-        return augment.translation(shift_key, mirrored, 1.0, reach=reach)
+
+        def offset(key: Array, size: int) -> Array:
+            max_offset = int(size * reach)
+            return jax.random.randint(key, (x.shape[0],), -max_offset, max_offset + 1)
+
+        return translate(mirrored, offset(rows_key, x.shape[1]), offset(columns_key, x.shape[2]))
 
     def add_noise(key: Array, x: Array) -> Array:
         return x + (noise * x.astype(jnp.float32).std() * jax.random.normal(key, x.shape)).astype(x.dtype)

@@ -28,24 +28,25 @@ def changed(y, x):
     return (np.asarray(y) != np.asarray(x)).any(axis=tuple(range(1, x.ndim)))
 
 
-@pytest.mark.parametrize(("reach", "max_rows"), [(0.125, 1), (0.5, 3)])
-def test_translation_moves_by_whole_pixels_within_reach(reach, max_rows):
-    x = images(64, 6, 8, 2)
-    y = np.asarray(traced(augment.translation, reach=reach)(KEY, x, 1.0))
-    max_columns = max(1, int(8 * reach))
-    margin = ((0, 0), (max_rows, max_rows), (max_columns, max_columns), (0, 0))
-    padded = np.pad(x, margin, constant_values=-1)
+@pytest.mark.parametrize(("options", "fill"), [({}, 0), ({"reach": 0.5}, 0), ({"fill": -1.0}, -1)])
+def test_translation_moves_by_whole_pixels_within_reach(options, fill):
+    """Up to int(size * reach + 1/2) pixels: 1 of 6 and 2 of 12 for a reach of 1/8, where int(size * reach) is 0 and 1."""
+    x = images(128, 6, 12, 2)
+    y = np.asarray(traced(augment.translation, **options)(KEY, x, 1.0))
+    rows, columns = (3, 6) if options.get("reach") else (1, 2)
+    padded = np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), constant_values=fill)
     offsets = set()
-    for i in range(64):
+    for i in range(128):
         matches = [
             (row, column)
-            for row in range(2 * max_rows + 1)
-            for column in range(2 * max_columns + 1)
-            if (y[i] == padded[i, row : row + 6, column : column + 8]).all()
+            for row in range(2 * rows + 1)
+            for column in range(2 * columns + 1)
+            if (y[i] == padded[i, row : row + 6, column : column + 12]).all()
         ]
         assert len(matches) == 1
         offsets.update(matches)
-    assert {row for row, _ in offsets} == set(range(2 * max_rows + 1))
+    assert {row for row, _ in offsets} == set(range(2 * rows + 1))
+    assert {column for _, column in offsets} == set(range(2 * columns + 1))
 
 
 def test_flip_mirrors_half_the_images_at_one():
@@ -82,17 +83,18 @@ def test_saturation_has_no_effect_on_one_channel():
     np.testing.assert_allclose(traced(augment.color, brightness=0, contrast=0)(KEY, x, 1.0), x, atol=1e-7)
 
 
-@pytest.mark.parametrize("size", [0.5, 0.25])
-def test_cutout_sets_only_a_box_to_grey(size):
+@pytest.mark.parametrize(("size", "lengths"), [(0.5, (4, 6)), (0.25, (2, 3)), (0.3125, (3, 4))])
+def test_cutout_sets_only_a_box_to_grey(size, lengths):
+    """int(length * size + 1/2) pixels: 2.5 of 8 become 3, not 2."""
     x = images(200, 8, 12, 2)
     y = np.asarray(traced(augment.cutout, size=size)(KEY, x, 1.0))
     cut = (y != x).any(axis=3)
     np.testing.assert_array_equal(y, np.where(cut[..., None], 0, x))
     rows, columns = cut.any(axis=2), cut.any(axis=1)
     np.testing.assert_array_equal(cut, rows[:, :, None] & columns[:, None, :])
-    for in_box, length in ((rows, 8), (columns, 12)):
-        assert in_box.sum(axis=1).max() == length * size
-        assert in_box.sum(axis=1).min() == np.ceil(length * size / 2)  # the centre is inside the image
+    for in_box, length in zip((rows, columns), lengths, strict=True):
+        assert in_box.sum(axis=1).max() == length
+        assert in_box.sum(axis=1).min() == np.ceil(length / 2)  # the centre is inside the image
         assert (np.abs(np.diff(in_box.astype(int), axis=1)).sum(axis=1) <= 2).all()
         assert in_box.any(axis=0).all()
 
@@ -114,7 +116,7 @@ def test_fraction_of_changed_images_is_p(name):
     assert abs(fraction - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 1000)
 
 
-@pytest.mark.parametrize("name", ["translation", "color", "cutout", "flip", "ada"])
+@pytest.mark.parametrize("name", ["translation", "color", "cutout", "flip", "ada", "simclr"])
 def test_other_shapes_are_rejected(name):
     with pytest.raises(ValueError, match=rf"{name} needs images \[B, H, W, C\], got \(16, 2\)"):
         getattr(augment, name)(KEY, jnp.zeros((16, 2)), 1.0)
@@ -127,6 +129,7 @@ def test_other_shapes_are_rejected(name):
         ("cutout", {"size": 1.5}, "cutout's size is a fraction"),
         ("color", {"contrast": -1}, "color's ranges must not be negative"),
         ("noise", {"sigma": -1}, "noise's sigma must not be negative"),
+        ("simclr", {}, r"simclr needs images \[B, H, W, 1\] or \[B, H, W, 3\], got \(2, 4, 4, 2\)"),
         ("ada", {}, r"ada's color needs images \[B, H, W, 1\] or \[B, H, W, 3\], got \(2, 4, 4, 2\)"),
     ],
 )

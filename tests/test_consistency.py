@@ -55,6 +55,23 @@ def test_consistency_shifts_and_flips_images(options, expected, error):
     np.testing.assert_allclose(value, expected, atol=5 * error)
 
 
+def test_consistency_reflects_images_at_their_borders():
+    """As StudioGAN's: shifts by up to int(size * reach) pixels, 3 of 28 for a reach of 1/8."""
+    x = jax.random.uniform(KEY, (64, 28, 16, 1))
+    received = []
+    penalties.consistency(lambda x: received.append(np.asarray(x)) or x.sum(axis=(1, 2, 3)), x, x, KEY, flip=False)
+    padded = np.pad(x, ((0, 0), (3, 3), (2, 2), (0, 0)), mode="reflect")
+    offsets = [
+        (row, column)
+        for i in range(64)
+        for row in range(7)
+        for column in range(5)
+        if (received[1][i] == padded[i, row : row + 28, column : column + 16]).all()
+    ]
+    assert len(offsets) == 64
+    assert {row for row, _ in offsets} == set(range(7))
+
+
 def test_consistency_of_an_invariant_critic_is_zero():
     np.testing.assert_allclose(penalties.consistency(lambda x: (x + 1).sum(axis=(1, 2, 3)), IMAGES, IMAGES, KEY), 0, atol=1e-9)
 

@@ -113,6 +113,16 @@ def test_rank_does_not_matter(penalty, shape):
     np.testing.assert_allclose(value, penalty(wavy, real, fake, KEY), rtol=1e-5)
 
 
+def test_patches_are_averaged_before_the_gradient():
+    """Patches w.x and 3 w.x have the mean 2 w.x, with half a squared gradient of 4 |w|^2 / 2; LeCam takes them one by one."""
+    w = jnp.array([3.0, 4.0])
+    critic = Critic(lambda x: jnp.stack([x @ w, 3 * (x @ w)], axis=1), memory=penalties.lecam.memory)
+    np.testing.assert_allclose(penalties.r1(critic, REAL, FAKE, KEY), 50, rtol=1e-5)
+    real, fake = (np.concatenate([x @ w, 3 * (x @ w)]) for x in (REAL, FAKE))
+    expected = np.square(real - fake.mean()).mean() + np.square(real.mean() - fake).mean()
+    np.testing.assert_allclose(penalties.lecam(critic, REAL, FAKE, KEY, one_sided=False)[0], expected, rtol=1e-5)
+
+
 def test_scalar_samples():
     """Samples without further axes, [B]: the gradient of x^2 is 2x, and R1 is 2 E x^2."""
     x = REAL[:, 0]
@@ -234,9 +244,9 @@ def test_unpaired_shapes_are_rejected(penalty, fake_shape):
 
 
 @pytest.mark.parametrize("penalty", [*PENALTIES, penalties.lecam], ids=lambda penalty: penalty.__name__)
-def test_several_logits_are_rejected(penalty):
+def test_several_outputs_are_rejected(penalty):
     with pytest.raises(ValueError) as error:
-        penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1)), REAL, FAKE, KEY)
+        penalty(Critic(lambda x: jnp.stack([x[:, 0]] * 3, axis=1), outputs=3), REAL, FAKE, KEY)
     line = f"{penalty.__name__} needs one logit per sample, D returns (8, 3): set d_outputs to 1 or use spectral norm"
     assert str(error.value) == line
 
@@ -258,28 +268,53 @@ def test_invalid_options_are_rejected(penalty, options):
     assert "\n" not in line
 
 
-def test_lecam_by_hand():
-    real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
-    memory = penalties.lecam.memory
-    # The running means move a tenth of the way: real 0 -> 0.2, fake 0 -> -0.1.
-    value, memory = penalties.lecam(Critic(lambda x: x, memory=memory), real, fake, KEY, decay=0.9)
-    np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.2, -0.1], rtol=1e-6)
-    np.testing.assert_allclose(value, (1.1**2 + 3.1**2) / 2 + (2.2**2 + 0.2**2) / 2, rtol=1e-6)
-    # Second step: 0.18 + 0.2, -0.09 - 0.1. One-sided, the fake logit above 0.38 is not penalised.
-    critic, second_fake = Critic(lambda x: x, memory=memory), jnp.array([-3.0, 1.0])
-    value, memory = penalties.lecam(critic, real, second_fake, KEY, decay=0.9, one_sided=True)
-    np.testing.assert_allclose([memory["real_logit"], memory["fake_logit"]], [0.38, -0.19], rtol=1e-6)
-    np.testing.assert_allclose(value, (1.19**2 + 3.19**2) / 2 + 3.38**2 / 2, rtol=1e-6)
+def lecam_over(batches, memory=penalties.lecam.memory, **options):
+    """LeCam's values and running means (real, fake), as its memory holds them, over batches of (real, fake) logits."""
+    values, means = [], []
+    for real, fake in batches:
+        critic = Critic(lambda x: x, memory=memory)
+        value, memory = penalties.lecam(critic, jnp.float32(real), jnp.float32(fake), KEY, **options)
+        values.append(value)
+        means.append((memory["real_logit"], memory["fake_logit"]))
+    return np.array(values), np.array(means)
+
+
+LECAM_BATCHES = [([1.0, 3.0], [-2.0, 0.0]), ([-1.0, 3.0], [-3.0, 1.0])]
+
+
+def test_lecam_is_one_sided_and_debiased():
+    """Batch means: real 2, fake -1, then 1 and -1. The authors' code for StyleGAN2 (zero_debias) divides the mean from zero by
+    1 - decay^t: after one step 2 and -1, after two (.09 * 2 + .1 * 1) / .19 = 28/19 and -1."""
+    values, _ = lecam_over(LECAM_BATCHES, decay=0.9)
+    first = (2**2 + 4**2) / 2 + (4**2 + 2**2) / 2
+    # Real -1 lies at the fake mean: 0 and 4. Fake 1 lies below the real mean by 9/19.
+    second = (0 + 4**2) / 2 + ((28 / 19 + 3) ** 2 + (9 / 19) ** 2) / 2
+    np.testing.assert_allclose(values, [first, second], rtol=1e-5)
+    # Real logits below the fake mean, and fake ones above the real mean, count only in the paper's formula.
+    swapped = [([-3.0], [1.0]), ([-2.0], [0.0])]
+    np.testing.assert_array_equal(lecam_over(swapped)[0], 0)
+    a_real, a_fake = (0.09 * -3 + 0.1 * -2) / 0.19, (0.09 * 1 + 0.1 * 0) / 0.19
+    two_sided = [4**2 + 4**2, (-2 - a_fake) ** 2 + (a_real - 0) ** 2]
+    np.testing.assert_allclose(lecam_over(swapped, decay=0.9, one_sided=False)[0], two_sided, rtol=1e-5)
+
+
+def test_lecam_may_start_late():
+    """As the authors' code for BigGAN: before update number `start` the means are those of the latest batch, after it the
+    penalty applies."""
+    batches = [([7.0], [5.0]), *LECAM_BATCHES, ([4.0], [-4.0])]
+    values, means = lecam_over(batches, decay=0.9, start=3)
+    np.testing.assert_allclose(means, [(7, 5), (2, -1), (1.9, -1), (2.11, -1.3)], rtol=1e-5)
+    np.testing.assert_allclose(values, [0, 0, 0, (4 + 1.3) ** 2 + (2.11 + 4) ** 2], rtol=1e-5)
 
 
 def test_lecam_treats_its_memory_as_constant():
-    """d/dc of E (c x + 0.1)^2 + E (0.2 - c y)^2 at c = 1, with the logits above."""
-    real, fake = jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.0])
+    """d/dc of E (c x - a_fake)^2 + E (a_real - c y)^2 at c = 1, with the first batch above: a_fake = -1, a_real = 2."""
+    real, fake = map(jnp.array, LECAM_BATCHES[0])
 
     def value(c):
         return penalties.lecam(Critic(lambda x: c * x, memory=penalties.lecam.memory), real, fake, KEY, decay=0.9)[0]
 
-    np.testing.assert_allclose(jax.grad(value)(1.0), (1.1 * 1 + 3.1 * 3) + (2.2 * 2), rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(value)(1.0), (2 * 1 + 4 * 3) + (4 * 2), rtol=1e-6)
 
 
 def test_orthogonal_ignores_the_norms_of_filters():
@@ -291,6 +326,10 @@ def test_orthogonal_ignores_the_norms_of_filters():
     np.testing.assert_allclose(value, 2 * 392, rtol=1e-6)
     # d/dw_1 of 2 (w_1.w_2)^2 is 4 * 14 w_2.
     np.testing.assert_allclose(gradient["a"]["kernel"], 56 * square[:, ::-1], rtol=1e-6)
+    # BigGAN-PyTorch adds 2 (W W^T * (1 - I)) W for filters in rows.
+    rows = square.T
+    added = 2 * ((rows @ rows.T) * (1 - np.eye(2))) @ rows
+    np.testing.assert_allclose(gradient["a"]["kernel"].T, 2 * added, rtol=1e-6)
     np.testing.assert_array_equal(gradient["c"], jnp.zeros((2, 3)))
 
 

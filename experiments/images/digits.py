@@ -19,7 +19,7 @@ CONFIG = Config(
     g_norm="batch",
     d_norm="spectral",
     loss="hinge",
-    augment="translation",
+    augment="translation(fill=-1.0)",
     g_lr=8e-4,
     d_lr=8e-4,
     b1=0.0,

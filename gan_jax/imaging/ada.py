@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.imaging.resample import apply_separable, bands, reflect, warp
+from gan_jax.imaging.resample import apply_separable, bands, translate, warp
 
 SPECTRUM = np.array([10, 1, 1, 1], np.float32) / 13  # power spectrum of images over four octaves, lowest first
 
@@ -34,15 +34,9 @@ def blit(key: Array, x: Array, p: Array) -> Array:
     for i, quarters in enumerate(turns[1:], start=1):
         x = select(turn == i, jnp.rot90(x, quarters, axes=(1, 2)), x)
 
-    fraction = jax.random.uniform(shift_key, (2, batch_size, 1), minval=-0.125, maxval=0.125)
-
-    def shift_matrices(fraction: Array, size: int) -> Array:
-        """One-hot matrices [B, size, size] that select the source of each pixel."""
-        source = reflect(jnp.arange(size)[None] - jnp.round(fraction * size).astype(jnp.int32), size)
-        return (source[..., None] == jnp.arange(size)[None, None]).astype(x.dtype)
-
-    rows, columns = shift_matrices(fraction[0], height), shift_matrices(fraction[1], width)
-    return select(shifted, apply_separable(rows, columns, x), x)
+    fraction = jax.random.uniform(shift_key, (2, batch_size, 1), minval=-0.125, maxval=0.125)[..., 0]
+    down, right = (jnp.round(part * size).astype(jnp.int32) for part, size in zip(fraction, (height, width), strict=True))
+    return select(shifted, translate(x, -down, -right), x)
 
 
 def geometry(key: Array, x: Array, p: Array) -> Array:

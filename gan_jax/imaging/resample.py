@@ -29,8 +29,9 @@ def warp(x: Array, inverse: Array) -> Array:
     height, width = x.shape[1:3]
     upsampled = apply_separable(upsampling(height), upsampling(width), x)
     rows, columns = upsampled.shape[1:3]
-    # The filter preserves linear functions up to a shift by its centre of mass: pixel i is at 2 i + centre.
-    centre = float(SYM6 @ np.arange(len(SYM6)) / SYM6.sum())
+    # Pixel i is taken to be at 2 i + 5, as in the authors' code. The filter's centre of mass is 5.10: a map A that is not a
+    # shift also moves the image by A - I times .05 pixels on either axis.
+    centre = 5.0
     right = (jnp.arange(columns, dtype=jnp.float32) - centre) / 2 - (width - 1) / 2
     down = (jnp.arange(rows, dtype=jnp.float32) - centre) / 2 - (height - 1) / 2
     points = jnp.stack(jnp.broadcast_arrays(right[None, :], down[:, None], jnp.ones((1, 1))), axis=-1)
@@ -45,6 +46,24 @@ def warp(x: Array, inverse: Array) -> Array:
 
     sampled = bilinear(upsampled, index(source[..., 1], height, rows), index(source[..., 0], width, columns))
     return apply_separable(downsampling(height), downsampling(width), sampled)
+
+
+def translate(x: Array, rows: Array, columns: Array, fill: float | None = None) -> Array:
+    """Shift x [B, H, W, C] by whole pixels: pixel (i, j) becomes pixel (i + rows, j + columns) of the image, with int [B] each.
+    Those from outside are `fill` or, if that is None, from the image's reflection."""
+
+    def sources(offset: Array, size: int) -> Array:
+        """One-hot matrices [B, size, size] that select the source of each pixel; the rows of pixels to be filled are zero."""
+        source = jnp.arange(size)[None] + offset[:, None]
+        source = reflect(source, size) if fill is None else source
+        return (source[..., None] == jnp.arange(size)[None, None]).astype(x.dtype)
+
+    row_matrix, column_matrix = sources(rows, x.shape[1]), sources(columns, x.shape[2])
+    shifted = apply_separable(row_matrix, column_matrix, x)
+    if not fill:
+        return shifted
+    inside = row_matrix.sum(axis=2)[:, :, None] * column_matrix.sum(axis=2)[:, None, :]
+    return shifted + fill * (1 - inside[..., None])
 
 
 def bilinear(x: Array, row: Array, column: Array) -> Array:

@@ -92,16 +92,18 @@ def stddev(x: Array, group: int = 4) -> Array:
     samples, [B, ..., C + 1]. It is the standard deviation over the group, averaged over positions and channels, and so is the
     same for all samples of the group.
 
-    A group is `group` consecutive samples, or the whole batch if `group` does not divide the batch size.
+    Of M groups of `group` samples, group m consists of samples m, m + M, m + 2 M, ... It is the whole batch if `group` does not
+    divide the batch size.
 
-    Source: Karras et al. 2018 (PGGAN), arXiv:1710.10196, section 3, over the whole batch; groups of 4 follow their code.
+    Source: Karras et al. 2018 (PGGAN), arXiv:1710.10196, section 3, over the whole batch; groups of 4 follow their code, which
+    refuses other batch sizes.
     """
     batch_size = x.shape[0]
     group = group if batch_size % group == 0 else batch_size
-    grouped = x.astype(jnp.float32).reshape(batch_size // group, group, -1)
+    grouped = x.astype(jnp.float32).reshape(group, batch_size // group, -1)
     # Without epsilon, the square root has no derivative if all samples are equal, as from a collapsed generator.
-    deviation = jnp.sqrt(grouped.var(axis=1) + 1e-8).mean(axis=1)
-    deviation = jnp.repeat(deviation, group).reshape(-1, *(1,) * (x.ndim - 1))
+    deviation = jnp.sqrt(grouped.var(axis=0) + 1e-8).mean(axis=1)
+    deviation = jnp.tile(deviation, group).reshape(-1, *(1,) * (x.ndim - 1))
     return jnp.concatenate([x, jnp.broadcast_to(deviation.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
 
 

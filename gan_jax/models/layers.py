@@ -133,6 +133,12 @@ def _unit(vector: Array) -> Array:
     return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
 
 
+def latent_key(z: Array) -> Array:
+    """Derive a random key from the bits of a latent [Z] of at least two numbers."""
+    bits = jax.lax.bitcast_convert_type(z.astype(jnp.float32), jnp.uint32)
+    return jax.random.fold_in(jax.random.wrap_key_data(bits[:2], impl="threefry2x32"), bits[-1])
+
+
 def non_orthogonality(params: Any) -> Array:
     """Return |W^T W * (1 - I)|_F^2, summed over the kernels in a network's parameters. A kernel [..., C] is a matrix W
     [product of the other axes, C]; each parameter with at least two axes counts as a kernel. Raises ValueError if there is

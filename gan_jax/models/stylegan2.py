@@ -19,6 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from gan_jax.models.conditioning import check_condition, label_vector, stddev
 from gan_jax.models.dcgan import halvings
 from gan_jax.models.fir import convolve, double
+from gan_jax.models.layers import latent_key
 from gan_jax.types import Array, Shape
 
 W_SIZE = 512  # length of w
@@ -58,7 +59,7 @@ class Generator(nn.Module):
             raise ValueError(f"noise must be True, False or 'constant', got {self.noise!r}")
         if z.shape[-1] < 2:
             raise ValueError(f"stylegan2 needs a z_dim of at least 2, got {z.shape[-1]}")
-        keys = jax.vmap(_key)(z)
+        keys = jax.vmap(latent_key)(z)
         if w is not None:
             return self._synthesis(w, keys, train)
         vector = label_vector(label, self.num_classes) if self.condition == "norm" else None
@@ -254,12 +255,6 @@ def _rectified(x: Array) -> Array:
 def _unit(x: Array) -> Array:
     """Normalise x [B, C] to a mean square of one."""
     return x * jax.lax.rsqrt((x**2).mean(axis=-1, keepdims=True) + 1e-8)
-
-
-def _key(z: Array) -> Array:
-    """Derive a random key from the bits of a latent [Z]."""
-    bits = jax.lax.bitcast_convert_type(z.astype(jnp.float32), jnp.uint32)
-    return jax.random.fold_in(jax.random.wrap_key_data(bits[:2], impl="threefry2x32"), bits[-1])
 
 
 def _first_mixed_layer(key: Array, layers: int, fraction: float) -> Array:

@@ -150,16 +150,16 @@ def test_terms_do_not_share_their_memory(mine):
 def test_a_term_sees_its_own_memory_and_the_rest_of_the_critic():
     """LeCam twice: each value and each new memory as if alone."""
 
-    def alone(decay, real_logit, fake_logit):
-        at = Critic(linear, memory={"real_logit": jnp.float32(real_logit), "fake_logit": jnp.float32(fake_logit)})
+    def alone(decay, *values):
+        at = Critic(linear, memory=dict(zip(penalties.lecam.memory, map(jnp.float32, values), strict=True)))
         return penalties.lecam(at, REAL, FAKE, KEY, decay=decay)
 
     penalty = find_penalty("penalty", "lecam(decay=0.9) + 2 * lecam(decay=0.5)", penalties)
-    memory = {"0.real_logit": 1.0, "0.fake_logit": 2.0, "1.real_logit": 3.0, "1.fake_logit": 4.0}
+    memory = {f"{i}.{name}": 1.0 + 4 * i + j for i in range(2) for j, name in enumerate(penalties.lecam.memory)}
     assert penalty.memory == dict.fromkeys(memory, 0.0)
     critic = Critic(linear, memory={name: jnp.float32(value) for name, value in memory.items()})
     total, after = jax.jit(lambda: penalty(critic, REAL, FAKE, KEY))()
-    (first, first_memory), (second, second_memory) = alone(0.9, 1.0, 2.0), alone(0.5, 3.0, 4.0)
+    (first, first_memory), (second, second_memory) = alone(0.9, 1, 2, 3, 4), alone(0.5, 5, 6, 7, 8)
     np.testing.assert_allclose(total, first + 2 * second, rtol=1e-6)
     expected = {f"{i}.{name}": value for i, own in enumerate((first_memory, second_memory)) for name, value in own.items()}
     assert after.keys() == expected.keys()

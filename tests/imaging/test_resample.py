@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from gan_jax.imaging import resample
 from gan_jax.imaging.ada import matmul, rotation, scaling, translation
@@ -50,16 +51,49 @@ def test_warp_reflects_far_outside_the_image():
     np.testing.assert_allclose(WARP(smooth, shift), smooth[:, :, ::-1], atol=2e-3)
 
 
-def test_warp_maps_a_plane_to_a_plane():
-    """A filter with vanishing moments and bilinear sampling are exact for x + 2 y + 3, so positions are exact for any map."""
-    height, width = 24, 20
-    x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
-    matrix = matmul(rotation(jnp.full(1, 0.4)), scaling(jnp.full(1, 0.8), jnp.full(1, 0.7)))
+def authors_warp(image, inverse, margin):
+    """ADA's geometry by the order of operations of the authors' code, for an image [H, W]: reflect by `margin` pixels, insert
+    zeros and filter (6 values of padding before, 5 after), sample bilinearly a grid that is larger than twice the image by 6
+    values on either side, crop one of them, filter reversed and keep every second value. The map is given about the centre in
+    pixels; about that of the upsampled image it is doubled and moved by half a value."""
+    low_pass = resample.SYM6 / resample.SYM6.sum()
+    image = np.pad(image, margin, mode="reflect")
+    upsampled = np.zeros((2 * image.shape[0], 2 * image.shape[1]))
+    upsampled[::2, ::2] = image
+    for axis in range(2):
+        upsampled = np.apply_along_axis(
+            lambda line: np.convolve(np.pad(line, (6, 5)), 2 * low_pass, mode="valid"), axis, upsampled
+        )
+    moved = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    doubled = np.linalg.inv(moved) @ np.diag([2, 2, 1]) @ inverse @ np.diag([0.5, 0.5, 1]) @ moved
+    height, width = (size - 4 * margin + 12 for size in upsampled.shape)
+    rows, columns = np.mgrid[:height, :width]
+    points = np.stack([columns - (width - 1) / 2, rows - (height - 1) / 2, np.ones((height, width))])
+    x, y, _ = np.einsum("ij,jhw->ihw", doubled, points)
+    centre = [(size - 1) / 2 for size in upsampled.shape]
+    warped = scipy.ndimage.map_coordinates(upsampled, [y + centre[0], x + centre[1]], order=1)
+    for axis in range(2):
+        warped = np.apply_along_axis(lambda line: np.correlate(line[1:-1], low_pass, mode="valid")[::2], axis, warped)
+    return warped
+
+
+def test_warp_is_that_of_the_authors():
+    """Away from the borders, where they pad by what the map needs and we always by the length of the filter."""
+    image = scipy.ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(40, 36)), 1)
+    matrix = matmul(rotation(jnp.full(1, 0.5)), scaling(jnp.full(1, 0.8), jnp.full(1, 1.1)))
     matrix = matmul(matrix, translation(jnp.full(1, 1.3), jnp.full(1, -0.6)))
-    source = np.asarray(matrix[0]) @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    expected = (source[0] + 2 * source[1] + 3).reshape(height, width)
-    warped = WARP(jnp.asarray(x + 2 * y + 3, jnp.float32)[None, :, :, None], matrix)[0, :, :, 0]
-    np.testing.assert_allclose(warped[9:15, 7:13], expected[9:15, 7:13], atol=1e-4)
+    warped = WARP(jnp.asarray(image, jnp.float32)[None, :, :, None], matrix)[0, :, :, 0]
+    expected = authors_warp(image, np.float64(matrix[0]), 15)
+    np.testing.assert_allclose(warped[8:32, 8:28], expected[8:32, 8:28], atol=2e-6)
+
+
+def test_half_a_turn_moves_a_pixel_as_in_the_authors_code():
+    """Pixel (11, 9) of 24 x 24 would be turned to (12, 14). Their filter's centre of mass lies at 5.0983 and they take it to be
+    at 5, so that it lands at .0983 less on either axis."""
+    image = jnp.zeros((1, 24, 24, 1)).at[0, 11, 9, 0].set(1.0)
+    turned = np.asarray(WARP(image, jnp.diag(jnp.array([-1.0, -1.0, 1.0]))[None]))[0, :, :, 0]
+    position = [turned.sum(axis=axis) @ np.arange(24) / turned.sum() for axis in (1, 0)]
+    np.testing.assert_allclose(position, [12 - 0.0983, 14 - 0.0983], atol=1e-4)
 
 
 def test_octaves_sum_to_the_identity_and_separate_frequencies():

@@ -123,14 +123,15 @@ def test_projection_is_the_inner_product_of_label_and_features(label, outputs, s
 @pytest.mark.parametrize(("batch", "group"), [(8, 4), (4, 4), (6, 6), (2, 2), (1, 1)])
 @pytest.mark.parametrize("shape", [(3,), (2, 2, 3)])
 def test_stddev_over_groups(batch, group, shape):
-    """Groups of four consecutive samples; the whole batch if four does not divide its size."""
+    """Group m of M is samples m, m + M, m + 2 M and m + 3 M, as StyleGAN2's code reshapes a batch to [4, M]; the whole batch if
+    four does not divide its size."""
     x = np.float32(RNG.normal(size=(batch, *shape)))
     y = stddev(jnp.asarray(x))
     assert y.shape == (batch, *shape[:-1], 4)
     np.testing.assert_array_equal(y[..., :3], x)
     for i in range(batch):
-        first = i // group * group
-        expected = np.float64(x[first : first + group]).std(axis=0).mean()
+        groups = batch // group
+        expected = np.float64(x[i % groups :: groups]).std(axis=0).mean()
         np.testing.assert_allclose(y[i, ..., 3], np.full(shape[:-1], expected), rtol=1e-5, atol=2e-4)
 
 
