@@ -69,4 +69,4 @@ class _Block(nn.Module):
         y = sum(padded[:, i : i + x.shape[1]] * row[None, None] for i, row in enumerate(kernel)) + bias[None, None]
         y = jax.nn.gelu(Dense(3 * channels, kernel_init=INIT)(nn.LayerNorm()(y)), approximate=False)
         y = Dense(channels, kernel_init=INIT)(y)
-        return x + y * self.param("scale", nn.initializers.constant(self.scale), (channels,)).astype(x.dtype)
+        return x + y * self.param("scale", nn.initializers.constant(self.scale), (channels,)).astype(x.dtype)[None, None]
