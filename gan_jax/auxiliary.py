@@ -9,6 +9,9 @@ classes, or K.
 log Q(label | x) is modelled by a linear layer on the features of x: for classes a softmax; for a multi-hot vector the sum over
 its entries, each a sigmoid; for real numbers Gaussians of variance one around the layer's outputs, up to a constant,
 -|label - output|^2 / 2. It is always the log-probability of the whole label, so it grows with K.
+
+With `spectral` the layers have spectral norm. It is on where the authors' only discriminators have it, in these layers too
+(TAC-GAN, ADC-GAN, ContraGAN, ReACGAN).
 """
 
 import jax
@@ -20,7 +23,7 @@ from gan_jax.types import Array
 
 
 def ac_gan(
-    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, on_fake: bool = True
+    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, on_fake: bool = True, spectral: bool = False
 ) -> tuple[Array, Array]:
     """D predicts the label of every sample, and G generates samples whose label D can predict.
 
@@ -32,14 +35,14 @@ def ac_gan(
     Source: Odena et al. 2017, arXiv:1610.09585, eq. 3; G's loss omits the term of the real samples, which G cannot change.
     """
     real, fake = _checked_features("ac_gan", real_features, fake_features, label, num_classes)
-    classes = Dense(num_classes, name="classes")
+    classes = Dense(num_classes, spectral, name="classes")
     g_loss = _negative_log_likelihood(classes(fake), label)
     d_loss = _negative_log_likelihood(classes(real), label)
     return d_loss + g_loss if on_fake else d_loss, g_loss
 
 
 def tac_gan(
-    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, on_fake: bool = False
+    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, on_fake: bool = False, spectral: bool = True
 ) -> tuple[Array, Array]:
     """`ac_gan` without its bias towards samples that are easy to classify: a twin classifier learns the labels of fake samples,
     and G generates samples whose label the classifier can predict and the twin cannot. If both agree, G gains nothing from
@@ -54,13 +57,15 @@ def tac_gan(
     Source: Gong et al. 2019, arXiv:1907.02690, TAC-GAN's objective; `on_fake` is off as in the authors' code.
     """
     real, fake = _checked_features("tac_gan", real_features, fake_features, label, num_classes)
-    classes, twin = Dense(num_classes, name="classes"), Dense(num_classes, name="twin")
+    classes, twin = Dense(num_classes, spectral, name="classes"), Dense(num_classes, spectral, name="twin")
     classes_loss, twin_loss = _negative_log_likelihood(classes(fake), label), _negative_log_likelihood(twin(fake), label)
     d_loss = _negative_log_likelihood(classes(real), label) + twin_loss
     return d_loss + classes_loss if on_fake else d_loss, classes_loss - twin_loss
 
 
-def adc_gan(real_features: Array, fake_features: Array, label: Array, num_classes: int) -> tuple[Array, Array]:
+def adc_gan(
+    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, spectral: bool = True
+) -> tuple[Array, Array]:
     """D predicts the class of every sample and whether it is real, out of 2K classes: y (real) and K + y (fake). G maximises
     the ratio of the two; its optimum is the joint distribution of real samples and classes.
 
@@ -71,14 +76,22 @@ def adc_gan(real_features: Array, fake_features: Array, label: Array, num_classe
     Source: Hou et al. 2022, arXiv:2107.10060, ADC-GAN's two objectives.
     """
     real, fake = _checked_features("adc_gan", real_features, fake_features, label, num_classes, classes_only=True)
-    classes = Dense(2 * num_classes, name="classes")
-    as_real = _negative_log_likelihood(classes(fake), label)
-    as_fake = _negative_log_likelihood(classes(fake), label + num_classes)
+    classes = Dense(2 * num_classes, spectral, name="classes")
+    output = classes(fake)
+    as_real = _negative_log_likelihood(output, label)
+    as_fake = _negative_log_likelihood(output, label + num_classes)
     return _negative_log_likelihood(classes(real), label) + as_fake, as_real - as_fake
 
 
 def contra_gan(
-    real_features: Array, fake_features: Array, label: Array, num_classes: int, *, dim: int = 512, temperature: float = 1.0
+    real_features: Array,
+    fake_features: Array,
+    label: Array,
+    num_classes: int,
+    *,
+    dim: int = 512,
+    temperature: float = 1.0,
+    spectral: bool = True,
 ) -> tuple[Array, Array]:
     """The 2C loss: a sample's embedding should be close to the proxy of its class and to the other samples of its class in the
     batch, and far from the rest. D minimises it for real samples, G for fake ones. With unit vectors h_i = embedding of sample
@@ -86,13 +99,13 @@ def contra_gan(
 
         -log( (p_i + sum_{j != i, yj = yi} exp(h_i.h_j / t)) / (p_i + sum_{j != i} exp(h_i.h_j / t)) ),  p_i = exp(h_i.e_yi / t)
 
-    Embeddings have `dim` dimensions and are linear in the features, without a bias: only directions matter. Raises ValueError
-    for labels that are not classes.
+    Embeddings have `dim` dimensions and are linear in the features, with a bias as in the authors' code. Raises ValueError for
+    labels that are not classes.
 
     Source: Kang and Park 2020, arXiv:2006.12681, eq. 8.
     """
     real, fake = _checked_features("contra_gan", real_features, fake_features, label, num_classes, classes_only=True)
-    embed, proxies = _embedding(dim)
+    embed, proxies = _embedding(dim, spectral)
 
     def loss(features: Array) -> Array:
         h, e = _unit(embed(features)), _unit(proxies(label_vector(label, num_classes)))
@@ -114,6 +127,7 @@ def d2d_ce(
     temperature: float = 0.5,
     m_p: float = 0.98,
     m_n: float = 0.02,
+    spectral: bool = True,
 ) -> tuple[Array, Array]:
     """The data-to-data cross-entropy of ReACGAN: a sample's embedding should be closer to the proxy of its class than to
     samples of other classes. Similarities above `m_p` to the proxy, or below `m_n` to other samples, have no gradient. With h
@@ -128,7 +142,7 @@ def d2d_ce(
     from the second exponents only; we compute the formula.
     """
     real, fake = _checked_features("d2d_ce", real_features, fake_features, label, num_classes, classes_only=True)
-    embed, proxies = _embedding(dim)
+    embed, proxies = _embedding(dim, spectral)
 
     def loss(features: Array) -> Array:
         h, e = _unit(embed(features)), _unit(proxies(label_vector(label, num_classes)))
@@ -196,9 +210,9 @@ def _negative_log_likelihood(output: Array, label: Array) -> Array:
     return 0.5 * jnp.square(output - target).sum(axis=1).mean()
 
 
-def _embedding(dim: int) -> tuple[Dense, Dense]:
+def _embedding(dim: int, spectral: bool) -> tuple[Dense, Dense]:
     """The layers that embed features and classes; class embeddings are the proxies."""
-    return Dense(dim, use_bias=False, name="embedding"), Dense(dim, use_bias=False, name="proxies")
+    return Dense(dim, spectral, name="embedding"), Dense(dim, spectral, use_bias=False, name="proxies")
 
 
 def _with_proxy(pairs: Array) -> Array:

@@ -62,7 +62,10 @@ class Config:
     model: str = "mlp"
     """network family: a file of gan_jax/models, or path/file.py, that defines Generator and Discriminator"""
     z_dim: int = bounded(64, COUNT)
-    """size of the latent vector, N(0, 1)"""
+    """size of the latent vector z"""
+    latent: str = "normal"
+    """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; normal for what
+    takes it for granted: networks that use a part of z as noise (ctgan, molgan, relgan), stylegan2's mixing, mode_seeking"""
     code_classes: int = bounded(
         0, Bounds("0, or at least 2: one class carries no information", lambda value: value >= 0 and value != 1)
     )
@@ -107,7 +110,7 @@ class Config:
     gamma: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="penalty")
     """weight of the penalty at the start"""
     gamma_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True, weighs="penalty")
-    """weight of the penalty at the end, along a cosine; null keeps gamma"""
+    """weight of the penalty at the end, along `schedule`; null keeps gamma"""
     penalty_every: int = bounded(1, COUNT)
     """evaluate the penalty on every k-th discriminator step only, k times as strong"""
     g_penalty: str | None = optional()
@@ -126,7 +129,7 @@ class Config:
     augment_p: float = bounded(1.0, PROBABILITY, tunable=True)
     """probability of augmentation and deception at the start"""
     augment_p_final: float | None = bounded(None, PROBABILITY, tunable=True)
-    """the same at the end, along a cosine; null keeps augment_p"""
+    """the same at the end, along `schedule`; null keeps augment_p"""
     augment_target: float | None = bounded(None, Bounds("between -1 and 1", lambda value: -1 < value < 1), tunable=True)
     """adapt that probability instead: raise it while E sign(D(real)) is above this (ADA and APA: 0.6), else lower it, from 0"""
     augment_kimg: float = bounded(500.0, POSITIVE, tunable=True)
@@ -136,6 +139,8 @@ class Config:
     """a function of gan_jax/game/update_rules.py or your own; null for alternating steps (gan_jax/game/update.py)"""
     steps: int = bounded(10_000, COUNT)
     """generator steps"""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """the curve of every scheduled value, from its start to its final value"""
     schedule_steps: int | None = bounded(None, SIZE)
     """steps after which every scheduled value has its final value; null for all steps"""
     d_steps: int = bounded(1, COUNT)
@@ -143,11 +148,11 @@ class Config:
     g_lr: float = bounded(2e-4, NOT_NEGATIVE, tunable=True)
     """the generator's learning rate; a different d_lr makes it TTUR"""
     g_lr_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
-    """the same at the end, along a cosine; null keeps g_lr"""
+    """the same at the end, along `schedule`; null keeps g_lr"""
     d_lr: float = bounded(2e-4, NOT_NEGATIVE, tunable=True)
     """the discriminator's learning rate"""
     d_lr_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
-    """the same at the end, along a cosine; null keeps d_lr"""
+    """the same at the end, along `schedule`; null keeps d_lr"""
     g_optimizer: str = "adam"
     """an optimiser of optax or of gan_jax/optimizers.py, or your own; NAME(key=value) sets its options"""
     d_optimizer: str = "adam"
@@ -157,15 +162,18 @@ class Config:
     b2: float = bounded(0.99, DECAY, tunable=True)
     """Adam's decay of the second moment, both players"""
     b2_final: float | None = bounded(None, DECAY, tunable=True)
-    """the same at the end, along a cosine; null keeps b2"""
+    """the same at the end, along `schedule`; null keeps b2"""
     ema: float = bounded(0.999, DECAY, tunable=True)
     """decay per step of the generator's moving average, which is evaluated and sampled; 0 for none"""
     ema_half_life: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
     """real samples in which an old generator loses half its weight in the average, instead of ema; null for ema"""
     ema_half_life_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
-    """the same at the end, along a cosine; null keeps ema_half_life"""
-    ema_ramp: float | None = bounded(0.05, POSITIVE, tunable=True)
-    """limit the half-life to this fraction of the samples trained on so far; null for no ramp"""
+    """the same at the end, along `schedule`; null keeps ema_half_life"""
+    ema_ramp: float | None = bounded(None, POSITIVE, tunable=True)
+    """limit the half-life to this fraction of the samples trained on so far (StyleGAN2-ADA: 0.05); null for no ramp"""
+    ema_start: int | None = bounded(None, Bounds("at least 0, or null", lambda value: value >= 0))
+    """steps during which the average is a copy of the generator (BigGAN: 1,000); null limits ema to (1 + t) / (10 + t) at step
+    t instead, so that the first averages are short"""
     posthoc_ema: bool = False
     """save two power-function averages with every checkpoint, from which others can be made later (sample.py --ema)"""
 
@@ -265,6 +273,8 @@ def load_config(path: str | Path) -> Config:
         raise InputError(f"cannot read the config {path}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"the config {path} must be a JSON object of fields")
+    if values.get("ema_half_life") is None:
+        values.pop("ema_ramp", None)  # without effect, and set in every file of earlier versions
     try:
         for name in values:
             if name not in (known := [field.name for field in fields(Config)]):

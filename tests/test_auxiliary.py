@@ -1,6 +1,7 @@
 """Every auxiliary loss against float64 NumPy loops written from the papers' formulas; its optimum, its invariances, and the
 direction in which it moves each player."""
 
+import inspect
 from functools import partial
 from typing import Any
 
@@ -25,13 +26,15 @@ CODE = np.concatenate([np.eye(2)[[0, 1, 1, 0, 1, 0]], NUMBERS[:, :1]], axis=1).a
 
 
 class Head(nn.Module):
-    """The module in which an auxiliary loss runs."""
+    """The module in which an auxiliary loss runs, without spectral norm unless set."""
 
     loss: Any
+    spectral: bool = False
 
     @nn.compact
     def __call__(self, real, fake, label):
-        return self.loss(real, fake, label, K)
+        options = {"spectral": self.spectral} if "spectral" in inspect.signature(self.loss).parameters else {}
+        return self.loss(real, fake, label, K, **options)
 
 
 def play(loss, label, real=REAL, fake=FAKE, params=None):
@@ -71,7 +74,7 @@ def units(x):
 
 
 def two_c(params, x, t):
-    h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
+    h, e = units(linear(params["embedding"], x)), units(params["proxies"]["kernel"])
     total = 0.0
     for i, y in enumerate(CLASSES):
         numerator = denominator = np.exp(h[i] @ e[y] / t)
@@ -84,7 +87,7 @@ def two_c(params, x, t):
 
 
 def data_to_data(params, x, t, m_p, m_n):
-    h, e = units(np.float64(x) @ params["embedding"]["kernel"]), units(params["proxies"]["kernel"])
+    h, e = units(linear(params["embedding"], x)), units(params["proxies"]["kernel"])
     total = 0.0
     for i, y in enumerate(CLASSES):
         positive = np.exp(min(h[i] @ e[y] - m_p, 0) / t)
@@ -126,6 +129,20 @@ def test_d2d_ce(margins):
     m_p, m_n = margins
     losses, params = play(partial(d2d_ce, dim=4, temperature=0.4, m_p=m_p, m_n=m_n), CLASSES)
     np.testing.assert_allclose(losses, [data_to_data(params, x, 0.4, m_p, m_n) for x in (REAL, FAKE)], rtol=1e-5)
+
+
+def test_spectral_norm_divides_kernels_by_their_largest_singular_value():
+    """On in the losses whose authors' discriminators have it, and off in Odena's; a single power iteration from the singular
+    vector itself is exact."""
+    defaults = {f.__name__: inspect.signature(f).parameters["spectral"].default for f in (ac_gan, tac_gan, adc_gan, contra_gan)}
+    assert defaults == {"ac_gan": False, "tac_gan": True, "adc_gan": True, "contra_gan": True}
+    _, params = play(tac_gan, CLASSES)
+    kernels = {name: np.linalg.svd(layer["kernel"]) for name, layer in params.items()}
+    states = {name: {"left": jnp.float32(rows[0])} for name, (_, _, rows) in kernels.items()}
+    variables = {"params": jax.tree.map(jnp.float32, params), "spectral": states}
+    losses = Head(tac_gan, spectral=True).apply(variables, REAL, FAKE, CLASSES)
+    scaled = {name: layer | {"kernel": layer["kernel"] / kernels[name][1][0]} for name, layer in params.items()}
+    np.testing.assert_allclose(losses, play(tac_gan, CLASSES, params=scaled)[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +190,7 @@ def test_g_loss_of_a_perfect_adc_classifier_is_its_margin():
 def test_contrastive_losses_for_orthogonal_classes():
     """Each embedding is the proxy of its class. For a class of n samples 2C is log(1 + (B - n) / (n e)), and D2D-CE is
     log(1 + B - n)."""
-    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+    params = {"embedding": {"kernel": np.eye(F), "bias": np.zeros(F)}, "proxies": {"kernel": np.eye(K, F)}}
     losses, _ = play(partial(contra_gan, dim=F), CLASSES, ONE_HOT, ONE_HOT, params)
     np.testing.assert_allclose(losses, [np.log(1 + (B - COUNTS) / (COUNTS * np.e)).mean()] * 2, rtol=1e-5)
     losses, _ = play(partial(d2d_ce, dim=F), CLASSES, ONE_HOT, ONE_HOT, params)
@@ -182,9 +199,11 @@ def test_contrastive_losses_for_orthogonal_classes():
 
 @pytest.mark.parametrize("loss", [contra_gan, d2d_ce])
 def test_contrastive_losses_depend_on_directions_only(loss):
-    """The lengths of features and proxies do not matter."""
+    """The lengths of features and proxies do not matter, except through the bias of the embedding."""
     loss = partial(loss, dim=4)
-    losses, params = play(loss, CLASSES)
+    _, params = play(loss, CLASSES)
+    params["embedding"]["bias"] *= 0
+    losses, _ = play(loss, CLASSES, params=params)
     lengths = np.linspace(0.1, 10, B, dtype=np.float32)[:, None]
     scaled_params = params | {"proxies": {"kernel": params["proxies"]["kernel"] * np.array([[2.0], [0.5], [9.0]])}}
     scaled, _ = play(loss, CLASSES, REAL * lengths, FAKE * lengths, scaled_params)
@@ -193,7 +212,7 @@ def test_contrastive_losses_depend_on_directions_only(loss):
 
 def test_d2d_ce_has_no_gradient_within_its_margins():
     """Features within both margins have no gradient; features slightly outside either margin do."""
-    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+    params = {"embedding": {"kernel": np.eye(F), "bias": np.zeros(F)}, "proxies": {"kernel": np.eye(K, F)}}
 
     @jax.jit
     def gradient_size(features, m_p, m_n):
@@ -234,7 +253,7 @@ def test_signs_of_the_gradients(loss, d_signs, g_signs):
 @pytest.mark.parametrize("player", [0, 1])
 def test_contrastive_losses_pull_samples_to_their_proxies(loss, player):
     """A step of each player's features towards the proxies of their classes lowers that player's loss."""
-    params = {"embedding": {"kernel": np.eye(F)}, "proxies": {"kernel": np.eye(K, F)}}
+    params = {"embedding": {"kernel": np.eye(F), "bias": np.zeros(F)}, "proxies": {"kernel": np.eye(K, F)}}
     losses, _ = play(partial(loss, dim=F), CLASSES, params=params)
     features = [REAL, FAKE]
     features[player] = features[player] + 0.2 * np.eye(K, F, dtype=np.float32)[CLASSES]

@@ -182,15 +182,15 @@ def check_auxiliary(loss):
     real, fake = jax.random.normal(KEY, (2, 8, 5))
     label = jnp.arange(8) % 3
     variables = jax.jit(Head().init)(KEY, real, fake, label)
-    assert set(variables) == {"params"}  # update.py keeps no other collections for it
+    params, stats = variables["params"], {name: tree for name, tree in variables.items() if name != "params"}
 
-    def play(variables, real, fake):
-        return Head().apply(variables, real, fake, label)
+    def play(params, real, fake):
+        return Head().apply({"params": params, **stats}, real, fake, label)
 
-    for value in play(variables, *(x.astype(jnp.bfloat16) for x in (real, fake))):
+    for value in play(params, *(x.astype(jnp.bfloat16) for x in (real, fake))):
         assert_float32_scalar(value)
-    assert_same_under_jit(play, variables, real, fake)
-    d_gradient, g_gradient = jax.jit(jax.jacobian(play, argnums=(0, 1, 2)))(variables, real, fake)
+    assert_same_under_jit(play, params, real, fake)
+    d_gradient, g_gradient = jax.jit(jax.jacobian(play, argnums=(0, 1, 2)))(params, real, fake)
     assert_finite((d_gradient, g_gradient))
     # D's optimiser trains every layer; G's loss depends on fake samples only.
     assert all(np.abs(leaf).max() > 1e-6 for leaf in jax.tree.leaves(d_gradient[0]))

@@ -2,8 +2,9 @@
 
     python experiments/train.py experiments/audio/spoken_digits_wavegan.py
 
-WGAN-GP with the paper's 19 million parameters, here on 8,192 samples at 8 kHz and conditioned on the digit. Published for the
-digits of Speech Commands, 16,384 samples, unconditional: inception score 4.67 with phase shuffle 2, 6.03 for spectrograms.
+WGAN-GP with the paper's 19 million parameters. Differences: 8,192 samples at 8 kHz, conditioned on the digit. Published for the
+digits of Speech Commands, 16,384 samples, unconditional: inception score 4.67 with phase shuffle 2, 6.03 for spectrograms
+(50,000 samples in the authors' classifier).
 Needs a GPU: not run by us at this size. For those data, with one folder per word, use
 --data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)'.
 """
@@ -14,6 +15,7 @@ CONFIG = Config(
     data='audio(path="fsdd/recordings.zip", form="wave")',
     model="wavegan(shuffle=2)",
     z_dim=100,
+    latent="uniform",
     g_condition="concat",
     d_condition="projection",
     loss="wasserstein",

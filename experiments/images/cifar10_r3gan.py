@@ -3,9 +3,10 @@ at every step.
 
     python experiments/train.py experiments/images/cifar10_r3gan.py
 
-Settings of their table 9: all schedules are cosines over the first 20 million of 250 million images. Published: FID 1.96; G has
-20.78 million parameters, D 21.28 million. Difference: they compute the four largest resolutions in bfloat16; here that needs
---compute bfloat16, which applies to the whole network. Needs a GPU: not run by us at this size.
+Settings of their table 9: all schedules are cosines over the first 20 million of 250 million images. Published: FID 1.96
+(50,000 samples against the train split); G has 20.78 million parameters, D 21.28 million. Difference: they compute the four
+largest resolutions in bfloat16; here that needs --compute bfloat16, which applies to the whole network. Needs a GPU: not run by
+us at this size.
 """
 
 from gan_jax.config import Config

@@ -3,8 +3,9 @@ both players, and spectral norm in G too.
 
     python experiments/train.py experiments/images/cifar10_sagan.py
 
-Published for these settings: FID 10.35, inception score 8.64 (StudioGAN's table, 50,000 samples against the train split). Needs
-a GPU: not run by us at this size.
+Settings of StudioGAN. Published there: FID 10.35, inception score 8.64 (arXiv:2206.09479: 50,000 samples against the train
+split, TensorFlow's Inception, standing statistics, best checkpoint). Differences: those of cifar10_sngan.py, and no spectral
+norm of G's class tables. Needs a GPU: not run by us at this size.
 """
 
 from dataclasses import replace

@@ -3,8 +3,11 @@
 
     python experiments/train.py experiments/images/cifar10_sngan.py
 
-Published for these settings: FID 9.01, inception score 8.83 (StudioGAN's table, 50,000 samples against the train split). Needs
-a GPU: not run by us at this size; cifar10_sngan_narrow.py is a version for two CPU cores.
+Settings of StudioGAN. Published there: FID 9.01, inception score 8.83 (arXiv:2206.09479: 50,000 samples against the train
+split, TensorFlow's Inception, standing statistics, best checkpoint). Differences: initial weights of the paper, there
+orthogonal; class tables of G start at zero, there orthogonal and without a bias; there batch norm with epsilon 1e-4 and mixed
+precision; one label for each pair of real and fake samples, there independent. Needs a GPU: not run by us at this size;
+cifar10_sngan_narrow.py is a version for two CPU cores.
 """
 
 from dataclasses import replace
@@ -12,6 +15,6 @@ from pathlib import Path
 
 from gan_jax.config import load_recipe
 
-WGAN = load_recipe(Path(__file__).with_name("cifar10_wgan_gp.py"))
-LABELS = {"g_condition": "norm", "d_condition": "projection"}
-CONFIG = replace(WGAN, name="cifar10_sngan", **LABELS, d_norm="spectral", loss="hinge", penalty=None, gamma=1.0)
+DCGAN = load_recipe(Path(__file__).with_name("cifar10_dcgan.py"))
+NETWORKS = {"model": "resnet", "g_condition": "norm", "d_condition": "projection", "d_norm": "spectral"}
+CONFIG = replace(DCGAN, name="cifar10_sngan", **NETWORKS, loss="hinge", d_steps=5, steps=100_000)

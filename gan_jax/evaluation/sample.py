@@ -84,9 +84,9 @@ def standing_statistics(game: Game, data: Data, variables: Any, batches: int, ke
 
 
 def latents(game: Game, key: Array, count: int) -> np.ndarray:
-    """Return `count` latents z ~ N(0, 1), [count, Z]. A larger count only appends to a smaller one."""
+    """Return `count` latents z, [count, Z], as in training. A larger count only appends to a smaller one."""
     blocks = range(math.ceil(count / BATCH))
-    z = [jax.random.normal(jax.random.fold_in(key, block), (BATCH, game.z_dim)) for block in blocks]
+    z = [game.draw_latents(jax.random.fold_in(key, block), BATCH) for block in blocks]
     return np.concatenate(z)[:count]
 
 

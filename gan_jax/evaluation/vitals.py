@@ -42,7 +42,7 @@ def vitals(game: Game, state: TrainState, batch: Batch, key: Array) -> dict[str,
     numbers = {"doctor/rotation": _consistent_rotation(game, state, batch, field_key)}
     batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     label = game.fake_label(label_key, batch)
-    fake = bind_generator(game, state.g, state.g.params, label)(jax.random.normal(z_key, (batch.size, game.z_dim)))
+    fake = bind_generator(game, state.g, state.g.params, label)(game.draw_latents(z_key, batch.size))
     discriminate = partial(bind_discriminator(game, state, batch, aug_key), state.d.params, state.d.stats)
     real_output, fake_output = (discriminate(pack(x, game.pack))[0] for x in (batch.real, fake))
     if game.outputs == 1:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax import augment, auxiliary, deceive, g_penalties, losses, optimizers, penalties
+from gan_jax import augment, auxiliary, deceive, g_penalties, latents, losses, optimizers, penalties
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data
 from gan_jax.data.molecules import g_penalties as molecule_penalties
@@ -49,6 +49,7 @@ def build(config: Config, data: Data) -> Game:
         g_penalty=g_penalty,
         augment=find_augment(config.augment, augment) if config.augment else None,
         deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
+        latent=_latent(find("latent", config.latent, latents)),
         fake_label=partial(draw_code, *code) if any(code) else lambda key, batch: batch.label,
         penalty_every=config.penalty_every,
         g_penalty_every=config.g_penalty_every,
@@ -71,18 +72,18 @@ def build(config: Config, data: Data) -> Game:
 
 def tunable_parts(config: Any) -> dict[str, Any]:
     """The parts of a Game that depend on the tunable fields of `config`, each of which may be traced (see `sweep.py`)."""
-    steps = config.schedule_steps or config.steps
+    steps, curve = config.schedule_steps or config.steps, {"cosine": cosine, "linear": linear}[config.schedule]
     # An optimiser counts its own updates, and the discriminator makes d_steps times as many.
     d_count = steps * config.d_steps
-    d_tx = _optimizer(config, "d", cosine(config.d_lr, config.d_lr_final, d_count), d_count)
+    d_tx = _optimizer(config, "d", curve(config.d_lr, config.d_lr_final, d_count), d_count, curve)
     adapts = config.augment_target is not None
     return {
-        "g_tx": _optimizer(config, "g", cosine(config.g_lr, config.g_lr_final, steps), steps),
+        "g_tx": _optimizer(config, "g", curve(config.g_lr, config.g_lr_final, steps), steps, curve),
         "d_tx": d_tx if config.d_clip is None else optax.chain(d_tx, optimizers.clip_weights(config.d_clip)),
         "adapt": partial(adapt, target=config.augment_target, kimg=config.augment_kimg) if adapts else None,
-        "gamma": cosine(config.gamma, config.gamma_final, steps),
-        "augment_p": cosine(config.augment_p, config.augment_p_final, steps),
-        "ema_decay": _ema_decay(config, steps),
+        "gamma": curve(config.gamma, config.gamma_final, steps),
+        "augment_p": curve(config.augment_p, config.augment_p_final, steps),
+        "ema_decay": _ema_decay(config, steps, curve),
         "auxiliary_weight": config.auxiliary_weight,
         "g_gamma": config.g_gamma,
     }
@@ -102,6 +103,12 @@ def cosine(value: float, final: float | None, steps: int) -> Schedule:
         return final + (value - final) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
 
     return schedule
+
+
+def linear(value: float, final: float | None, steps: int) -> Schedule:
+    """From `value` at step 0 to `final` at `steps` along a line; constant if `final` is None."""
+    final = value if final is None else final
+    return lambda step: value + (final - value) * jnp.clip(step / steps, 0.0, 1.0)
 
 
 def draw_code(classes: int, dims: int, key: Array, batch: Batch) -> Array:
@@ -129,8 +136,10 @@ def _with_label(loss: Loss | LabelledLoss) -> Callable[[Array, Array, Array | No
     return loss if isinstance(loss, LabelledLoss) else lambda real_logits, fake_logits, _: loss(real_logits, fake_logits)
 
 
-def _optimizer(config: Config, player: str, lr: Schedule, count: int) -> optax.GradientTransformation:
-    b2 = config.b2 if config.b2_final is None else cosine(config.b2, config.b2_final, count)
+def _optimizer(
+    config: Config, player: str, lr: Schedule, count: int, curve: Callable[..., Schedule]
+) -> optax.GradientTransformation:
+    b2 = config.b2 if config.b2_final is None else curve(config.b2, config.b2_final, count)
     name = f"{player}_optimizer"
     return find_optimizer(name, getattr(config, name), lr, config.b1, b2)
 
@@ -139,16 +148,22 @@ def _as_float(step: Array) -> Array:
     return jax.lax.convert_element_type(step, float)
 
 
-def _ema_decay(config: Config, steps: int) -> Schedule:
-    if config.ema_half_life is None:
+def _latent(draw: Callable[[Array, tuple[int, int]], Array]) -> Callable[..., Array]:
+    return lambda key, synthesis, critic, shape: draw(key, shape)
+
+
+def _ema_decay(config: Config, steps: int, curve: Callable[..., Schedule]) -> Schedule:
+    if config.ema_half_life is None and config.ema_start is None:
         # The first averages are short: otherwise the random initial weights would persist for 1 / (1 - ema) steps.
         return lambda step: jnp.minimum(config.ema, (1.0 + _as_float(step)) / (10.0 + _as_float(step)))
-    half_life = cosine(config.ema_half_life, config.ema_half_life_final, steps)
 
     def decay(step: Array) -> Array:
-        samples = half_life(step)
+        if config.ema_half_life is None:
+            return config.ema
+        samples = curve(config.ema_half_life, config.ema_half_life_final, steps)(step)
         if config.ema_ramp is not None:
             samples = jnp.minimum(samples, config.ema_ramp * config.batch * _as_float(step))
         return 0.5 ** (config.batch / jnp.maximum(samples, 1e-8))
 
-    return decay
+    # A decay of 0 copies the generator.
+    return decay if config.ema_start is None else lambda step: jnp.where(step < config.ema_start, 0.0, decay(step))

@@ -18,6 +18,15 @@ from gan_jax.types import Array
 SIGMAS = (0.05, 0.10)  # widths of the two averages that are stored: two profiles approximate the rest well (section 3.2)
 
 
+AVERAGED = "average"  # collection of variables that are averages already (StyleGAN2's mean w)
+
+
+def follow(average: Any, current: Any, decay: Array) -> Any:
+    """The variables of the averaged generator after a step: `toward` for parameters and batch statistics; a copy of the
+    collection AVERAGED, as in StyleGAN2's code."""
+    return {name: tree if name == AVERAGED else toward(average[name], tree, decay) for name, tree in current.items()}
+
+
 def toward(average: Any, current: Any, decay: Array) -> Any:
     """decay * average + (1 - decay) * current, leaf by leaf."""
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, current)

@@ -58,10 +58,15 @@ class Game:
     mean: Callable[[Any], Any] = lambda gradients: gradients  # mean over replicas
     label: jax.ShapeDtypeStruct | None = None  # of one sample, if G is conditioned on labels or codes
     real_labelled: bool = False  # whether D receives the labels of real samples
-    # (key, synthesis, critic, [B, Z]) -> z
+    # (key, synthesis, critic, [B, Z]) -> z. Only rules that optimise latents use the two functions.
     latent: Callable[..., Array] = lambda key, synthesis, critic, shape: jax.random.normal(key, shape)
-    # (key, batch) -> the labels of this step's fake samples
+    # (key, batch) -> the labels of this step's fake samples: those of the real ones, or a latent code. BigGAN, StudioGAN and
+    # StyleGAN2 draw them independently of the real batch; for an unpaired loss the gradient has the same mean.
     fake_label: Callable[[Array, Batch], Array | None] = lambda key, batch: batch.label
+
+    def draw_latents(self, key: Array, count: int) -> Array:
+        """Latents [count, Z] from their distribution."""
+        return self.latent(key, None, None, (count, self.z_dim))
 
     @property
     def packed_shape(self) -> Shape:

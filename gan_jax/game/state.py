@@ -52,8 +52,8 @@ def init_state(game: Game, key: Array) -> TrainState:
     if game.auxiliary is not None:
         _, features = output
         head = game.auxiliary.init(auxiliary_key, features, features, label)
-        # Stored with the discriminator's parameters, so that one optimiser trains both; networks ignore unknown names.
-        d_variables = d_variables | {"params": d_variables.get("params", {}) | {"auxiliary": head["params"]}}
+        # Stored with the discriminator's variables, so that one optimiser trains both; networks ignore unknown names.
+        d_variables = d_variables | {name: d_variables.get(name, {}) | {"auxiliary": tree} for name, tree in head.items()}
 
     def player(variables: Any, tx: Any, penalty: Any) -> Player:
         params = variables.get("params", {})

@@ -114,7 +114,7 @@ def player_gradient(player: str, objective: Objective, game: Game, state: TrainS
 def finish_step(game: Game, state: TrainState) -> TrainState:
     """After both players have moved, update the generator's averages and count the step."""
     current = {"params": state.g.params, **state.g.stats}
-    average = ema.toward(state.ema, current, game.ema_decay(state.step))
+    average = ema.follow(state.ema, current, game.ema_decay(state.step))
     posthoc = tuple(
         ema.toward(old, current, ema.power_decay(state.step + 1, sigma))
         for old, sigma in zip(state.posthoc, ema.SIGMAS, strict=bool(state.posthoc))
@@ -137,7 +137,7 @@ def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Arra
     real_output, stats = discriminate(params, state.d.stats, real)
     fake_output, stats = discriminate(params, stats, fake)
     d_loss, _ = game.loss(real_output.logits, fake_output.logits, batch.label)
-    auxiliary, _ = auxiliary_losses(game, params, real_output, fake_output, fake_label)
+    (auxiliary, _), stats = auxiliary_losses(game, params, stats, real_output, fake_output, fake_label)
     critic = bind_critic(game, discriminate, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
     penalty, memory = evaluate_penalty(game.penalty, game.penalty_every, count, critic, real, fake, keys.penalty)
     metrics = {"d/loss": d_loss, "d/real_logit": real_output.logits.mean(), "d/fake_logit": fake_output.logits.mean()}
@@ -165,7 +165,7 @@ def g_objective(game: Game, state: TrainState, batch: Batch, params, key: Array)
     real_output, _ = discriminate(state.d.params, state.d.stats, pack(batch.real, game.pack))
     fake_output, _ = discriminate(state.d.params, state.d.stats, pack(fake, game.pack))
     _, g_loss = game.loss(real_output.logits, fake_output.logits, batch.label)
-    _, auxiliary = auxiliary_losses(game, state.d.params, real_output, fake_output, fake_label)
+    (_, auxiliary), _ = auxiliary_losses(game, state.d.params, state.d.stats, real_output, fake_output, fake_label)
     # Reuse `fake`: penalties must not regenerate it.
     reusing = replace(synthesis, samples=lambda latents: fake if latents is z else synthesis(latents), z=z)
     penalty, memory = evaluate_penalty(
@@ -225,12 +225,15 @@ def bind_critic(game: Game, discriminate: Discriminate, d: Player, params, synth
 
 
 def auxiliary_losses(
-    game: Game, d_params, real: DiscriminatorOutput, fake: DiscriminatorOutput, label: Array | None
-) -> tuple[Array, Array]:
-    """The auxiliary losses (d_loss, g_loss), unweighted; zeros if the game has none."""
+    game: Game, params, stats, real: DiscriminatorOutput, fake: DiscriminatorOutput, label: Array | None
+) -> tuple[tuple[Array, Array], Any]:
+    """The auxiliary losses (d_loss, g_loss), unweighted, zeros if the game has none; and D's mutable collections afterwards."""
     if game.auxiliary is None:
-        return jnp.zeros(()), jnp.zeros(())
-    return game.auxiliary.apply({"params": d_params["auxiliary"]}, real.features, fake.features, label)
+        return (jnp.zeros(()), jnp.zeros(())), stats
+    own = {name: tree["auxiliary"] for name, tree in stats.items() if "auxiliary" in tree}
+    variables = {"params": params["auxiliary"], **own}
+    losses, after = game.auxiliary.apply(variables, real.features, fake.features, label, mutable=list(own))
+    return losses, stats | {name: stats[name] | {"auxiliary": tree} for name, tree in after.items()}
 
 
 def augmentation_probability(game: Game, state: TrainState) -> Array:
@@ -242,7 +245,8 @@ def evaluate_penalty(penalty, every: int, count: Array, subject, *arguments) -> 
     """A player's penalty, unweighted, and its new memory. With lazy regularisation it is zero except on every k-th update, and
     k times as strong then.
 
-    Source: Karras et al. 2020, arXiv:1912.04958, section 3.1 (lazy regularisation).
+    Source: Karras et al. 2020, arXiv:1912.04958, section 3.1 (lazy regularisation). It belongs to the same step as the loss; in
+    their code it is a step of the optimiser of its own, after that of the loss.
     """
     if penalty is None:
         return jnp.zeros(()), subject.memory

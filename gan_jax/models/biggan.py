@@ -126,10 +126,9 @@ def conditional_norm(x: Array, style: Array | None, train: bool, spectral: bool,
     if plain:
         return x
     # With a shared embedding `style` is dense and its linear maps are spectrally normalised. With one-hot classes the map is a
-    # lookup table, initialised to zero.
-    init = ORTHOGONAL if spectral else nn.initializers.zeros
+    # lookup table, without; in the authors' code both start orthogonal.
     gain, bias = (
-        Dense(x.shape[-1], spectral=spectral, use_bias=False, kernel_init=init)(style).reshape(
+        Dense(x.shape[-1], spectral=spectral, use_bias=False, kernel_init=ORTHOGONAL)(style).reshape(
             x.shape[0], *(1,) * (x.ndim - 2), -1
         )
         for _ in range(2)

@@ -29,6 +29,10 @@ def normalise(norm: str, x: Array, train: bool, name: str | None = None, style: 
     """Apply batch, layer or instance norm to the activations x [B, ..., C]; "none" and "spectral" leave them unchanged.
     Instance norm computes its statistics over the positions of one channel of one sample.
 
+    Batch norm adds an epsilon of 1e-5 to the variance (PyTorch's and the papers'; StudioGAN 1e-4) and averages the batch's own
+    variance for evaluation, over n values, with a decay of .9; PyTorch averages n / (n - 1) times that, less than .1% more for
+    batches of 64 feature maps of 4x4.
+
     Gain and bias are learned parameters, or computed by `Affine` from `style`, label vectors [B, K]. Raises ValueError for a
     style without a norm, and for instance norm of vectors [B, C], which have no positions.
     """

@@ -24,7 +24,8 @@ from gan_jax.types import Array, Shape
 
 W_SIZE = 512  # length of w
 MAPPING_RATE = 0.01  # learning rate of the mapping network, relative to all other layers
-W_DECAY = 0.998  # of the running average of w, per step
+# Of the running average of w, per step of G. The authors' average has this decay too but also moves in D's steps, with new w.
+W_DECAY = 0.995
 
 
 class Generator(nn.Module):
@@ -113,8 +114,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> halved to a small grid, by residual blocks or, with `residual` False, plain ones -> minibatch
     standard deviation over groups of `group` samples -> features [B, F] and logits computed from them. With `condition`
-    "projection" the label is mapped as in the generator, and the logit is the inner product of a linear map of the features
-    with it."""
+    "projection" the label is mapped by `label_mapping` dense layers (8 in all of the authors' configurations, whatever G's
+    `mapping`), and the logit is the inner product of a linear map of the features with it."""
 
     sample_shape: Shape
     num_classes: int = 0
@@ -123,7 +124,7 @@ class Discriminator(nn.Module):
     condition: str = "none"
     outputs: int = 1
     base: int = 16_384
-    mapping: int = 8
+    label_mapping: int = 8
     residual: bool = True
     group: int = 4
 
@@ -146,7 +147,7 @@ class Discriminator(nn.Module):
         features = EqualDense(x.shape[-1], rectified=True)(x.reshape(x.shape[0], -1))
         if self.condition == "projection":
             vector = label_vector(label, self.num_classes)
-            embedded = Mapping(self.mapping)(None, vector)
+            embedded = Mapping(self.label_mapping)(None, vector)
             logits = EqualDense(self.outputs * W_SIZE)(features).reshape(-1, self.outputs, W_SIZE)
             logits = jnp.einsum("bof,bf->bo", logits, embedded) / math.sqrt(W_SIZE)
         else:

@@ -33,8 +33,9 @@ def stylegan2(tensors: Tensors) -> dict[str, Any]:
     embedding_size, classes = tensors.shape(embedding) if embedding in tensors.unused else (0, 0)
     z_dim = tensors.shape(f"{prefix}mapping.fc0.weight")[1] - embedding_size
     options = f'base={last_width * sizes[-1]}, mapping={_fill_generator(tensors, prefix, sizes)}, noise="constant"'
-    if tensors.names("D.") and not _fill_discriminator(tensors, sizes):
-        options += ", residual=False"
+    if tensors.names("D."):
+        residual, depth = _fill_discriminator(tensors, sizes)
+        options += ("" if residual else ", residual=False") + (f", label_mapping={depth}" if depth else "")
     return {
         "model": f"stylegan2({options})",
         "data": f"blank(side={sizes[-1]}, planes={image_channels}, classes={classes})",
@@ -63,8 +64,8 @@ def _fill_generator(tensors: Tensors, prefix: str, sizes: list[int]) -> int:
     return _fill_mapping(tensors, "g", f"{prefix}mapping")
 
 
-def _fill_discriminator(tensors: Tensors, sizes: list[int]) -> bool:
-    """Fill D's variables; return whether it has residual blocks."""
+def _fill_discriminator(tensors: Tensors, sizes: list[int]) -> tuple[bool, int]:
+    """Fill D's variables; return whether it has residual blocks, and the number of layers of its mapping network."""
     residual, index = bool(tensors.names("D.", "skip.weight")), 1
     _fill_conv(tensors, "d/params/Equal_0", f"D.b{sizes[-1]}.fromrgb")
     for size in sizes[:0:-1]:
@@ -78,9 +79,7 @@ def _fill_discriminator(tensors: Tensors, sizes: list[int]) -> bool:
         tensors, "d/params/EqualDense_0", "D.b4.fc", lambda x: x.reshape(len(x), -1, 16).swapaxes(1, 2).reshape(len(x), -1)
     )
     _fill_dense(tensors, "d/params/EqualDense_1", "D.b4.out")
-    if tensors.names("D.mapping."):
-        _fill_mapping(tensors, "d", "D.mapping")
-    return residual
+    return residual, _fill_mapping(tensors, "d", "D.mapping") if tensors.names("D.mapping.") else 0
 
 
 def _fill_mapping(tensors: Tensors, player: str, name: str) -> int:

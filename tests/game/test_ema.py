@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax.game import ema
-from gan_jax.game.build import _ema_decay
+from gan_jax.game.build import _ema_decay, cosine, linear
 
 
 def profile(steps, sigma):
@@ -110,8 +110,8 @@ def test_combine_sums_trees_in_float64():
         ema.combine(trees, np.ones(3))
 
 
-def decays(config, steps, at):
-    return np.array([_ema_decay(config, steps)(jnp.int32(step)) for step in at], np.float64)
+def decays(config, steps, at, curve=cosine):
+    return np.array([_ema_decay(config, steps, curve)(jnp.int32(step)) for step in at], np.float64)
 
 
 def test_a_half_life_halves_the_weight_of_the_past(tiny):
@@ -132,6 +132,25 @@ def test_a_half_life_goes_to_its_final_value_along_a_cosine(tiny):
     config = replace(tiny, ema_half_life=0.0, ema_half_life_final=160.0, ema_ramp=None)
     np.testing.assert_allclose(decays(config, 1000, [500, 1000, 2000]), 0.5 ** (16 / np.array([80, 160, 160])), rtol=1e-5)
     assert decays(config, 1000, [0]) == 0
+    np.testing.assert_allclose(decays(config, 1000, [250], linear), 0.5 ** (16 / 40), rtol=1e-5)
+
+
+def test_a_start_step_copies_the_generator_until_then(tiny):
+    """As in BigGAN's code: decay 0 before the start step, the full one from there on, without a warm-up."""
+    np.testing.assert_allclose(decays(replace(tiny, ema=0.9999, ema_start=3), 1000, [0, 2, 3, 4]), [0, 0, 0.9999, 0.9999])
+    config = replace(tiny, ema_half_life=160.0, ema_start=3)
+    np.testing.assert_allclose(decays(config, 1000, [2, 3]), [0, 0.5**0.1], rtol=1e-5)
+
+
+def test_only_the_average_of_w_is_copied():
+    old = {"params": jnp.float32([4.0]), "batch_stats": jnp.float32([8.0]), "average": jnp.float32([1.0])}
+    new = {"params": jnp.float32([0.0]), "batch_stats": jnp.float32([0.0]), "average": jnp.float32([2.0])}
+    assert ema.follow(old, new, 0.75) == {"params": 3.0, "batch_stats": 6.0, "average": 2.0}
+
+
+def test_a_half_life_alone_has_no_ramp(tiny):
+    """As in StyleGAN2-ADA's training loop: its configurations set the ramp."""
+    np.testing.assert_allclose(decays(replace(tiny, ema_half_life=160.0), 1000, [1]), 0.5**0.1, rtol=1e-5)
 
 
 def test_a_plain_decay_starts_short(tiny):

@@ -9,10 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import g_penalties, losses, penalties
+from gan_jax import auxiliary, g_penalties, losses, penalties
 from gan_jax.game import update as update_page
-from gan_jax.game.build import cosine
-from gan_jax.game.game import Game
+from gan_jax.game.build import cosine, linear
+from gan_jax.game.game import Game, Head
 from gan_jax.game.resolve import find_penalty
 from gan_jax.game.state import init_state
 from gan_jax.game.update import update
@@ -114,6 +114,38 @@ def test_a_schedule_is_traced_from_the_step():
         psi *= 1 - RATE * GAMMA * 0.5 * (1 + np.cos(np.pi * t / 4))
     np.testing.assert_allclose(state.d.params["psi"], [psi], rtol=1e-6)
     np.testing.assert_allclose(cosine(2.0, 0.5, 10)(jnp.asarray(25)), 0.5)
+
+
+def test_linear_decay():
+    """mimicry's schedule for 100,000 steps: 2e-4 (1 - t / 100,000); the end value afterwards."""
+    rates = linear(2e-4, 0.0, 100_000)(jnp.array([0, 25_000, 90_000, 100_000, 120_000]))
+    np.testing.assert_allclose(rates, [2e-4, 1.5e-4, 2e-5, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(linear(0.5, None, 10)(jnp.arange(3)), 0.5)
+
+
+class Features(nn.Module):
+    """D(x) = psi . x, with features [x, x^2]."""
+
+    @nn.compact
+    def __call__(self, x, label, train):
+        return Linear()(x, label, train), jnp.concatenate([x, x**2], axis=1)
+
+
+def test_spectral_norm_of_an_auxiliary_head_is_part_of_the_state():
+    """One D step makes two power iterations, for real and for fake features; the G step makes none that last."""
+    label = jax.ShapeDtypeStruct((), jnp.int32)
+    game = replace(GAME, discriminator=Features(), auxiliary=Head(auxiliary.adc_gan, 2), label=label, real_labelled=True)
+    state = init_state(game, jax.random.key(1))
+    kernel, left = (
+        np.float64(tree["auxiliary"]["classes"][name])
+        for tree, name in ((state.d.params, "kernel"), (state.d.stats["spectral"], "left"))
+    )
+    batch = Batch(jnp.linspace(-1, 2, 4).reshape(1, 4, 1), jnp.array([[0, 1, 1, 0]]))
+    after, _ = jax.jit(lambda state: update(game, state, batch, jax.random.key(2)))(state)
+    for _ in range(2):
+        left = kernel.T @ kernel @ left
+        left /= np.linalg.norm(left)
+    np.testing.assert_allclose(after.d.stats["spectral"]["auxiliary"]["classes"]["left"], left, atol=1e-5)
 
 
 @pytest.mark.parametrize("player", ["d", "g"])

@@ -1,6 +1,4 @@
-"""The residual networks: published parameter counts, supported image sizes, resampling, initialisation."""
-
-import math
+"""The residual networks: supported image sizes, resampling, initialisation."""
 
 import jax
 import jax.numpy as jnp
@@ -10,31 +8,8 @@ import pytest
 from gan_jax.models.resnet import Discriminator, Generator, discriminator_blocks, double, halve
 
 
-def count(module, x):
-    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, None, train=True), x)
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
-
-
-def test_parameters_of_sngan_for_cifar10():
-    """Counted by layer, from tables 4 and 5 of the paper; biases in every layer, gain and bias in every norm."""
-    block = 2 * (2 * 256 + 9 * 256**2 + 256) + 256**2 + 256
-    g = 129 * 4096 + 3 * block + 2 * 256 + 9 * 256 * 3 + 3
-    conv, skip = 9 * 128**2 + 128, 128**2 + 128
-    d = (9 * 3 * 128 + 128) + conv + (3 * 128 + 128) + 2 * conv + skip + 4 * conv + 129
-    assert (g, d) == (4_276_739, 1_053_825)  # as quoted in the literature
-    assert count(Generator((32, 32, 3)), jnp.zeros((2, 128))) == g
-    assert count(Discriminator((32, 32, 3)), jnp.zeros((2, 32, 32, 3))) == d
-
-
-def test_parameters_of_sagan_for_cifar10():
-    """SNGAN's, plus one self-attention at 16x16 in each player: four maps without bias, and a gain."""
-
-    def attention(channels):
-        return 2 * channels * channels // 8 + 2 * channels * channels // 2 + 1
-
+def test_every_layer_of_sagans_generator_has_spectral_norm():
     g = Generator((32, 32, 3), attention=16, spectral=True)
-    assert count(g, jnp.zeros((2, 128))) == 4_276_739 + attention(256)
-    assert count(Discriminator((32, 32, 3), attention=16), jnp.zeros((2, 32, 32, 3))) == 1_053_825 + attention(128)
     states = jax.eval_shape(lambda z: g.init(jax.random.key(0), z, None, train=True), jnp.zeros((2, 128)))["spectral"]
     assert len(jax.tree.leaves(states)) == 1 + 3 * 3 + 4 + 1  # one for each dense layer, convolution and map
 

@@ -1,6 +1,5 @@
-"""Vocoders: published parameter counts, the parts of the networks by hand, losses and penalties, data and metrics."""
+"""Vocoders: the parts of the networks by hand, losses and penalties, data and metrics."""
 
-import itertools
 import math
 
 import jax
@@ -25,36 +24,8 @@ def shapes(network, x, label=None):
     return out, variables["params"]
 
 
-def count(params):
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-
-
-@pytest.mark.parametrize(("width", "published"), [(512, 13.92), (128, 0.92)])  # V1 and V2, in millions, rounded down
-def test_parameters_of_hifigan(width, published):
-    x, params = shapes(hifigan.Generator((8_192, 1), width=width), Z, jnp.ones((2, 32 * 80)))
-    widths = [width >> stage for stage in range(5)]
-    expected = (80 * 7 + 1) * width + widths[4] * 7 + 1
-    for a, b, stride in zip(widths[:-1], widths[1:], (8, 8, 2, 2), strict=True):
-        expected += 2 * stride * a * b + b + sum(6 * (window * b * b + b) for window in (3, 7, 11))
-    assert x.shape == (2, 8_192, 1) and count(params) == expected
-    assert math.floor(expected / 1e4) / 100 == published
-
-
-def test_parameters_of_vocos():
-    """13.5 million, as published."""
-    x, params = shapes(vocos.Generator((16_384, 1), bands=100), Z, jnp.ones((2, 64 * 100)))
-    block = 7 * 512 + 512 + 2 * 512 + 512 * 1_536 + 1_536 + 1_536 * 512 + 512 + 512
-    assert x.shape == (2, 16_384, 1)
-    assert count(params) == 100 * 7 * 512 + 512 + 2 * 512 + 8 * block + 2 * 512 + 512 * 1_026 + 1_026 == 13_531_650
-
-
-def test_parameters_of_the_discriminators():
-    """For each period and each resolution: kernels, and a length and a bias for each filter."""
-    (logits, features), params = shapes(hifigan.Discriminator((8_192, 1), outputs=8 * 32), jnp.ones((2, 8_192, 1)))
-    channels = [1, 32, 128, 512, 1_024, 1_024]
-    period = sum(5 * a * b + 2 * b for a, b in itertools.pairwise(channels)) + 3 * 1_024 + 2
-    spectrum = 27 * 32 + 3 * 27 * 32 * 32 + 9 * 32 * 32 + 5 * 64 + 9 * 32 + 2
-    assert count(params) == 5 * period + 3 * spectrum
+def test_shapes_of_the_discriminators():
+    (logits, features), _ = shapes(hifigan.Discriminator((8_192, 1), outputs=8 * 32), jnp.ones((2, 8_192, 1)))
     assert logits.shape == (2, 8 * 32) and features.shape[0] == 2
 
 
