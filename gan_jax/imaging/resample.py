@@ -29,20 +29,20 @@ def warp(x: Array, inverse: Array) -> Array:
     height, width = x.shape[1:3]
     upsampled = apply_separable(upsampling(height), upsampling(width), x)
     rows, columns = upsampled.shape[1:3]
-    # Pixel i is taken to be at 2 i + 5, as in the authors' code. The filter's centre of mass is 5.10: a map A that is not a
-    # shift also moves the image by A - I times .05 pixels on either axis.
-    centre = 5.0
-    right = (jnp.arange(columns, dtype=jnp.float32) - centre) / 2 - (width - 1) / 2
-    down = (jnp.arange(rows, dtype=jnp.float32) - centre) / 2 - (height - 1) / 2
+    # The filter preserves linear functions up to a shift by its centre of mass, 5.10: pixel i is at 2 i + 5.10. As in the
+    # authors' code it is taken to be at 2 i + 5, so that a map A also moves the image by A - I times .05 pixels on either axis.
+    mass = float(SYM6 @ np.arange(len(SYM6)) / SYM6.sum())
+    right = (jnp.arange(columns, dtype=jnp.float32) - 5) / 2 - (width - 1) / 2
+    down = (jnp.arange(rows, dtype=jnp.float32) - 5) / 2 - (height - 1) / 2
     points = jnp.stack(jnp.broadcast_arrays(right[None, :], down[:, None], jnp.ones((1, 1))), axis=-1)
     source = jnp.einsum("bpq,ijq->bijp", inverse, points, precision="highest")
 
     def index(coordinate: Array, size: int, length: int) -> Array:
         """Index into an axis of `upsampled` of a coordinate relative to the centre of the image."""
-        pixel = coordinate + (size - 1) / 2
-        padded = 2 * pixel + centre
+        pixel = coordinate + (size - 1) / 2 - (mass - 5) / 2
+        padded = 2 * pixel + mass
         inside = (padded > -0.01) & (padded < length - 0.99)  # tolerance: rounding must not push border pixels outside
-        return jnp.where(inside, padded, 2 * reflect(pixel, size) + centre)
+        return jnp.where(inside, padded, 2 * reflect(pixel, size) + mass)
 
     sampled = bilinear(upsampled, index(source[..., 1], height, rows), index(source[..., 0], width, columns))
     return apply_separable(downsampling(height), downsampling(width), sampled)
