@@ -38,6 +38,14 @@ def lookahead(
     return optax.GradientTransformation(init, update)
 
 
+def clipped_adam(learning_rate: Any, b1: float = 0.9, b2: float = 0.999, *, norm: float = 5.0) -> optax.GradientTransformation:
+    """Adam on gradients that are scaled down to the global norm `norm` if theirs is larger.
+
+    Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1; with norm 5 as in RelGAN's code (Nie et al. 2019).
+    """
+    return optax.chain(optax.clip_by_global_norm(norm), optax.adam(learning_rate, b1, b2))
+
+
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Clip updates so that no weight leaves [-limit, limit]. Chain it after an optimiser.
 
