@@ -2,7 +2,7 @@
 
 Writes a grid (with one column per class for a conditional generator), an interpolation between latents, and an .npz with the
 samples (in the format of the data: uint8 for images), their latents and labels. With --view, writes one of the views of
-gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, classes, neighbours, projection, walk.
+gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, directions, classes, neighbours, projection, walk.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Paths through the latents z, their truncation, and the search for the latent of a given sample."""
+"""Paths through the latents z, their truncation, directions among them, and the search for the latent of a given sample."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,6 +42,20 @@ def truncate(z: np.ndarray, bound: float) -> np.ndarray:
         raise ValueError(f"the bound of a truncated normal must be above 0, got {bound}")
     below = ndtr(-bound)
     return np.clip(ndtri(below + ndtr(np.float64(z)) * (1 - 2 * below)), -bound, bound).astype(np.float32)
+
+
+def principal_directions(weights: np.ndarray) -> np.ndarray:
+    """Return the unit directions [Z, Z] of a latent, one per row, in which the outputs of the linear map `weights` [Z, F]
+    change most, in descending order: the eigenvectors of A A^T, where A has the columns of `weights`, each divided by its
+    length. Each direction's largest number is positive.
+
+    Source: Shen and Zhou 2021 (SeFa), arXiv:2007.06600, eqs. 4 to 6; the division follows their code.
+    """
+    columns = np.asarray(weights, np.float64)
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0, keepdims=True), 1e-12)
+    directions = np.linalg.eigh(columns @ columns.T)[1].T[::-1]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    return (directions * np.sign(largest)).astype(np.float32)
 
 
 def project(

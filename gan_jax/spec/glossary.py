@@ -14,6 +14,12 @@ METRICS: dict[str, tuple[str, str, str]] = {
     ),
     "precision": ("Precision", "↑", "Fraction of generated samples within the manifold of real ones: fidelity."),
     "recall": ("Recall", "↑", "Fraction of real samples within the manifold of generated ones: diversity."),
+    "precision_k3": (
+        "Precision (k = 3)",
+        "↑",
+        "The same by NVIDIA’s protocol: closed balls to the third neighbour, training samples.",
+    ),
+    "recall_k3": ("Recall (k = 3)", "↑", "The same by NVIDIA’s protocol."),
     "density": ("Density", "↑", "How many real neighbourhoods contain a generated sample, relative to a real one (1)."),
     "coverage": ("Coverage", "↑", "Fraction of real samples with a generated one in their neighbourhood."),
     "modes": ("Modes", "↑", "Modes of the data that are covered by samples."),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, truncnorm
 
-from gan_jax.evaluation.latents import loop, project, slerp, truncate
+from gan_jax.evaluation.latents import loop, principal_directions, project, slerp, truncate
 
 RANDOM = np.random.RandomState(0)
 
@@ -43,6 +43,15 @@ def test_truncated_latents_follow_the_truncated_normal():
     np.testing.assert_array_equal(np.argsort(truncate(z, 1.0)), np.argsort(z))
     with pytest.raises(ValueError, match="above 0, got 0"):
         truncate(z, 0.0)
+
+
+def test_principal_directions_of_a_known_map():
+    """Three columns along u, two along v, one along w: A A^T = 3 u u^T + 2 v v^T + w w^T, whatever the columns' lengths."""
+    basis = np.linalg.qr(RANDOM.randn(3, 3))[0].T
+    columns = basis[[2, 0, 1, 0, 1, 0]].T * np.array([9.0, 0.1, 1.0, 2.0, -3.0, -0.5])
+    directions = principal_directions(columns)
+    np.testing.assert_allclose(np.abs(directions @ basis.T), np.eye(3), atol=1e-5)
+    assert (np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1) > 0).all()
 
 
 def test_projection_finds_the_nearest_latent_within_the_radius():
