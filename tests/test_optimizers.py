@@ -9,7 +9,7 @@ import pytest
 from gan_jax.errors import InputError
 from gan_jax.game.build import cosine
 from gan_jax.game.resolve import find_optimizer
-from gan_jax.optimizers import clip_weights, clipped_adam, lookahead
+from gan_jax.optimizers import clip_weights, clipped_adam, frozen_adam, lookahead
 
 GRADIENTS = np.random.RandomState(0).normal(size=(10, 3)).astype(np.float32)
 START = np.array([0.5, -1.0, 2.0], np.float32)
@@ -67,6 +67,20 @@ def test_clipped_gradients_are_scaled_to_the_norm():
     assert (scaled != GRADIENTS).any() and (scaled == GRADIENTS).any()
     history, _ = run_optimizer(clipped_adam(LR, 0.9, 0.99, norm=1.5))
     np.testing.assert_allclose(history, adam(0.9, lambda t: 0.99, gradients=scaled), rtol=1e-5)
+
+
+def test_frozen_layers_keep_their_weights():
+    """The others follow Adam by hand."""
+    params = {"first": {"kernel": jnp.array(START)}, "last": {"kernel": jnp.array(START)}}
+    tx = find_optimizer("d_optimizer", 'frozen_adam(layers=("first",))', LR, 0.9, 0.99)
+    state, update = tx.init(params), jax.jit(tx.update)
+    for expected, gradient in zip(adam(0.9, lambda t: 0.99), GRADIENTS, strict=True):
+        updates, state = update(jax.tree.map(lambda _, g=gradient: jnp.array(g), params), state, params)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_array_equal(params["first"]["kernel"], START)
+        np.testing.assert_allclose(params["last"]["kernel"], expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="no layer middle among first, last"):
+        frozen_adam(LR, layers=("middle",)).init(params)
 
 
 def test_clipped_weights_stay_within_their_limits():

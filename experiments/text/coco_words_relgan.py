@@ -2,7 +2,7 @@
 
     python experiments/train.py experiments/text/coco_words_mle.py
     python experiments/train.py experiments/text/coco_words_relgan.py --fork_from runs/coco_words_mle-seed0
-    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0 --metrics bleu,self_bleu
+    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
 
 The settings of the authors' code, with a highest inverse temperature of 100, which it would reach after 5,000 steps. Theirs
 has dropout in D, and G moves before D does. Needs a GPU: not run by us at this size; coco_words_relgan_narrow.py is.

@@ -2,7 +2,7 @@
 
     python experiments/train.py experiments/text/coco_words_mle_narrow.py
     python experiments/train.py experiments/text/coco_words_relgan_narrow.py --fork_from runs/coco_words_mle_narrow-seed0
-    python experiments/temperatures.py runs/coco_words_{mle,relgan}_narrow-seed0 --metrics bleu,self_bleu
+    python experiments/temperatures.py runs/coco_words_{mle_narrow-seed0,relgan_narrow-seed0-fork} --metrics bleu,self_bleu
 
 Unlike coco_words_relgan.py: an LSTM of 256 instead of a relational memory of 512, 8 embeddings of 64 filters instead of 64 of
 300, one D step instead of five, 1,000 steps of annealing to a softness of .01, a moving average.

@@ -104,3 +104,19 @@ def project(
             kept_latents.append(latent)
             kept_distances.append(distances)
     return np.stack(kept_latents), np.stack(kept_distances)
+
+
+def langevin_dynamics(log_density: Callable[[Array], Array], z: Array, keys: Array, steps: int, step_size: float) -> Array:
+    """Move each latent of z [N, Z] by `steps` steps of Langevin dynamics, z + step_size / 2 grad log p(z) + sqrt(step_size) n
+    with n ~ N(0, 1). For small steps, its distribution approaches p. `log_density` maps latents to log p [N], up to a constant;
+    `keys` [N] are one random key for each latent.
+
+    Source: Welling and Teh 2011, section 3 (Langevin dynamics).
+    """
+
+    def move(number: Array, z: Array) -> Array:
+        noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, number), z.shape[1:], z.dtype))(keys)
+        gradient = jax.grad(lambda z: log_density(z).sum())(z)
+        return z + step_size / 2 * gradient + step_size**0.5 * noise
+
+    return jax.lax.fori_loop(0, steps, move, z)

@@ -1,11 +1,12 @@
 """Paths through latents, truncation and projection, against closed forms."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import kstest, truncnorm
 
-from gan_jax.evaluation.latents import loop, principal_directions, project, slerp, truncate
+from gan_jax.evaluation.latents import langevin_dynamics, loop, principal_directions, project, slerp, truncate
 
 RANDOM = np.random.RandomState(0)
 
@@ -65,3 +66,18 @@ def test_projection_finds_the_nearest_latent_within_the_radius():
     path, distance = project(lambda z: jnp.square(z - target).sum(axis=1), start, [0, 400], radius=1.0)
     np.testing.assert_allclose(path[-1], [[0.6, 0.8], [0.3, 0.4]], atol=1e-3)
     np.testing.assert_allclose(distance[-1], [16, 0], atol=1e-3)
+
+
+def test_langevin_dynamics_to_a_gaussian():
+    """log p = -a (z - c)^2 / 2 from z ~ N(0, 1): after t steps of size h, the mean is c (1 - r^t) with r = 1 - h a / 2, and the
+    variance r^2t + h (1 - r^2t) / (1 - r^2)."""
+    a, c, h, t, count = 4.0, 1.5, 0.2, 6, 20_000
+    keys = jax.random.split(jax.random.key(1), count)
+    start = jax.random.normal(jax.random.key(0), (count, 1))
+    moved = jax.jit(lambda z, keys: langevin_dynamics(lambda z: -a * jnp.square(z - c).sum(axis=1) / 2, z, keys, t, h))(
+        start, keys
+    )
+    r = 1 - h * a / 2
+    variance = r ** (2 * t) + h * (1 - r ** (2 * t)) / (1 - r**2)
+    assert float(moved.mean()) == pytest.approx(c * (1 - r**t), abs=4 * (variance / count) ** 0.5)
+    assert float(moved.var()) == pytest.approx(variance, rel=4 * (2 / count) ** 0.5)
