@@ -292,10 +292,9 @@ def _check_smoothing(name: str, smoothing: float) -> None:
 
 
 def _float32(name: str, real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """Return both logits, [B] or [B, P], as float32: a loss computed in bfloat16 loses its gradient near the optimum. With P
-    logits per sample, of patches or of embeddings, a loss is the mean over all of them."""
+    """Return both logits as float32 [B]: a loss computed in bfloat16 loses its gradient near the optimum."""
     real_logits, fake_logits = jnp.asarray(real_logits), jnp.asarray(fake_logits)
-    if real_logits.ndim not in (1, 2) or real_logits.shape[1:] != fake_logits.shape[1:]:
+    if real_logits.ndim != 1 or fake_logits.ndim != 1:
         got = f"got real {real_logits.shape} and fake {fake_logits.shape}"
-        raise ValueError(f"{name}: logits must be [B], or [B, P] with the same P, {got}")
+        raise ValueError(f"{name}: logits must be [B], one per sample (d_outputs 1), {got}")
     return real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)

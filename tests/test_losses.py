@@ -301,15 +301,6 @@ def test_logits_of_another_rank_are_rejected(loss, real_shape, fake_shape):
     assert "\n" not in str(error.value)
 
 
-@each_loss
-def test_patches_are_averaged_after_the_loss(loss):
-    """With P logits per sample, [B, P], the loss is that of all B P logits."""
-    real_logits, fake_logits = np.random.RandomState(0).normal(size=(2, 3, 4)).astype(np.float32)
-    np.testing.assert_allclose(
-        loss(jnp.array(real_logits), jnp.array(fake_logits)), loss(real_logits.ravel(), fake_logits.ravel()), rtol=1e-6
-    )
-
-
 def test_relativistic_rejects_unpaired_batches():
     with pytest.raises(ValueError, match=r"\(3,\).*\(1,\)"):  # would broadcast silently
         losses.relativistic(jnp.zeros(3), jnp.zeros(1))
