@@ -1,4 +1,5 @@
-"""Adversarial losses: `f(real_logits [B], fake_logits [B]) -> (d_loss, g_loss)`, float32 scalars, both to be minimised.
+"""Adversarial losses: `f(real_logits [B], fake_logits [B]) -> (d_loss, g_loss)`, float32 scalars, both to be minimised. Logits
+may also be [B, P], one per patch of a sample: each term is computed for every patch, then averaged over patches and samples.
 
 Each public function is a value of `--loss`; its keyword-only arguments are options, as in `minimax(smoothing=0.1)`. One
 function returns both players' losses, so that a game can be read in a few lines; XLA removes the half that a step does not
@@ -117,7 +118,7 @@ def relativistic(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
 
 def relativistic_average(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     """RaSGAN: D raises real logits above the batch mean of the fake ones, and lowers fake logits below the batch mean of the
-    real ones; G does the reverse, so it also pushes the real logits down.
+    real ones; G does the reverse, so it also pushes the real logits down. The means are over all patches.
 
     Source: Jolicoeur-Martineau 2019, arXiv:1807.00734, section 4.3.
     """
@@ -132,7 +133,7 @@ def mmd(real_logits: Array, fake_logits: Array, *, kernel: str = "rational_quadr
     minimises the unbiased estimate of MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y), which can be negative. Use a penalty:
     otherwise D can grow the distances between its outputs without bound.
 
-    Logits are [B], or [B, K] with `d_outputs` K. With r the distance between two outputs, `rational_quadratic` is
+    Logits are [B], or vectors [B, K] with `d_outputs` K. With r the distance between two outputs, `rational_quadratic` is
     sum_a (1 + r^2 / 2a)^-a over a = .2, .5, 1, 2, 5; `gaussian` is sum_s exp(-r^2 / 2s^2) over s = 1, 2, 4, 8, 16. Raises
     ValueError for an unknown kernel, logits of another rank or of different widths, and fewer than two real or fake samples.
     Source: Li et al. 2017, arXiv:1705.08584, eq. 3 (Gaussian kernels; we omit their autoencoder and square root);
@@ -211,22 +212,20 @@ def total_variation(real_logits: Array, fake_logits: Array, *, non_saturating: b
 
 
 def vocoder_least_squares(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """`least_squares` without its factor 1/2: E (D(x) - 1)^2 + E D(G)^2 and E (D(G) - 1)^2. Logits of any shape [B, ...]; means
-    are over samples and logits.
+    """`least_squares` without its factor 1/2: E (D(x) - 1)^2 + E D(G)^2 and E (D(G) - 1)^2.
 
     Source: Kong et al. 2020 (HiFi-GAN), arXiv:2010.05646, eqs. 1 and 2; they sum over discriminators instead.
     """
-    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
+    real, fake = _float32("vocoder_least_squares", real_logits, fake_logits)
     return jnp.square(real - 1).mean() + jnp.square(fake).mean(), jnp.square(fake - 1).mean()
 
 
 def vocoder_hinge(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """`hinge` with a margin for G too: E max(0, 1 - D(x)) + E max(0, 1 + D(G)) and E max(0, 1 - D(G)). Logits as in
-    `vocoder_least_squares`.
+    """`hinge` with a margin for G too: E max(0, 1 - D(x)) + E max(0, 1 + D(G)) and E max(0, 1 - D(G)).
 
     Source: Siuzdak 2023 (Vocos), arXiv:2306.00814.
     """
-    real, fake = real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)
+    real, fake = _float32("vocoder_hinge", real_logits, fake_logits)
     return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean(), jax.nn.relu(1 - fake).mean()
 
 
@@ -292,9 +291,9 @@ def _check_smoothing(name: str, smoothing: float) -> None:
 
 
 def _float32(name: str, real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """Return both logits as float32 [B]: a loss computed in bfloat16 loses its gradient near the optimum."""
+    """Return both logits as float32: a loss computed in bfloat16 loses its gradient near the optimum."""
     real_logits, fake_logits = jnp.asarray(real_logits), jnp.asarray(fake_logits)
-    if real_logits.ndim != 1 or fake_logits.ndim != 1:
+    if {real_logits.ndim, fake_logits.ndim} not in ({1}, {2}) or real_logits.shape[1:] != fake_logits.shape[1:]:
         got = f"got real {real_logits.shape} and fake {fake_logits.shape}"
-        raise ValueError(f"{name}: logits must be [B], one per sample (d_outputs 1), {got}")
+        raise ValueError(f"{name}: logits must be [B], one per sample, or [B, P], one per patch, {got}")
     return real_logits.astype(jnp.float32), fake_logits.astype(jnp.float32)

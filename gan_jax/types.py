@@ -40,18 +40,19 @@ class Critic:
     """The discriminator as a function of samples, with parameters, labels and augmentation bound. A penalty that only calls its
     critic accepts any function of samples."""
 
-    logits: Callable[[Sample], Array]  # samples [B, ...] -> logits [B], or [B, K] if D has several outputs
+    logits: Callable[[Sample], Array]  # samples [B, ...] -> logits [B], or [B, P] for a D that judges P patches of a sample
     features: Callable[[Sample], Array | None] | None = None  # samples -> features [B, F] from which the logits are computed
     params: Any = None
     synthesis: Synthesis | None = None  # the generator, frozen
     memory: Memory = field(default_factory=dict)
+    outputs: int = 1  # D's `d_outputs`: above 1, the logits are [B, outputs], which are not patches
 
     def __call__(self, x: Sample) -> Array:
         return self.logits(x)
 
 
-# (real_logits [B], fake_logits [B]) -> (d_loss, g_loss), float32 scalars, both to be minimised. With `d_outputs` above 1 the
-# logits are [B, K]; a loss that cannot use them raises ValueError.
+# (real_logits [B], fake_logits [B]) -> (d_loss, g_loss), float32 scalars, both to be minimised. The logits are [B, P] if D
+# judges P patches of each sample, and [B, K] if `d_outputs` is K > 1; a loss that cannot use them raises ValueError.
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 # (critic, real, fake, key) -> float32 scalar, for D. Samples are raw (not augmented); the caller applies the weight.
 Penalty = Callable[[Critic, Sample, Sample, Array], Array]
@@ -128,7 +129,8 @@ class Batch(NamedTuple):
 
 
 class DiscriminatorOutput(NamedTuple):
-    """A discriminator's logits [B] (or [B, K]), and the features [B, F] from which they are computed, if it returns them."""
+    """A discriminator's logits [B] (or [B, P] or [B, K], see `Loss`), and the features [B, F] from which they are computed, if
+    it returns them."""
 
     logits: Array
     features: Array | None

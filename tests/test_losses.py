@@ -119,6 +119,20 @@ def test_smoothing_out_of_range_is_rejected(loss, smoothing):
         loss(*logits(REAL, FAKE), smoothing=smoothing)
 
 
+def test_hinge_of_patches():
+    """Patch by patch, then the mean, as in FastGAN's and Projected GAN's code: max(0, 1 - l) is 0, 1, 2, .5 for real patches,
+    max(0, 1 + l) 0, 3, 1.5, 0 for fake ones. Of the samples' mean logits, 1, -.25 and 0, -1, D's loss would be 1.125."""
+    real, fake = logits([[2, 0], [-1, 0.5]], [[-2, 2], [0.5, -2.5]])
+    np.testing.assert_allclose(losses.hinge(real, fake), (3.5 / 4 + 4.5 / 4, 2 / 4), rtol=1e-6)
+
+
+@each_loss
+def test_patches_are_averaged_like_samples(loss):
+    """A relativistic pair is a patch of a real sample and the same patch of a fake one."""
+    real, fake = jax.random.normal(jax.random.key(0), (2, 4, 3))
+    np.testing.assert_allclose(loss(real, fake), loss(real.ravel(), fake.ravel()), rtol=1e-6)
+
+
 # MMD
 
 

@@ -26,7 +26,7 @@ def vitals(game: Game, state: TrainState, batch: Batch, key: Array) -> dict[str,
       guesses; twice the area under the ROC curve, minus 1. Unlike `real_sign`, it does not depend on the constant that many
       losses leave undetermined in D (relativistic, Wasserstein, hinge within its margins).
     doctor/real_sign: ADA's overfitting heuristic r_t = E sign(D(x)), for those who set `augment_target`; no alarm reads it.
-      These two are left out if D returns several logits per sample.
+      These two are left out if D has several outputs (`d_outputs`). If D judges patches, the first compares means over them.
     doctor/duplicates: `duplicates`.
     doctor/spread: square root of the total variance of generated samples divided by that of real ones.
     doctor/rank: `effective_rank` of D's features of generated samples divided by that of real samples. If D returns no
@@ -45,8 +45,9 @@ def vitals(game: Game, state: TrainState, batch: Batch, key: Array) -> dict[str,
     fake = bind_generator(game, state.g, state.g.params, label)(jax.random.normal(z_key, (batch.size, game.z_dim)))
     discriminate = partial(bind_discriminator(game, state, batch, aug_key), state.d.params, state.d.stats)
     real_output, fake_output = (discriminate(pack(x, game.pack))[0] for x in (batch.real, fake))
-    if real_output.logits.ndim == 1:
-        differences = real_output.logits[:, None] - fake_output.logits[None]
+    if game.outputs == 1:
+        real_mean, fake_mean = (o.logits.reshape(len(o.logits), -1).mean(axis=1) for o in (real_output, fake_output))
+        differences = real_mean[:, None] - fake_mean[None]
         numbers["doctor/separation"] = jnp.sign(differences).mean()
         numbers["doctor/real_sign"] = jnp.sign(real_output.logits).mean()
     real, fake = _rows(batch.real), _rows(fake)

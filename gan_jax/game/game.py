@@ -67,3 +67,8 @@ class Game:
     def packed_shape(self) -> Shape:
         """Shape of the samples, or packs of samples, that D receives."""
         return packed_shape(self.sample_shape, self.pack)
+
+    @property
+    def outputs(self) -> int:
+        """D's `d_outputs`. If it is 1, logits [B, P] are those of the P patches of each sample."""
+        return getattr(self.discriminator, "outputs", 1)

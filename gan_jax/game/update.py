@@ -128,7 +128,7 @@ def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Arra
     fake_label = game.fake_label(keys.label, batch)
     discriminate = bind_discriminator(game, state, batch, keys.augment)
     synthesis = bind_generator(game, state.g, state.g.params, fake_label)
-    z = game.latent(keys.z, synthesis, bind_critic(discriminate, state.d, params), (batch.size, game.z_dim))
+    z = game.latent(keys.z, synthesis, bind_critic(game, discriminate, state.d, params), (batch.size, game.z_dim))
     real, fake = batch.real, synthesis(z)
     if game.deceive is not None:
         real, fake = game.deceive(keys.deceive, real, fake, augmentation_probability(game, state))
@@ -138,7 +138,7 @@ def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Arra
     fake_output, stats = discriminate(params, stats, fake)
     d_loss, _ = game.loss(real_output.logits, fake_output.logits, batch.label)
     auxiliary, _ = auxiliary_losses(game, params, real_output, fake_output, fake_label)
-    critic = bind_critic(discriminate, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
+    critic = bind_critic(game, discriminate, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
     penalty, memory = evaluate_penalty(game.penalty, game.penalty_every, count, critic, real, fake, keys.penalty)
     metrics = {"d/loss": d_loss, "d/real_logit": real_output.logits.mean(), "d/fake_logit": fake_output.logits.mean()}
     metrics |= {"d/penalty": penalty}
@@ -157,7 +157,7 @@ def g_objective(game: Game, state: TrainState, batch: Batch, params, key: Array)
     keys = StepKeys(*jax.random.split(key, len(StepKeys._fields)))
     fake_label = game.fake_label(keys.label, batch)
     discriminate = bind_discriminator(game, state, batch, keys.augment)
-    critic = bind_critic(discriminate, state.d, state.d.params)
+    critic = bind_critic(game, discriminate, state.d, state.d.params)
     synthesis = bind_generator(game, state.g, params, fake_label)
     z = game.latent(keys.z, synthesis, critic, (batch.size, game.z_dim))
     fake, stats = generate(game, params, state.g.stats, z, fake_label)
@@ -212,7 +212,7 @@ def bind_discriminator(game: Game, state: TrainState, batch: Batch, augment_key:
     return discriminate
 
 
-def bind_critic(discriminate: Discriminate, d: Player, params, synthesis: Synthesis | None = None) -> Critic:
+def bind_critic(game: Game, discriminate: Discriminate, d: Player, params, synthesis: Synthesis | None = None) -> Critic:
     """The discriminator with parameters bound, as penalties receive it: a function of (packs of) raw samples."""
 
     def logits(x: Sample) -> Array:
@@ -221,7 +221,7 @@ def bind_critic(discriminate: Discriminate, d: Player, params, synthesis: Synthe
     def features(x: Sample) -> Array:
         return discriminate(params, d.stats, x)[0].features
 
-    return Critic(logits, features, params, synthesis, d.memory)
+    return Critic(logits, features, params, synthesis, d.memory, game.outputs)
 
 
 def auxiliary_losses(

@@ -120,8 +120,8 @@ def unrolled(
 def top_k(
     game: Game, state: TrainState, batch: Batch, key: Array, *, share: float = 0.5, decay: float = 0.999
 ) -> tuple[TrainState, Metrics]:
-    """G learns only from the samples with the highest logits: from all at first, `decay` times as many with each step, and
-    never fewer than the fraction `share`.
+    """G learns only from the samples with the highest logits (means over patches): from all at first, `decay` times as many
+    with each step, and never fewer than the fraction `share`.
 
     The other logits enter the loss as constants, so that it works with any loss. Source: Sinha et al. 2020,
     arXiv:2002.06224, algorithm 1 and section 4 (theirs decays by .99 per epoch).
@@ -132,13 +132,15 @@ def top_k(
         raise ValueError(f"top_k needs a decay between 0 and 1, got {decay}")
 
     def loss(real_logits: Array, fake_logits: Array, label: Array | None) -> tuple[Array, Array]:
-        if fake_logits.ndim != 1:
+        if game.outputs > 1:
             raise ValueError(f"top_k ranks one logit per sample, D returns {fake_logits.shape}: set d_outputs to 1")
         d_loss, _ = game.loss(real_logits, fake_logits, label)
         size = fake_logits.shape[0]
         count = jnp.maximum(jnp.round(size * jnp.maximum(share, decay ** jax.lax.convert_element_type(state.step, float))), 1)
-        rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake_logits)))
-        top_logits = jnp.where(rank.astype(count.dtype) < count, fake_logits, jax.lax.stop_gradient(fake_logits))
+        constant = jax.lax.stop_gradient(fake_logits)
+        rank = jnp.argsort(jnp.argsort(-constant.reshape(size, -1).mean(axis=1)))
+        top = (rank.astype(count.dtype) < count).reshape(size, *(1,) * (fake_logits.ndim - 1))
+        top_logits = jnp.where(top, fake_logits, constant)
         _, g_loss = game.loss(real_logits, top_logits, label)
         value = jax.lax.stop_gradient(g_loss)
         return d_loss, value + (g_loss - value) * (size / count)  # the gradient of a mean over the top k alone
@@ -158,7 +160,8 @@ def logan(
 
     def move(synthesis: Synthesis, critic: Critic, z: Array) -> Array:
         def score(z: Array) -> Array:
-            return critic(pack(synthesis(z), game.pack)).astype(jnp.float32).sum()
+            logits = critic(pack(synthesis(z), game.pack)).astype(jnp.float32)
+            return logits.reshape(len(logits), -1).mean(axis=1).sum()
 
         gradient = jax.grad(score)(z)
         return alpha * gradient / (beta + jnp.square(gradient).sum(axis=1, keepdims=True))

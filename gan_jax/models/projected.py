@@ -1,7 +1,12 @@
 """Projected GAN: discriminators on the features of a frozen network that was trained on other images; G is FastGAN's.
 
 Source: Sauer et al. 2021, arXiv:2111.01007, section 3: four scales, mixed across channels and across scales by frozen random
-layers. Our logit is the mean over all scales, where the authors sum one loss per scale.
+layers. The paper sums one loss per scale; here, as in the authors' code, the loss is the mean over the patches of all scales,
+which have equal numbers of patches if every map is at least 8 pixels high.
+
+This is the idea, not the published network. The authors' code doubles maps bilinearly, mixes scales by 1x1 convolutions with
+more channels for coarser maps, and has batch norm in D, whose logits come from a 4x4 convolution of 8x8 maps. Its G, FastGAN's
+of twice the width, has no tanh and normalises z.
 """
 
 import itertools
@@ -23,8 +28,8 @@ Generator = fastgan.Generator
 
 class Discriminator(nn.Module):
     """images [B, H, W, C] -> feature maps, from fine to coarse -> random projections of them -> for each a stack of
-    convolutions down to a height of at most 4 -> logits [B], the mean over positions and maps, and the pooled features of all
-    maps.
+    convolutions down to a height of at most 4 -> logits [B, P], one for each position of each map, and the pooled features of
+    all maps.
 
     `features` is path/file.py:function or package.module:function, supplied by the user: images in [-1, 1] -> maps [B, h, w,
     c], each half as high and wide as the one before. The function holds the network and its weights, which have a licence of
@@ -49,8 +54,8 @@ class Discriminator(nn.Module):
             for _ in range(max(1, (y.shape[1] - 1).bit_length() - 2)):
                 y = nn.leaky_relu(Conv(2 * self.width, 4, 2, 1, spectral=True)(y), 0.2)
             pooled.append(y.mean(axis=(1, 2)))
-            logits.append(Dense(1, spectral=True)(y)[..., 0].mean(axis=(1, 2)))
-        return sum(logits) / len(logits), jnp.concatenate(pooled, axis=-1)
+            logits.append(Dense(1, spectral=True)(y).reshape(len(y), -1))
+        return jnp.concatenate(logits, axis=-1), jnp.concatenate(pooled, axis=-1)
 
 
 def project_features(maps: Sequence[Array], width: int) -> list[Array]:

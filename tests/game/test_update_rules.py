@@ -38,6 +38,7 @@ class Net(nn.Module):
     function: Callable
     start: tuple | float
     sample_shape: tuple = (1,)
+    outputs: int = 1
 
     @nn.compact
     def __call__(self, x, label, train):
@@ -297,7 +298,7 @@ def test_invalid_options_are_refused(rule, words):
 
 
 def test_top_k_ranks_one_logit_per_sample():
-    game = replace(SCALE, discriminator=Net(lambda psi, x: psi * jnp.tile(x, 2), 0.8))
+    game = replace(SCALE, discriminator=Net(lambda psi, x: psi * jnp.tile(x, 2), 0.8, outputs=2))
     with pytest.raises(ValueError, match=r"D returns \(2, 2\): set d_outputs to 1"):
         update_rules.top_k(game, init_state(game, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
 

@@ -128,7 +128,6 @@ def test_labels_may_be_vectors(kind, digits):
 
 
 INCOMPATIBLE = [
-    ({"loss": "hinge", "d_outputs": 3}, r"logits must be \[B\]"),
     ({"loss": "mmd", "d_outputs": 3, "penalty": "r1"}, "one logit per sample"),
     ({"loss": "multi_hinge"}, "d_outputs"),
     ({"pack": 2, "d_condition": "projection"}, "pack 2"),
