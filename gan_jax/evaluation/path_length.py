@@ -8,6 +8,7 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.latents import slerp
+from gan_jax.evaluation.sample import latents
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.types import Array
 
@@ -54,7 +55,7 @@ def _pairs(generator: LoadedGenerator, space: str, place: str) -> Callable[[int,
 
     def draw(count: int, key: Array) -> tuple[np.ndarray, np.ndarray]:
         z_key, t_key = jax.random.split(key)
-        first, last = np.asarray(jax.random.normal(z_key, (2, count, generator.game.z_dim)))
+        first, last = latents(generator.game, z_key, 2 * count).reshape(2, count, -1)
         t = np.asarray(jax.random.uniform(t_key, (count, 1))) * (place == "full")
         label = generator.labels(count)
         if space == "z":

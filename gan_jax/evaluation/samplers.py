@@ -5,7 +5,7 @@
 The samples G(z) of the result are distributed more like the data than those of the given z ~ N(0, 1); labels are kept. Both
 functions use the ratio p(x) / q(x) of the densities of real and generated samples. Its logarithm is the logit of an optimal D
 that was trained by cross-entropy. For any D, it is estimated here by a logistic regression on D's logit, between held-out
-samples and generated ones. D must return one logit for a single sample.
+samples and generated ones; logits of patches are averaged.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.latents import langevin_dynamics
-from gan_jax.evaluation.sample import compile_batched, labels
+from gan_jax.evaluation.sample import compile_batched, labels, latents
 from gan_jax.game.state import apply
 from gan_jax.types import Array, Sample
 
@@ -48,7 +48,7 @@ def rejection(
     for number in tqdm(range(ROUNDS), desc="drawing", leave=False, disable=None):
         normal_key, uniform_key = jax.random.split(jax.random.fold_in(draw_key, number))
         if number:  # drawn for all rows, so that nothing is compiled again
-            z[pending] = np.asarray(jax.random.normal(normal_key, z.shape))[pending]
+            z[pending] = latents(generator.game, normal_key, len(z))[pending]
         ratio = measure(variables, z[pending], None if label is None else label[pending]).astype(np.float64)
         largest = max(largest, ratio.max())
         accepted = 1 / (1 + np.exp(gamma - _margin(ratio, largest)))
@@ -98,18 +98,18 @@ def _density_ratio(generator: LoadedGenerator, key: Array) -> tuple[Callable[...
         d_label = label if game.real_labelled else None
         output = apply(game.discriminator, variables, x, d_label, train=False)[0]
         logits = output[0] if isinstance(output, tuple) else output
-        if logits.shape != jax.tree.leaves(x)[0].shape[:1]:
-            raise InputError(f"a sampler needs one logit per sample: D of {generator.config.model} returns {logits.shape}")
-        return logits.astype(jnp.float32)
+        return logits.reshape(len(logits), -1).astype(jnp.float32).mean(axis=1)
 
     def logit_of_sample(variables: Any, z: Array, label: Array | None) -> Array:
         g_variables, d_variables = variables
         return logit(d_variables, apply(game.generator, g_variables, z, label, train=False)[0], label)
 
-    if game.pack > 1:
-        raise InputError(f"a sampler needs a D that receives single samples: this run has pack {game.pack}")
+    if game.pack > 1 or game.outputs > 1:
+        raise InputError(
+            f"a sampler needs one logit for a single sample: this run has pack {game.pack} and d_outputs {game.outputs}"
+        )
     variables = (generator.variables, generator.d_variables)
-    z = np.asarray(jax.random.normal(z_key, (CALIBRATION, game.z_dim)))
+    z = latents(game, z_key, CALIBRATION)
     fake = compile_batched(game, logit_of_sample)(variables, z, labels(game, data, label_key, CALIBRATION))
     held_out = data.test.take(slice(CALIBRATION))
     real = compile_batched(game, logit)(generator.d_variables, data.to_float(held_out.samples), held_out.labels)

@@ -132,26 +132,22 @@ class RelationalMemory(nn.Module):
 class Discriminator(nn.Module):
     """Sequences [B, T, V] -> `embeddings` embeddings, of `EMBEDDING_SIZE` numbers per symbol in total -> for each, with shared
     weights: the maximum over time of `width` filters for each of `WINDOWS`, a highway layer and two dense layers, with no
-    activation in between -> logits, one for each embedding, [B, outputs = embeddings]; with `outputs` 1 their mean [B]. The
-    features [B, 100] are means over the embeddings.
+    activation in between -> logits [B, embeddings], of each of which the loss is computed, and features [B, 100], the means
+    over the embeddings.
 
-    The paper computes the loss of each embedding's logit: set `outputs` to `embeddings`. It has dropout of .25 after the
-    highway layer; ours is a deterministic function of its sample.
+    The paper has dropout of .25 after the highway layer; ours is a deterministic function of its sample.
     """
 
     sample_shape: Shape
     num_classes: int = 0
     width: int = 300
     embeddings: int = 64
-    outputs: int = 1
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         length, _ = _sizes(self.sample_shape)
         if EMBEDDING_SIZE % self.embeddings:
             raise ValueError(f"embeddings must divide {EMBEDDING_SIZE}, got {self.embeddings}")
-        if self.outputs not in (1, self.embeddings):
-            raise ValueError(f"relgan's D has a logit for each of its {self.embeddings} embeddings, or 1: got {self.outputs}")
         batch = len(x)
         x = Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=linear_init, name="embed")(x)
         x = x.reshape(batch, length, self.embeddings, -1).swapaxes(1, 2).reshape(batch * self.embeddings, length, -1)
@@ -162,7 +158,7 @@ class Discriminator(nn.Module):
         x = Dense(100, kernel_init=linear_init)(x)
         logits, features = discriminator_head(x, label, self.num_classes, kernel_init=linear_init)
         logits, features = (y.reshape(batch, self.embeddings, *y.shape[1:]) for y in (logits, features))
-        return logits.mean(axis=1) if self.outputs == 1 else logits, features.mean(axis=1)
+        return logits[:, 0] if self.embeddings == 1 else logits, features.mean(axis=1)
 
     def _filter(self, window: int) -> Conv:
         init = nn.initializers.truncated_normal(math.sqrt(2 / (window * (EMBEDDING_SIZE // self.embeddings))))

@@ -28,22 +28,22 @@ class Wide(nn.Module):
 
 class Optimal(nn.Module):
     """3 log r - 1, where log r = log 2 + x^2 / 8 - x^2 / 2 is the logarithm of the density ratio of N(0, 1) and N(0, 4): D's
-    logits are neither calibrated nor centred."""
+    logits are neither calibrated nor centred. With several patches they are the means over these."""
 
-    outputs: int = 1
+    patches: int = 1
 
     def __call__(self, x, label, train):
         logits = 3 * (jnp.log(SCALE) + jnp.square(x[:, 0]) * (SCALE**-2 - 1) / 2) - 1
-        return logits if self.outputs == 1 else jnp.stack([logits] * self.outputs, axis=1)
+        return logits if self.patches == 1 else logits[:, None] + jnp.arange(self.patches) - (self.patches - 1) / 2
 
 
-def loaded(real=None, discriminator=None, pack=1):
+def loaded(patches=1, pack=1, outputs=1):
     game = SimpleNamespace(
-        generator=Wide(), discriminator=discriminator or Optimal(), z_dim=1, sample_shape=(1,), real_labelled=False, pack=pack,
-        label=None,
+        generator=Wide(), discriminator=Optimal(patches), z_dim=1, sample_shape=(1,), real_labelled=False, pack=pack,
+        outputs=outputs, label=None,
     )  # fmt: skip
-    real = np.random.RandomState(0).normal(size=(10_000, 1)) if real is None else real
-    data = SimpleNamespace(test=Split(real.astype(np.float32), None), to_float=lambda x: x)
+    real = np.random.RandomState(0).normal(size=(10_000, 1)).astype(np.float32)
+    data = SimpleNamespace(test=Split(real, None), to_float=lambda x: x)
     return LoadedGenerator(Config(), data, game, {}, {}, *jax.random.split(jax.random.key(0)))
 
 
@@ -66,7 +66,7 @@ def test_rejection_samples_the_data():
 def test_gamma_is_a_percentile_of_the_margin():
     """At the sample whose margin F is the chosen percentile, one half is accepted: here at |x| = 2 q, with q the quantile of
     |z| whose complement it is. sigmoid(F - gamma) = 1 / (1 + exp(gamma) (1 / a - 1)), where a = exp(-3 x^2 / 8)."""
-    z = samplers.rejection(loaded(), Z, None, jax.random.key(1), percentile=80.0)
+    z = samplers.rejection(loaded(patches=3), Z, None, jax.random.key(1), percentile=80.0)
     kept, x = (z == Z)[:, 0], SCALE * np.abs(Z[:, 0])
     middle = SCALE * 0.2533471  # the 20% quantile of |N(0, 1)|
     odds = np.exp(3 / 8 * middle**2) - 1
@@ -89,8 +89,8 @@ def test_langevin_samples_the_data():
     [
         (lambda *a: samplers.rejection(*a, percentile=101), loaded(), "percentile must be from 0 to 100, or None, got 101"),
         (lambda *a: samplers.langevin(*a, steps=0), loaded(), "steps must be at least 1"),
-        (samplers.rejection, loaded(discriminator=Optimal(2)), r"one logit per sample: D of mlp returns \(500, 2\)"),
-        (samplers.langevin, loaded(pack=2), "single samples: this run has pack 2"),
+        (samplers.rejection, loaded(outputs=3), "this run has pack 1 and d_outputs 3"),
+        (samplers.langevin, loaded(pack=2), "one logit for a single sample: this run has pack 2 and d_outputs 1"),
     ],
 )
 def test_invalid_samplers(sample, generator, words):

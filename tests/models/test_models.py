@@ -35,6 +35,7 @@ class Example(NamedTuple):
     label: jax.Array | None = None
     num_classes: int = 0
     auxiliary_features: bool = False  # some parameters of D serve the features alone
+    patches: bool = False  # D returns a logit for each of several patches
 
 
 def pyramid(x):
@@ -59,7 +60,7 @@ EXAMPLES = {
     ),
     "mlp": Example(SHAPE, 3, {"width": 4}, {"width": 4}),
     "molgan": Example(Graph((4, 3), (4, 4, 3)), 3, {"width": 4, "depth": 1}, {"width": 4}),
-    "projected": Example(SHAPE, 3, {"width": 4}, {"width": 4, "features": pyramid}),
+    "projected": Example(SHAPE, 3, {"width": 4}, {"width": 4, "features": pyramid}, patches=True),
     "r3gan": Example(
         SMALL,
         5,
@@ -67,7 +68,7 @@ EXAMPLES = {
         {"width": 4, "blocks": 1, "condition": "projection"},
         **CLASSES,
     ),
-    "relgan": Example((3, 3), 2, {"width": 4, "embedding": 2}, {"width": 4, "embeddings": 4}),
+    "relgan": Example((3, 3), 2, {"width": 4, "embedding": 2}, {"width": 4, "embeddings": 4}, patches=True),
     "resnet": Example(SMALL, 3, {"width": 4, "attention": 4}, {"width": 4, "attention": 4}),
     "stylegan2": Example(
         SMALL,
@@ -156,7 +157,8 @@ def test_every_family_keeps_the_contract(family):
         )
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(samples))
     outputs = example.d_options.get("outputs", 1)
-    assert (logits.shape, logits.dtype) == ((4,) if outputs == 1 else (4, outputs), jnp.float32)
+    expected = (4, *logits.shape[1:2]) if example.patches else (4,) if outputs == 1 else (4, outputs)
+    assert (logits.shape, logits.dtype) == (expected, jnp.float32)
     assert (len(features), features.ndim, features.dtype) == (4, 2, jnp.float32)
     assert np.isfinite(features).all()
 
