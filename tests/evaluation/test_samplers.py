@@ -34,7 +34,7 @@ class Optimal(nn.Module):
 
     def __call__(self, x, label, train):
         logits = 3 * (jnp.log(SCALE) + jnp.square(x[:, 0]) * (SCALE**-2 - 1) / 2) - 1
-        return logits if self.patches == 1 else logits[:, None] + jnp.arange(self.patches) - (self.patches - 1) / 2
+        return logits if self.patches == 1 else logits[:, None] + jnp.linspace(-1, 1, self.patches)[None, :]
 
 
 def loaded(patches=1, pack=1, outputs=1):
