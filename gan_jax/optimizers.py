@@ -38,6 +38,35 @@ def lookahead(
     return optax.GradientTransformation(init, update)
 
 
+def clipped_adam(learning_rate: Any, b1: float = 0.9, b2: float = 0.999, *, norm: float = 5.0) -> optax.GradientTransformation:
+    """Adam on gradients that are scaled down to the global norm `norm` if theirs is larger.
+
+    Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1; with norm 5 as in RelGAN's code (Nie et al. 2019).
+    """
+    return optax.chain(optax.clip_by_global_norm(norm), optax.adam(learning_rate, b1, b2))
+
+
+def frozen_adam(
+    learning_rate: Any, b1: float = 0.9, b2: float = 0.999, *, layers: tuple[str, ...] = ()
+) -> optax.GradientTransformation:
+    """Adam for all weights but those of `layers`, which keep their values: names at the top of the player's parameters, such as
+    ("Conv_0", "Conv_1"). With the first layers of D in a run with `--fork_from`, this is FreezeD.
+
+    Raises ValueError, with the names of all layers, for an unknown one. Source: Mo et al. 2020, arXiv:2002.10964, section 3.
+    """
+
+    def init(params: Any) -> optax.EmptyState:
+        if unknown := [name for name in layers if name not in params]:
+            raise ValueError(f"frozen_adam: no layer {', '.join(unknown)} among {', '.join(sorted(params))}")
+        return optax.EmptyState()
+
+    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, optax.EmptyState]:
+        kept = {name: jax.tree.map(jnp.zeros_like, tree) if name in layers else tree for name, tree in updates.items()}
+        return kept, state
+
+    return optax.chain(optax.adam(learning_rate, b1, b2), optax.GradientTransformation(init, update))
+
+
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Clip updates so that no weight leaves [-limit, limit]. Chain it after an optimiser.
 

@@ -9,7 +9,7 @@ import pytest
 from gan_jax.errors import InputError
 from gan_jax.game.build import cosine
 from gan_jax.game.resolve import find_optimizer
-from gan_jax.optimizers import clip_weights, lookahead
+from gan_jax.optimizers import clip_weights, clipped_adam, frozen_adam, lookahead
 
 GRADIENTS = np.random.RandomState(0).normal(size=(10, 3)).astype(np.float32)
 START = np.array([0.5, -1.0, 2.0], np.float32)
@@ -29,10 +29,10 @@ def run_optimizer(tx, steps=10):
     return np.array(history), states
 
 
-def adam(b1, b2_schedule, wrap=lambda t, fast: fast):
+def adam(b1, b2_schedule, wrap=lambda t, fast: fast, gradients=GRADIENTS):
     """Adam by hand, in float64: the weights after each update, which `wrap` may modify."""
     w, m, v, history = START.astype(np.float64), 0.0, 0.0, []
-    for t, g in enumerate(GRADIENTS.astype(np.float64), start=1):
+    for t, g in enumerate(gradients.astype(np.float64), start=1):
         b2 = b2_schedule(t)
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
         w = wrap(t, w - float(LR(t - 1)) * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8))
@@ -59,6 +59,28 @@ def test_lookahead_against_a_loop(period, fraction):
 def test_lookahead_with_slow_step_size_one_is_adam():
     history, _ = run_optimizer(lookahead(LR, 0.9, 0.99, sync_period=3, slow_step_size=1.0))
     np.testing.assert_allclose(history, run_optimizer(optax.adam(LR, 0.9, 0.99))[0], rtol=1e-6)
+
+
+def test_clipped_gradients_are_scaled_to_the_norm():
+    """Adam by hand on g min(1, norm / |g|)."""
+    scaled = GRADIENTS * np.minimum(1, 1.5 / np.linalg.norm(GRADIENTS, axis=1, keepdims=True))
+    assert (scaled != GRADIENTS).any() and (scaled == GRADIENTS).any()
+    history, _ = run_optimizer(clipped_adam(LR, 0.9, 0.99, norm=1.5))
+    np.testing.assert_allclose(history, adam(0.9, lambda t: 0.99, gradients=scaled), rtol=1e-5)
+
+
+def test_frozen_layers_keep_their_weights():
+    """The others follow Adam by hand."""
+    params = {"first": {"kernel": jnp.array(START)}, "last": {"kernel": jnp.array(START)}}
+    tx = find_optimizer("d_optimizer", 'frozen_adam(layers=("first",))', LR, 0.9, 0.99)
+    state, update = tx.init(params), jax.jit(tx.update)
+    for expected, gradient in zip(adam(0.9, lambda t: 0.99), GRADIENTS, strict=True):
+        updates, state = update(jax.tree.map(lambda _, g=gradient: jnp.array(g), params), state, params)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_array_equal(params["first"]["kernel"], START)
+        np.testing.assert_allclose(params["last"]["kernel"], expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="no layer middle among first, last"):
+        frozen_adam(LR, layers=("middle",)).init(params)
 
 
 def test_clipped_weights_stay_within_their_limits():

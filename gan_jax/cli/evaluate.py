@@ -37,6 +37,9 @@ def main() -> None:
         "--doctor", action="store_true", help="only diagnose the run from its log, and suggest a remedy for each problem"
     )
     parser.add_argument("--standing_statistics", type=int, metavar="BATCHES", help=STANDING_HELP)
+    parser.add_argument(
+        "--path_length", type=int, metavar="PAIRS", help="add the path length of a run over this many pairs of latents (images)"
+    )
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument(
         "--out", type=out_file, help="JSON file to write (default: RUN_DIR/evaluation.json, or evaluation.json for FAKE REAL)"
@@ -69,6 +72,7 @@ def main() -> None:
             options.generator,
             options.ema,
             options.standing_statistics,
+            options.path_length,
         )
     write_json(out, result)
     print(table(result), f"written to {out}", sep="\n")

@@ -2,7 +2,8 @@
 
 Writes a grid (with one column per class for a conditional generator), an interpolation between latents, and an .npz with the
 samples (in the format of the data: uint8 for images), their latents and labels. With --view, writes one of the views of
-gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, classes, neighbours, projection, walk.
+gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, directions, classes, neighbours, projection, walk.
+With --sampler, latents are chosen with the help of the discriminator: rejection or langevin (gan_jax/evaluation/samplers.py).
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
     parser.add_argument("--samples", type=int, default=1_000, help="number of samples in the .npz (default: %(default)s)")
     parser.add_argument("--view", help="write a view instead: NAME, or NAME(key=value) with options, as in 'walk(seconds=9)'")
+    parser.add_argument("--sampler", help="rejection, langevin, or NAME(key=value) with options, as in 'langevin(steps=500)'")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the latents (default: %(default)s)")
     parser.add_argument(
         "--label",
@@ -28,16 +30,17 @@ def main() -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     # Imported here so that --help does not load JAX.
-    from gan_jax.evaluation.sample import sample_run
+    from gan_jax.evaluation.sample_run import sample_run
     from gan_jax.evaluation.view_run import view_run
 
     out = options.out or options.run_dir / "samples"
     shared = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
-    if options.view is not None and options.standing_statistics is not None:
-        raise InputError("--standing_statistics does not apply to a --view: leave off one of the two")
+    for name in ("standing_statistics", "sampler"):
+        if options.view is not None and getattr(options, name) is not None:
+            raise InputError(f"--{name} does not apply to a --view: leave off one of the two")
     if options.view is None:
-        standing = options.standing_statistics
-        written = sample_run(options.run_dir, options.samples, options.seed, out, **shared, standing=standing)
+        choices = {"standing": options.standing_statistics, "sampler_name": options.sampler}
+        written = sample_run(options.run_dir, options.samples, options.seed, out, **shared, **choices)
     else:
         written = view_run(options.run_dir, options.view, options.seed, out, **shared)
     for path in written:

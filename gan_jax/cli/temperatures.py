@@ -4,7 +4,7 @@ At a lower temperature, a generator writes better but less varied sentences. Com
 (nll, self_bleu, distinct), and adversarial training with the maximum-likelihood run that it started from, at every temperature.
 The last row holds the metrics of training samples. Also writes a JSON file.
 
-    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0 --metrics bleu,self_bleu
+    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
 """
 
 from pathlib import Path

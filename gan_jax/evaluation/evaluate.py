@@ -10,9 +10,12 @@ import jax
 import numpy as np
 
 from gan_jax.data.dataset import Data, Measure, Protocol
+from gan_jax.data.images.metrics import choose_extractor
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.evaluation.sample import conditional, labels, latents, sample_keys, sampler, standing_statistics
+from gan_jax.evaluation.generator import LoadedGenerator
+from gan_jax.evaluation.path_length import path_length
+from gan_jax.evaluation.sample import conditional, labels, latents, path_key, sample_keys, sampler, standing_statistics
 from gan_jax.reports.doctor import diagnose
 from gan_jax.runs.run_dir import load_run, posthoc_average, read_log
 
@@ -29,12 +32,14 @@ def evaluate_run(
     generator: str = "average",
     ema: float | None = None,
     standing: int | None = None,
+    path_pairs: int | None = None,
 ) -> dict[str, Any]:
     """Return the metrics of a run's generator on `count` samples, whose latents depend on `seed`.
 
     The generator is that of the newest intact checkpoint, or of the checkpoint at `step`: the averaged or the raw one, or, if
     `ema` is given, the average of that relative width reconstructed from the run's power-function averages. `standing` is the
-    number of batches for `standing_statistics`; None keeps the running statistics.
+    number of batches for `standing_statistics`; None keeps the running statistics. `path_pairs` adds the path length over that
+    many pairs of latents, in the features of the protocol's extractor.
 
     Raises InputError if the run, the checkpoint or the average does not exist."""
     config, data, game, state = load_run(path, _say, data_dir, step)
@@ -54,7 +59,14 @@ def evaluate_run(
     samples = sampler(game)(variables, latents(game, z_key, count), label)
     class_label = label if conditional(game) and game.real_labelled else None
     fake = f"{path}, step {int(state.step)}, {which}, {count} samples, seed {seed}"
-    return _result(fake, measure, samples, class_label, count=count, seed=seed, step=int(state.step), generator=which)
+    result = _result(fake, measure, samples, class_label, count=count, seed=seed, step=int(state.step), generator=which)
+    if path_pairs is not None:
+        d_variables = {"params": state.d.params, **state.d.stats}
+        loaded = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key)
+        extractor = choose_extractor(data, protocol.extractor)
+        result["metrics"]["path_length"] = path_length(loaded, extractor, path_pairs, path_key(seed))
+        result["facts"]["path_length"] = f"{path_pairs} pairs, in {'w' if loaded.has_w else 'z'}, in {extractor.name}"
+    return result
 
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:

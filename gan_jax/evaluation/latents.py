@@ -1,4 +1,4 @@
-"""Paths through the latents z, their truncation, and the search for the latent of a given sample."""
+"""Paths through the latents z, their truncation, directions among them, and the search for the latent of a given sample."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,6 +42,20 @@ def truncate(z: np.ndarray, bound: float) -> np.ndarray:
         raise ValueError(f"the bound of a truncated normal must be above 0, got {bound}")
     below = ndtr(-bound)
     return np.clip(ndtri(below + ndtr(np.float64(z)) * (1 - 2 * below)), -bound, bound).astype(np.float32)
+
+
+def principal_directions(weights: np.ndarray) -> np.ndarray:
+    """Return the unit directions [Z, Z] of a latent, one per row, in which the outputs of the linear map `weights` [Z, F]
+    change most, in descending order: the eigenvectors of A A^T, where A has the columns of `weights`, each divided by its
+    length. Each direction's largest number is positive.
+
+    Source: Shen and Zhou 2021 (SeFa), arXiv:2007.06600, eqs. 4 to 6; the division follows their code.
+    """
+    columns = np.asarray(weights, np.float64)
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0, keepdims=True), 1e-12)
+    directions = np.linalg.eigh(columns @ columns.T)[1].T[::-1]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    return (directions * np.sign(largest)).astype(np.float32)
 
 
 def project(
@@ -90,3 +104,19 @@ def project(
             kept_latents.append(latent)
             kept_distances.append(distances)
     return np.stack(kept_latents), np.stack(kept_distances)
+
+
+def langevin_dynamics(log_density: Callable[[Array], Array], z: Array, keys: Array, steps: int, step_size: float) -> Array:
+    """Move each latent of z [N, Z] by `steps` steps of Langevin dynamics, z + step_size / 2 grad log p(z) + sqrt(step_size) n
+    with n ~ N(0, 1). For small steps, its distribution approaches p. `log_density` maps latents to log p [N], up to a constant;
+    `keys` [N] are one random key for each latent.
+
+    Source: Welling and Teh 2011, section 3 (Langevin dynamics).
+    """
+
+    def move(number: Array, z: Array) -> Array:
+        noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, number), z.shape[1:], z.dtype))(keys)
+        gradient = jax.grad(lambda z: log_density(z).sum())(z)
+        return z + step_size / 2 * gradient + step_size**0.5 * noise
+
+    return jax.lax.fori_loop(0, steps, move, z)

@@ -1,8 +1,9 @@
 """Monitor: samples and evaluates the averaged generator of one seed during training, always from the same latents."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +15,11 @@ from gan_jax.evaluation.exploitability import game_duality_gap
 from gan_jax.evaluation.sample import Sampler, conditional, grid_labels, interpolation, interpolation_labels, labels, latents
 from gan_jax.evaluation.vitals import vitals
 from gan_jax.game.game import Game
+from gan_jax.metrics.spectrum import radial_power
 from gan_jax.runs.run_dir import RunDir
 from gan_jax.spec.stop import needs_gap
 
+SPECTRUM = 1_000  # images behind an average power spectrum, at most
 FEW_ROWS = 100  # no metric needs more training samples than some tens
 
 
@@ -63,14 +66,25 @@ class Monitor:
 
     def evaluate(self, state: Any, evaluators: Evaluators) -> dict[str, float]:
         """Return the metrics of samples of the averaged generator and the duality gap as `eval/NAME`, and the vital signs of
-        both players as `doctor/NAME`."""
+        both players as `doctor/NAME`. Images also leave their average power spectrum in samples/spectrum.json."""
         samples = self._sample(state.ema, self._z[: self._eval_samples], self._label)
+        if self._real_spectrum is not None:
+            spectrum = {"real": self._real_spectrum, "generated": radial_power(samples[:SPECTRUM]).tolist()}
+            self._run.show(f"spectrum{self._suffix}", {".json": json.dumps({"step": int(state.step)} | spectrum).encode()})
         metrics = evaluators.measure(samples, self._label if self._conditional else None)
         if evaluators.gap is not None:
             metrics |= evaluators.gap(state)
         signs = {} if evaluators.vitals is None else evaluators.vitals(state)
         values = {f"eval/{name}": value for name, value in metrics.items()} | signs
         return {name: float(value) for name, value in values.items()}
+
+    @cached_property
+    def _real_spectrum(self) -> list[float] | None:
+        """The average power spectrum of held-out images; None if samples are not images."""
+        shape = self._data.sample_shape
+        if type(shape) is not tuple or len(shape) != 3:
+            return None
+        return radial_power(self._data.to_float(self._data.test.samples[:SPECTRUM])).tolist()
 
 
 def prepare_evaluators(

@@ -1,10 +1,7 @@
 """Samples of a generator, to look at and to measure: in evaluation mode, in batches of one compiled shape."""
 
-import io
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,13 +14,12 @@ from gan_jax.evaluation.latents import slerp
 from gan_jax.game.game import Game
 from gan_jax.game.state import apply, init_state
 from gan_jax.metrics.batched import in_batches
-from gan_jax.runs.run_dir import load_run, posthoc_average
-from gan_jax.storage.files import write_atomically
 from gan_jax.types import Array, Batch
 
 BATCH = 500  # samples per call: all calls have the same shape, so that one compiled program serves any count
 MAX_NUMBERS = 1 << 21  # numbers in all samples of a call
-SAMPLING = 1 << 31  # separates the keys of `sample_keys` from those that training splits from the same seed
+SAMPLING = 1 << 31  # separates the keys of `sample_keys` from those that training splits from the same seed, and
+REFINEMENT, PATHS = SAMPLING + 1, SAMPLING + 2  # from those of `sampler_key` and `path_key`
 
 # (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
 Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
@@ -35,6 +31,16 @@ def sample_keys(seed: int) -> tuple[Array, Array, Array]:
     All commands that sample a trained run use these, so that equal seeds mean equal latents and labels."""
     z_key, label_key, statistics_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SAMPLING), 3)
     return z_key, label_key, statistics_key
+
+
+def sampler_key(seed: int) -> Array:
+    """Return the key of a seed for the functions of `samplers.py`."""
+    return jax.random.fold_in(jax.random.key(seed), REFINEMENT)
+
+
+def path_key(seed: int) -> Array:
+    """Return the key of a seed for `path_length.py`."""
+    return jax.random.fold_in(jax.random.key(seed), PATHS)
 
 
 def sampler(game: Game) -> Sampler:
@@ -157,64 +163,3 @@ def interpolation_labels(game: Game, data: Data, key: Array, count: int) -> np.n
     size = math.isqrt(count)
     label = grid_labels(game, data, key, size)
     return None if label is None else np.repeat(label, size, axis=0)
-
-
-def sample_run(
-    run: Path,
-    count: int,
-    seed: int,
-    out: Path,
-    data_dir: str | None = None,
-    label: str | None = None,
-    ema: float | None = None,
-    standing: int | None = None,
-) -> list[Path]:
-    """Write a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
-    return the files' paths.
-
-    The grid of a conditional generator has one column per class; `label` chooses one class for all samples. `ema` is the
-    relative width of an average reconstructed from the run's power-function averages, in place of the run's average;
-    `standing` is the number of batches for `standing_statistics`.
-
-    Raises InputError if the run, label or average does not exist, or if nothing can be written to `out`."""
-    if count < 1:
-        raise InputError(f"--samples must be at least 1, got {count}")
-    _, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
-    z_key, label_key, statistics_key = sample_keys(seed)
-    variables = state.ema if ema is None else posthoc_average(run, state, ema)
-    if standing is not None:
-        variables = standing_statistics(game, data, variables, standing, statistics_key)
-    z = latents(game, z_key, max(count, 2 * data.num_shown))
-    if label is None:
-        sample_label = labels(game, data, label_key, len(z))
-        grid_label = grid_labels(game, data, label_key, data.num_shown)
-        path_label = interpolation_labels(game, data, label_key, data.num_shown)
-    else:
-        counts = (len(z), data.num_shown, math.isqrt(data.num_shown) ** 2)
-        sample_label, grid_label, path_label = (chosen_label(game, data, label, n) for n in counts)
-    sample_label = None if sample_label is None else sample_label[:count]
-    sample = sampler(game)
-    suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
-    suffix += "" if standing is None else f"-standing{standing}"
-    pictures = {"grid": (z[: data.num_shown], grid_label), "interpolation": (interpolation(z, data.num_shown), path_label)}
-    files = {}
-    for name, (latent, picture_label) in pictures.items():
-        shown = data.show(sample(variables, latent, picture_label))
-        files |= {f"{name}-{suffix}{extension}": content for extension, content in shown.items()}
-    archive = io.BytesIO()
-    used_label = {"label": sample_label} if conditional(game) else {}
-    samples = sample(variables, z[:count], sample_label)
-    np.savez_compressed(archive, **data.pack(samples), z=z[:count], **used_label)
-    files[f"samples-{suffix}.npz"] = archive.getvalue()
-    return write_files(out, files)
-
-
-def write_files(out: Path, files: dict[str, bytes]) -> list[Path]:
-    """Write files by name into the directory `out`; return their paths. Raises InputError if that fails."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(out / name, content)
-    except OSError as error:
-        raise InputError(f"cannot write in {out}: {error.strerror}; choose another --out") from error
-    return [out / name for name in files]

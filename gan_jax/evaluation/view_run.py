@@ -5,7 +5,8 @@ from pathlib import Path
 
 from gan_jax.evaluation import views
 from gan_jax.evaluation.generator import LoadedGenerator
-from gan_jax.evaluation.sample import sample_keys, write_files
+from gan_jax.evaluation.sample import sample_keys
+from gan_jax.evaluation.sample_run import write_files
 from gan_jax.runs.run_dir import load_run, posthoc_average
 from gan_jax.spec.lookup import find
 

@@ -4,11 +4,8 @@ a value of `sample.py --view`. A picture has the rows and columns of a grid of s
 
 import io
 import math
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +14,9 @@ from scipy.stats import chi2
 from tqdm import tqdm
 
 from gan_jax.errors import InputError
+from gan_jax.evaluation import animation
 from gan_jax.evaluation.generator import LoadedGenerator
-from gan_jax.evaluation.latents import loop, project, slerp, truncate
+from gan_jax.evaluation.latents import loop, principal_directions, project, slerp, truncate
 from gan_jax.evaluation.sample import conditional
 from gan_jax.game.state import apply
 from gan_jax.models.mapping import synthesize
@@ -76,6 +74,25 @@ def mixing(generator: LoadedGenerator, *, layers: int | None = None) -> Files:
     row_label = None if label is None else label[:size]
     samples = generator.synthesize(_repeat_rows(z[:size], size), _repeat_rows(row_label, size), _flatten_grid(mixed))
     return generator.data.show(samples)
+
+
+def directions(generator: LoadedGenerator, *, distance: float = 3.0) -> Files:
+    """Each row leads from -`distance` to `distance` along one of the directions in which the generator's first linear maps
+    change most, strongest first (`principal_directions`): the maps of w to all styles if the generator has a w, otherwise its
+    first dense layer. All rows pass through the same sample, half-way.
+
+    Source: Shen and Zhou 2021 (SeFa), arXiv:2007.06600."""
+    if not 0 < distance < math.inf:
+        raise InputError(f"directions: distance must be above 0, got {distance}")
+    size = generator.grid_size
+    z, label = generator.z(1), generator.labels(1)
+    found = principal_directions(_first_weights(generator, z.shape[1]))[:size]
+    shift = np.linspace(-distance, distance, size, dtype=np.float32)[None, :, None] * found[:, None]
+    count = len(found) * size
+    if not generator.has_w:
+        return generator.data.show(generator.sample(_flatten_grid(z[None] + shift), _repeat_rows(label, count)))
+    w = generator.styles(z, label) + _flatten_grid(shift)[:, None]
+    return generator.data.show(generator.synthesize(_repeat_rows(z, count), _repeat_rows(label, count), w))
 
 
 def classes(generator: LoadedGenerator) -> Files:
@@ -137,7 +154,7 @@ def walk(
                 formats = ", ".join(shown)
                 raise InputError(f"walk: samples of {generator.data.name} are shown as {formats}, not as pictures")
             pictures.append(shown[".png"])
-    return {f".{format}": (_gif if format == "gif" else _mp4)(pictures, rate)}
+    return {f".{format}": (animation.gif if format == "gif" else animation.mp4)(pictures, rate)}
 
 
 def projection(
@@ -184,6 +201,17 @@ def projection(
     archive = io.BytesIO()
     np.savez_compressed(archive, **generator.data.pack(stages[-1]), **latents, distance=distance[-1][best])
     return generator.data.show(_flatten_grid(np.stack(columns, axis=1))) | {".npz": archive.getvalue()}
+
+
+def _first_weights(generator: LoadedGenerator, z_dim: int) -> np.ndarray:
+    """The first linear maps of w or, without one, of z: [W or Z, F]."""
+    network, params = generator.game.generator, generator.variables.get("params", {})
+    if generator.has_w:
+        return np.asarray(network.affine_weights(params))
+    if "Dense_0" not in params:
+        raise InputError(f"directions: model {generator.config.model} has no dense layer that reads z")
+    kernel = np.asarray(params["Dense_0"]["kernel"])[:z_dim]  # further rows read the label
+    return np.pad(kernel, ((0, z_dim - len(kernel)), (0, 0)))  # in BigGAN it reads only the first numbers of z
 
 
 def _latent_space(generator: LoadedGenerator, space: str | None) -> str:
@@ -247,32 +275,3 @@ def _distance(generator: LoadedGenerator, on: str, target: np.ndarray, label: np
         raise InputError(f"projection: on must be 'pixels' or, if D receives single samples (pack 1), 'features', got {on!r}")
     target_features = jax.jit(features)(target)
     return lambda x: jnp.square(features(x) - target_features).reshape(len(target_features), -1).mean(axis=1)
-
-
-def _gif(pictures: list[bytes], rate: int) -> bytes:
-    from PIL import Image
-
-    first, *others = (Image.open(io.BytesIO(picture)).convert("RGB").quantize(128) for picture in pictures)
-    animation = io.BytesIO()
-    first.save(animation, "GIF", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
-    return animation.getvalue()
-
-
-def _mp4(pictures: list[bytes], rate: int) -> bytes:
-    executable = shutil.which("ffmpeg")
-    if executable is None:
-        try:
-            from imageio_ffmpeg import get_ffmpeg_exe
-        except ImportError as error:
-            raise InputError("walk: mp4 needs ffmpeg: pip install 'gan_jax[video]'; or set format='gif'") from error
-        executable = get_ffmpeg_exe()
-    # The pixel format that all players support needs even sizes.
-    even = ["-vf", "crop=floor(iw/2)*2:floor(ih/2)*2", "-pix_fmt", "yuv420p"]
-    with TemporaryDirectory() as folder:
-        video = Path(folder) / "walk.mp4"
-        command = [executable, "-loglevel", "error", "-f", "image2pipe", "-framerate", str(rate), "-i", "-", *even, str(video)]
-        process = subprocess.run(command, input=b"".join(pictures), capture_output=True)
-        if process.returncode:
-            message = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError(f"walk: {executable} failed: {message}")
-        return video.read_bytes()

@@ -1,5 +1,7 @@
 """Precision, recall, density, coverage: fidelity and diversity measured separately, by balls around nearest neighbours."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import ArrayLike
 from gan_jax.metrics.arrays import pair, row_blocks
 
 
-def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
+def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5, *, closed: bool = False) -> dict[str, float]:
     """Precision, recall, density and coverage of features real [N, D] and fake [M, D]. The ball around each sample has the
     distance to its k-th nearest neighbour as its radius.
 
@@ -20,7 +22,8 @@ def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
     samples, memory linear. Raises ValueError unless 1 <= k < min(N, M).
 
     Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, eqs. 1 and 2; Naeem et al. 2020, arXiv:2002.09797, eqs. 3 to 5.
-    Balls are open, as in the code of Naeem et al.
+    Balls are open, as in the code of Naeem et al., or `closed`, as in that of Kynkaanniemi et al. and of StyleGAN2, with k = 3:
+    samples that occur several times have balls of radius 0, which contain nothing if they are open.
     """
     real, fake = pair(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
@@ -33,7 +36,7 @@ def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
         real_radii, fake_radii = _squared_radii(reals, k), _squared_radii(fakes, k)
         ball_count = covered = recalled = 0
         for x, x_radii in zip(reals, real_radii, strict=True):
-            results = [_membership(*x, x_radii, *y, y_radii) for y, y_radii in zip(fakes, fake_radii, strict=True)]
+            results = [_membership(*x, x_radii, *y, y_radii, closed) for y, y_radii in zip(fakes, fake_radii, strict=True)]
             balls, contains_fake, in_fake_ball = ([np.asarray(a) for a in arrays] for arrays in zip(*results, strict=True))
             ball_count = ball_count + np.concatenate(balls)
             covered += int(np.any(contains_fake, axis=0).sum())
@@ -89,10 +92,15 @@ def _update_nearest(x, x_squares, x_nearest, y, y_squares, y_nearest):
     return smallest(jnp.concatenate([x_nearest, x_new], axis=1)), smallest(jnp.concatenate([y_nearest, y_new], axis=1))
 
 
-@jax.jit
-def _membership(x, x_squares, x_radii, y, y_squares, y_radii):
+@partial(jax.jit, static_argnums=6)
+def _membership(x, x_squares, x_radii, y, y_squares, y_radii, closed):
     """For real block x and fake block y: number of real balls around each fake; whether each real ball contains a fake; whether
     each real sample is inside a fake ball."""
     distances = _distances(x, x_squares, y, y_squares)
-    inside = distances < x_radii[:, None]
-    return inside.sum(axis=0, dtype=jnp.int32), inside.any(axis=1), (distances < y_radii[None]).any(axis=1)
+    if closed:  # distances and radii of padding are infinite
+        inside, in_fake_ball = (
+            jnp.isfinite(distances) & (distances <= radii) for radii in (x_radii[:, None], y_radii[None, :])
+        )
+    else:
+        inside, in_fake_ball = distances < x_radii[:, None], distances < y_radii[None, :]
+    return inside.sum(axis=0, dtype=jnp.int32), inside.any(axis=1), in_fake_ball.any(axis=1)

@@ -2,7 +2,8 @@
 
 A generator with a mapping network has the class attribute `takes_w = True`. When it is called with `w=w`, [B, layers, W], it
 uses that in place of the w computed from z, and z sets only the noise. It sows the w computed from z as "w" and keeps their
-running average in `variables["average"]["w"]`.
+running average in `variables["average"]["w"]`. Its method `affine_weights(params)` returns the linear maps that read w, side by
+side, [W, ...].
 """
 
 from typing import Any

@@ -1,8 +1,10 @@
 """RelGAN: a recurrent generator that writes one word after another, and a discriminator over several embeddings of a sequence.
 
-Source: Nie, Narodytska and Patel 2019, RelGAN: relational generative adversarial networks for text generation, ICLR.
+Source: Nie, Narodytska and Patel 2019, RelGAN: relational generative adversarial networks for text generation, ICLR; layers and
+initial weights are those of the authors' code, github.com/weilinie/RelGAN (models/rmc_vanilla.py).
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +20,11 @@ EMBEDDING_SIZE = 64  # of a symbol in D: the sizes of all its embeddings togethe
 WINDOWS = (2, 3, 4, 5)  # of D's filters, in symbols
 
 
+def linear_init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+    """Initial weights [inputs, outputs]: a normal of variance 1 / inputs, redrawn beyond two standard deviations."""
+    return nn.initializers.truncated_normal(shape[0] ** -0.5)(key, shape, dtype)
+
+
 class Generator(nn.Module):
     """Sequences of symbols [B, T, V], sampled one after another from softmax(logits / temperature), each conditioned on the
     previous ones. Symbol 0 ends a sequence: only 0 follows.
@@ -28,7 +35,8 @@ class Generator(nn.Module):
 
     z only seeds the sampling: the bits of its first two numbers are the random seed, so that z_dim 2 is enough. `memory`, of
     `width` numbers, is "lstm" or "relational". Raises ValueError for another memory, for samples that are not sequences, and
-    for z_dim below 2.
+    for z_dim below 2. Two things differ from the authors' code: a symbol of its own precedes the first word (theirs is the
+    first word of the vocabulary), and after the end symbol nothing is sampled.
     """
 
     sample_shape: Shape
@@ -43,9 +51,9 @@ class Generator(nn.Module):
         check_choice("memory", self.memory, MEMORIES)
         _, symbols = _sizes(self.sample_shape)
         # The last row embeds the start of a sequence.
-        self.embedded = self.param("embedding", nn.initializers.normal(1.0), (symbols + 1, self.embedding))
+        self.embedded = self.param("embedding", linear_init, (symbols + 1, self.embedding))
         self.cell = nn.OptimizedLSTMCell(self.width) if self.memory == "lstm" else RelationalMemory(self.width)
-        self.scores = Dense(symbols)
+        self.scores = Dense(symbols, kernel_init=linear_init)
 
     def __call__(self, z: Array, label: Array | None, train: bool) -> Array:
         length, symbols = _sizes(self.sample_shape)
@@ -76,18 +84,22 @@ class Generator(nn.Module):
 
     def _start(self, count: int) -> tuple[tuple[Array, ...] | Array, Array]:
         """Return the initial memory, and the start symbol that precedes the first."""
-        empty = jnp.zeros((count, self.width), self.embedded.dtype)
-        return (empty, empty) if self.memory == "lstm" else empty, jnp.full(count, len(self.embedded) - 1)
+        empty, first = jnp.zeros((count, self.width), self.embedded.dtype), jnp.full(count, len(self.embedded) - 1)
+        # A slot of the relational memory starts as its row of the identity matrix.
+        return ((empty, empty) if self.memory == "lstm" else empty.at[:, 0].set(1)), first
 
     def _logits(self, hidden: Array) -> Array:
         return self.scores(hidden).astype(jnp.float32) / self.temperature
 
 
 class RelationalMemory(nn.Module):
-    """A memory [B, width] that attends to itself and to the input x [B, C], and is updated through gates.
+    """A memory [B, width] and the input x [B, C], projected to that width, attend to each other and themselves with `heads`
+    heads; then the memory is updated through gates. Raises ValueError unless `heads` divides `width`.
 
-    Source: Santoro et al. 2018, arXiv:1806.01822, section 3; one slot with two heads, as in RelGAN. Ours is initialised to
-    zeros.
+    Source: Santoro et al. 2018, arXiv:1806.01822, section 3, in the version of RelGAN's authors: one slot; queries, keys and
+    values are normalised together, and attended values are added without a projection; statistics of layer norm cover both
+    rows, where the original normalises each row alone; dot products are divided by sqrt(3 width / heads), not by
+    sqrt(width / heads); no biases before layer norm and in the gates, which read the projected input.
     """
 
     width: int
@@ -95,30 +107,41 @@ class RelationalMemory(nn.Module):
 
     @nn.compact
     def __call__(self, memory: Array, x: Array) -> tuple[Array, Array]:
-        context = jnp.stack([memory, Dense(self.width, name="input")(x)], axis=1)
-        attended = nn.MultiHeadDotProductAttention(self.heads)(memory[:, None], context)[:, 0]
-        y = nn.LayerNorm()(memory + attended)
-        y = nn.LayerNorm()(y + Dense(self.width)(nn.relu(Dense(self.width)(y))))
-        gates = Dense(2 * self.width, name="gate_input")(x) + Dense(2 * self.width, name="gate_memory")(jnp.tanh(memory))
-        input_gate, forget_gate = jnp.split(gates, 2, axis=-1)
-        memory = jax.nn.sigmoid(forget_gate + 1) * memory + jax.nn.sigmoid(input_gate) * jnp.tanh(y)
+        if self.width % self.heads:
+            raise ValueError(f"a relational memory needs a width that {self.heads} heads divide, got {self.width}")
+        x = Dense(self.width, kernel_init=linear_init, name="input")(x)
+        rows = jnp.stack([memory, x], axis=1)
+        rows = _norm("attention_norm")(rows + self._attend(rows))
+        hidden = nn.relu(Dense(self.width, kernel_init=linear_init)(rows))
+        rows = _norm("mlp_norm")(rows + Dense(self.width, kernel_init=linear_init)(hidden))
+        gate_input = Dense(2 * self.width, use_bias=False, kernel_init=linear_init, name="gate_input")(x)
+        gate_memory = Dense(2 * self.width, use_bias=False, kernel_init=linear_init, name="gate_memory")(jnp.tanh(memory))
+        input_gate, forget_gate = jnp.split(gate_input + gate_memory, 2, axis=-1)
+        memory = jax.nn.sigmoid(forget_gate + 1) * memory + jax.nn.sigmoid(input_gate) * jnp.tanh(rows[:, 0])
         return memory, memory
+
+    def _attend(self, rows: Array) -> Array:
+        """Rows [B, 2, width] -> the values that each row attends to, [B, 2, width]."""
+        qkv = _norm("qkv_norm")(Dense(3 * self.width, use_bias=False, kernel_init=linear_init, name="qkv")(rows))
+        q, k, v = jnp.split(qkv.reshape(*rows.shape[:2], self.heads, -1), 3, axis=-1)
+        products = jnp.einsum("bihd,bjhd->bhij", q, k) * (3 * self.width // self.heads) ** -0.5
+        weights = jax.nn.softmax(products.astype(jnp.float32)).astype(rows.dtype)
+        return jnp.einsum("bhij,bjhd->bihd", weights, v).reshape(rows.shape)
 
 
 class Discriminator(nn.Module):
     """Sequences [B, T, V] -> `embeddings` embeddings, of `EMBEDDING_SIZE` numbers per symbol in total -> for each, with shared
-    weights: the maximum over time of `width` filters for each of `WINDOWS`, a highway layer and a dense layer -> logits and
-    features, averaged over embeddings.
+    weights: the maximum over time of `width` filters for each of `WINDOWS`, a highway layer and two dense layers, with no
+    activation in between -> logits [B, embeddings], of each of which the loss is computed, and features [B, 100], the means
+    over the embeddings.
 
-    The paper computes the loss for each embedding's logit, we for their mean; the paper has dropout before the logit, we do
-    not.
+    The paper has dropout of .25 after the highway layer; ours is a deterministic function of its sample.
     """
 
     sample_shape: Shape
     num_classes: int = 0
     width: int = 300
     embeddings: int = 64
-    outputs: int = 1
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
@@ -126,14 +149,25 @@ class Discriminator(nn.Module):
         if EMBEDDING_SIZE % self.embeddings:
             raise ValueError(f"embeddings must divide {EMBEDDING_SIZE}, got {self.embeddings}")
         batch = len(x)
-        x = Dense(EMBEDDING_SIZE, use_bias=False, name="embed")(x).reshape(batch, length, self.embeddings, -1)
-        x = x.swapaxes(1, 2).reshape(batch * self.embeddings, length, -1)
+        x = Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=linear_init, name="embed")(x)
+        x = x.reshape(batch, length, self.embeddings, -1).swapaxes(1, 2).reshape(batch * self.embeddings, length, -1)
         windows = [window for window in WINDOWS if window <= length]
-        x = jnp.concatenate([nn.relu(Conv(self.width, w, padding="VALID")(x)).max(axis=1) for w in windows], axis=-1)
-        gate = jax.nn.sigmoid(Dense(x.shape[-1])(x))
-        x = gate * nn.relu(Dense(x.shape[-1])(x)) + (1 - gate) * x
-        logits, features = discriminator_head(nn.relu(Dense(100)(x)), label, self.num_classes, outputs=self.outputs)
-        return tuple(y.reshape(batch, self.embeddings, *y.shape[1:]).mean(axis=1) for y in (logits, features))
+        x = jnp.concatenate([nn.relu(self._filter(window)(x)).max(axis=1) for window in windows], axis=-1)
+        gate = jax.nn.sigmoid(Dense(x.shape[-1], use_bias=False, kernel_init=linear_init, name="gate")(x))
+        x = gate * nn.relu(Dense(x.shape[-1], use_bias=False, kernel_init=linear_init, name="highway")(x)) + (1 - gate) * x
+        x = Dense(100, kernel_init=linear_init)(x)
+        logits, features = discriminator_head(x, label, self.num_classes, kernel_init=linear_init)
+        logits, features = (y.reshape(batch, self.embeddings, *y.shape[1:]) for y in (logits, features))
+        return logits[:, 0] if self.embeddings == 1 else logits, features.mean(axis=1)
+
+    def _filter(self, window: int) -> Conv:
+        init = nn.initializers.truncated_normal(math.sqrt(2 / (window * (EMBEDDING_SIZE // self.embeddings))))
+        return Conv(self.width, window, padding="VALID", kernel_init=init)
+
+
+def _norm(name: str) -> nn.LayerNorm:
+    """Layer norm of [B, rows, C] over rows and features, with a gain and a bias for each feature."""
+    return nn.LayerNorm(epsilon=1e-12, reduction_axes=(-2, -1), feature_axes=-1, name=name)
 
 
 def _scan(body):

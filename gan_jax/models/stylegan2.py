@@ -9,7 +9,7 @@ for mapping, noise, mixing and truncation; Karras et al. 2020 (ADA), arXiv:2006.
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -84,6 +84,14 @@ class Generator(nn.Module):
             middle = average.value[None, None]
             w = middle + self.truncation * (w - middle)
         return self._synthesis(w, keys, train)
+
+    def affine_weights(self, params: Any) -> Array:
+        """Return the linear maps of w to the styles of all convolutions and of the last layer to an image, side by side,
+        [W_SIZE, sum of their channels]. See `mapping.py`."""
+        layers = [params[f"Styled_{i}"] for i in range(sum(name.startswith("Styled_") for name in params))]
+        # As in SeFa's code; the layers to smaller images share their w with the next convolution.
+        used = [layer for layer in layers[:-1] if layer["kernel"].shape[0] > 1] + layers[-1:]
+        return jnp.concatenate([layer["style"]["kernel"] for layer in used], axis=1)
 
     def _synthesis(self, w: Array, keys: Array, train: bool) -> Array:
         stages = halvings(self.sample_shape)

@@ -29,7 +29,7 @@ from gan_jax.reports.html import (
     section,
     series,
 )
-from gan_jax.reports.svg import Curve
+from gan_jax.reports.svg import Curve, svg
 from gan_jax.storage.files import write_atomically
 
 MAX_GRIDS = 20  # maximum number of grids in the series over training, evenly spread
@@ -113,6 +113,7 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
         _doctor(rows),
         _samples(run_dir, config),
         *_curves(rows),
+        _spectrum(run_dir),
         section("Config", definition_list(config)),
         section("Environment", definition_list(environment)),
         section("Run it again", f"<pre>{command}</pre>"),
@@ -178,6 +179,25 @@ def _samples(run_dir: Path, config: dict) -> str:
         selection = f"; {len(picks)} of {len(steps)} steps are shown" if len(picks) < len(steps) else ""
         body += figure(f'<div id="training">{cells}</div>', f"The same latents at each step of training{selection}", css_class)
     return section("Samples", body and f'<div class="pair">{body}</div>')
+
+
+def _spectrum(run_dir: Path) -> str:
+    """The average power spectra of generated and of held-out images at the last evaluation, from frequency 1 on."""
+    path = run_dir / "samples" / "spectrum.json"
+    if not path.is_file():
+        return ""
+    content = read_json_object(path)
+    try:
+        step, real, generated = int(content["step"]), *(map(float, content[name]) for name in ("real", "generated"))
+        spectra = [dict(enumerate(list(values)[1:], 1)) for values in (real, generated)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is corrupt: expected a step and two lists of numbers") from error
+    curves = [Curve("real", "ink", "-", spectra[0]), Curve("generated", "g", "-", spectra[1])]
+    if not all(any(value and math.isfinite(value) for value in curve.points.values()) for curve in curves):
+        return ""
+    caption = f"Mean power at each frequency, in cycles per shorter side, at step {step:,}. Peaks are periodic artefacts."
+    content = figure(svg("Power spectrum", curves, axis="frequencies"), f"<b>Power spectrum</b> {caption}")
+    return section("Spectrum", f'<div class="panels">{content}</div>')
 
 
 def _curves(rows: Rows) -> Iterator[str]:

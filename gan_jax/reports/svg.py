@@ -33,9 +33,9 @@ class Curve(NamedTuple):
     band: dict[int, tuple[float, float]] | None = None  # step -> minimum and maximum of the values averaged in `points`
 
 
-def svg(title: str, curves: list[Curve], legend: bool = True) -> str:
-    """Return a panel of curves as an inline <svg>. The axis is logarithmic if all values are positive and a linear axis would
-    hide most of them."""
+def svg(title: str, curves: list[Curve], legend: bool = True, axis: str = "steps") -> str:
+    """Return a panel of curves as an inline <svg>; `axis` names what they are drawn over. The vertical axis is logarithmic if
+    all values are positive and a linear axis would hide most of them."""
     import matplotlib  # here, not above: importing it takes most of a second
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def svg(title: str, curves: list[Curve], legend: bool = True) -> str:
     for name, placeholder in COLOURS.items():
         body = body.replace(placeholder, f"var(--{name})")
     view_box = re.search(r'viewBox="[^"]*"', head)[0]
-    return f'<svg {view_box} role="img" aria-label="{escape(title)} over steps">{body}'
+    return f'<svg {view_box} role="img" aria-label="{escape(title)} over {escape(axis)}">{body}'
 
 
 def _draw(axes: Any, curves: list[Curve], legend: bool) -> None:

@@ -39,7 +39,7 @@ SMALL = st.integers(-2, 40).map(str)
 OTHER_FLAGS = [
     "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
     "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
-    "doctor", "standing_statistics",
+    "doctor", "standing_statistics", "sampler", "path_length",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]

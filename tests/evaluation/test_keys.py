@@ -12,8 +12,8 @@ import pytest
 from gan_jax.config import Config
 from gan_jax.data.dataset import Protocol
 from gan_jax.data.load import load
-from gan_jax.evaluation import evaluate, exploitability, generator, monitor, sample, temperatures
-from gan_jax.evaluation.sample import sample_keys
+from gan_jax.evaluation import evaluate, exploitability, generator, monitor, sample, sample_run, samplers, temperatures
+from gan_jax.evaluation.sample import path_key, sample_keys, sampler_key
 from gan_jax.evaluation.view_run import view_run
 from gan_jax.evaluation.vitals import vitals
 from gan_jax.game.build import build
@@ -61,7 +61,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     recorder = Recorder()
-    for module in (evaluate, generator, monitor, sample, temperatures):
+    for module in (evaluate, generator, monitor, sample, sample_run, samplers, temperatures):
         for name in ("latents", *LABELS):
             if hasattr(module, name):
                 function = recorder.wrap(getattr(module, name), recorder.z if name == "latents" else recorder.label)
@@ -77,7 +77,11 @@ def run_dir(tiny, tmp_path_factory):
 
 
 def test_keys_of_seeds_differ_from_each_other_and_from_those_of_training():
-    keys = [key for seed in range(3) for key in (*sample_keys(seed), *jax.random.split(jax.random.key(seed), BLOCKS))]
+    keys = [
+        key
+        for seed in range(3)
+        for key in (*sample_keys(seed), sampler_key(seed), path_key(seed), *jax.random.split(jax.random.key(seed), BLOCKS))
+    ]
     assert_all_differ(keys)
 
 
@@ -86,7 +90,7 @@ def test_commands_draw_latents_and_labels_from_different_keys(run_dir, tmp_path,
     if command == "evaluate":
         evaluate.evaluate_run(run_dir, Protocol(), 50, seed=1)
     elif command == "sample":
-        sample.sample_run(run_dir, 50, 1, tmp_path)
+        sample_run.sample_run(run_dir, 50, 1, tmp_path)
     elif command == "view":
         view_run(run_dir, "interpolation", 1, tmp_path)
     else:

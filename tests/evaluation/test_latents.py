@@ -1,11 +1,12 @@
 """Paths through latents, truncation and projection, against closed forms."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import kstest, truncnorm
 
-from gan_jax.evaluation.latents import loop, project, slerp, truncate
+from gan_jax.evaluation.latents import langevin_dynamics, loop, principal_directions, project, slerp, truncate
 
 RANDOM = np.random.RandomState(0)
 
@@ -45,6 +46,15 @@ def test_truncated_latents_follow_the_truncated_normal():
         truncate(z, 0.0)
 
 
+def test_principal_directions_of_a_known_map():
+    """Three columns along u, two along v, one along w: A A^T = 3 u u^T + 2 v v^T + w w^T, whatever the columns' lengths."""
+    basis = np.linalg.qr(RANDOM.randn(3, 3))[0].T
+    columns = basis[[2, 0, 1, 0, 1, 0]].T * np.array([9.0, 0.1, 1.0, 2.0, -3.0, -0.5])
+    directions = principal_directions(columns)
+    np.testing.assert_allclose(np.abs(directions @ basis.T), np.eye(3), atol=1e-5)
+    assert (np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
 def test_projection_finds_the_nearest_latent_within_the_radius():
     """Without a radius it is the target; with one it is the target's projection onto the ball."""
     target = jnp.array([[3.0, 4.0], [0.3, 0.4]])
@@ -56,3 +66,18 @@ def test_projection_finds_the_nearest_latent_within_the_radius():
     path, distance = project(lambda z: jnp.square(z - target).sum(axis=1), start, [0, 400], radius=1.0)
     np.testing.assert_allclose(path[-1], [[0.6, 0.8], [0.3, 0.4]], atol=1e-3)
     np.testing.assert_allclose(distance[-1], [16, 0], atol=1e-3)
+
+
+def test_langevin_dynamics_to_a_gaussian():
+    """log p = -a (z - c)^2 / 2 from z ~ N(0, 1): after t steps of size h, the mean is c (1 - r^t) with r = 1 - h a / 2, and the
+    variance r^2t + h (1 - r^2t) / (1 - r^2)."""
+    a, c, h, t, count = 4.0, 1.5, 0.2, 6, 20_000
+    keys = jax.random.split(jax.random.key(1), count)
+    start = jax.random.normal(jax.random.key(0), (count, 1))
+    moved = jax.jit(lambda z, keys: langevin_dynamics(lambda z: -a * jnp.square(z - c).sum(axis=1) / 2, z, keys, t, h))(
+        start, keys
+    )
+    r = 1 - h * a / 2
+    variance = r ** (2 * t) + h * (1 - r ** (2 * t)) / (1 - r**2)
+    assert float(moved.mean()) == pytest.approx(c * (1 - r**t), abs=4 * (variance / count) ** 0.5)
+    assert float(moved.var()) == pytest.approx(variance, rel=4 * (2 / count) ** 0.5)

@@ -116,6 +116,44 @@ def test_truncation_by_bounds_or_by_psi(digits):
         views.truncation(loaded(digits, Plain()), values=(-1.0,))
 
 
+class Mixed(nn.Module):
+    """An image with a linear map of z in its first row."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, z, label, train):
+        return jnp.zeros((len(z), 8, 8, 1)).at[:, 0, :, 0].set(nn.Dense(8, use_bias=False)(z))
+
+
+def test_directions_in_z_follow_the_first_dense_layer(digits):
+    """Five columns of its kernel lie along one unit vector, two along another, one along a third; the rest of z is not read."""
+    kernel = np.zeros((8, 8), np.float32)
+    kernel[2, :5], kernel[6, 5:7], kernel[0, 7] = 2.0, 1.0, 7.0
+    generator = replace(loaded(digits, Mixed()), variables={"params": {"Dense_0": {"kernel": kernel}}})
+    picture, z = grid(views.directions(generator, distance=2.0))[:, :, 0], first_z(1)[0]
+    for row, axis in ((0, 2), (1, 6), (2, 0)):
+        shift = np.linspace(-2, 2, SIZE)[:, None] * np.eye(8)[axis]
+        np.testing.assert_allclose(picture[row], (z + shift) @ kernel, atol=1e-5)
+    np.testing.assert_allclose(picture[3:], np.broadcast_to(z @ kernel, (SIZE - 3, SIZE, 8)), atol=1e-5)
+    with pytest.raises(InputError, match="no dense layer that reads z"):
+        views.directions(loaded(digits, Plain()))
+    with pytest.raises(InputError, match="distance must be above 0, got 0"):
+        views.directions(generator, distance=0)
+
+
+class Directed(Mapped):
+    def affine_weights(self, params):
+        return jnp.eye(8)[jnp.array([5, 5, 1])].T
+
+
+def test_directions_in_w(digits):
+    picture, w = grid(views.directions(loaded(digits, Directed())))[:, :, 1:3], 2 * first_z(1)[0] + 1
+    for row, axis in ((0, 5), (1, 1)):
+        expected = w + np.linspace(-3, 3, SIZE)[:, None] * np.eye(8)[axis]
+        np.testing.assert_allclose(picture[row], expected[:, None].repeat(2, axis=1), atol=1e-5)
+
+
 def test_mixing_takes_coarse_from_the_row_and_fine_from_the_column(digits):
     picture = grid(views.mixing(loaded(digits, Mapped())))
     np.testing.assert_array_equal(picture[:, :, 1], picture[:, :1, 1].repeat(SIZE, axis=1))

@@ -39,6 +39,27 @@ def test_duplicates_are_neighbours_and_a_sample_is_not_its_own():
     assert result == pytest.approx({"precision": 1 / 4, "recall": 1, "density": 2 / 4, "coverage": 2 / 4})
 
 
+def test_closed_balls_include_their_surface():
+    """The same samples: fake 2 lies on the ball around 1, and fake 3 on both copies of 3, whose radii are 0."""
+    real, fake = np.array([[0.0], [1], [3], [3]]), np.array([[0.5], [2], [3], [10]])
+    result = prdc(real, fake, k=1, closed=True)
+    assert result == pytest.approx({"precision": 3 / 4, "recall": 1, "density": 5 / 4, "coverage": 1})
+    assert prdc(real, real, k=1, closed=True)["precision"] == 1 > prdc(real, real, k=1)["precision"]
+
+
+@pytest.mark.parametrize("n, m, k, expected", PRDC[:1])
+def test_closed_balls_by_a_loop(n, m, k, expected):
+    """NVIDIA's definition, sample by sample. Without ties it is that of open balls."""
+    rng = np.random.RandomState(0)
+    real, fake = rng.normal(size=(700, 4)), 1.3 * rng.normal(size=(600, 4)) + 0.7
+    distances = np.linalg.norm(real[:, None] - fake[None, :], axis=2)
+    radii = [np.sort(np.linalg.norm(x[:, None] - x[None, :], axis=2), axis=1)[:, k] for x in (real, fake)]
+    precision, recall = (distances <= radii[0][:, None]).any(axis=0).mean(), (distances <= radii[1]).any(axis=1).mean()
+    result = prdc(real, fake, k, closed=True)
+    assert (result["precision"], result["recall"]) == pytest.approx((precision, recall))
+    assert expected[:2] == pytest.approx((precision, recall))
+
+
 def test_k_larger_than_a_block(monkeypatch):
     real, fake = np.random.RandomState(11).normal(size=(2, 90, 3))
     whole = prdc(real, fake + 1, k=40)

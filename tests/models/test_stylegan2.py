@@ -146,3 +146,14 @@ def test_mixing_changes_a_fraction_of_samples(tiny):
     images = [apply(generator.clone(mixing=fraction), variables, z, None, train=True)[0] for fraction in (0.0, 0.5)]
     changed = (jnp.abs(images[0] - images[1]) > 1e-3).any(axis=(1, 2, 3)).mean()
     assert 0.25 < changed < 0.75
+
+
+def test_affine_weights_are_those_of_the_convolutions_and_of_the_last_layer_to_an_image():
+    """At 16 pixels: a convolution at 4 pixels, two at 8 and at 16, each size followed by a layer to an image."""
+    generator = Generator((16, 16, 1), width=4, mapping=1, mixing=0.0)
+    params = jax.eval_shape(lambda z: generator.init(jax.random.key(0), z, None, train=True), Z)["params"]
+    params = jax.tree.map(lambda leaf: np.random.RandomState(leaf.size).normal(size=leaf.shape), params)
+    for i in range(8):  # distinguish the layers
+        params[f"Styled_{i}"]["style"]["kernel"] += i
+    expected = np.concatenate([params[f"Styled_{i}"]["style"]["kernel"] for i in (0, 2, 3, 5, 6, 7)], axis=1)
+    np.testing.assert_allclose(generator.affine_weights(params), expected, rtol=1e-6)

@@ -15,7 +15,7 @@ import pytest
 from gan_jax.config import Config, load_config
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.evaluation.sample import sample_run
+from gan_jax.evaluation.sample_run import sample_run
 from gan_jax.game.resolve import find_networks
 from gan_jax.game.state import apply
 from gan_jax.pretrained.biggan_deep import biggan_deep

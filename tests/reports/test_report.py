@@ -245,3 +245,16 @@ def test_importing_the_report_loads_no_heavy_packages():
     code = "import sys, gan_jax.reports.report; print([m for m in ('matplotlib', 'PIL', 'sklearn') if m in sys.modules])"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
+
+
+def test_power_spectra_are_drawn(run_dir):
+    """From frequency 1 on, on a logarithmic axis; a page without them has no such section."""
+    assert "Power spectrum" not in page_of(run_dir)
+    path = run_dir / "samples" / "spectrum.json"
+    path.write_text(json.dumps({"step": 20, "real": [500, 100, 1, 0.1, 0.01], "generated": [400, 50, 2, 0.3, 0.2]}))
+    source = page_of(run_dir)
+    assert 'aria-label="Power spectrum over frequencies"' in source and "at step 20" in source
+    assert ">100</text>" in source and ">500</text>" not in source
+    path.write_text('{"step": 20, "real": [1], "generated": "no"}')
+    with pytest.raises(InputError, match=r"spectrum.json is corrupt: expected a step and two lists of numbers"):
+        write_report(run_dir)

@@ -130,6 +130,16 @@ def prdc(real: RealImages, fake: ImageSet) -> Values:
     return neighbourhoods(real.held_out.features[:PAIRS], fake.features[:PAIRS], NEIGHBOURS)
 
 
+@partial(Metric, reference="held_out")
+def precision_recall(real: RealImages, fake: ImageSet) -> Values:
+    """precision_k3, recall_k3: as NVIDIA measures them (pr50k3_full of StyleGAN2-ADA), against the train split, with closed
+    balls to the third neighbour, of all images. Their features are VGG-16's and rounded to 16 bits: name the extractor.
+
+    Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, section 2.1 and appendix A."""
+    values = neighbourhoods(real.train.features, fake.features, 3, closed=True)
+    return {f"{name}_k3": values[name] for name in ("precision", "recall")}
+
+
 @partial(Metric, reference="held_out", quick=True)
 def inception_score(real: RealImages, fake: ImageSet) -> Values:
     """is: under the extractor's own classes."""

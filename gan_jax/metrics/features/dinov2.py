@@ -77,7 +77,8 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str) -> Extrac
             raise ValueError(f"samples {samples.shape} must be finite")
         return run(params, samples), None
 
-    return Extractor(features, f"DINOv2 {architecture}", digest, f"{_IMAGE_SIZE} px, bicubic as Pillow's, 8 bits")
+    resized = f"{_IMAGE_SIZE} px, bicubic as Pillow's, 8 bits"
+    return Extractor(features, f"DINOv2 {architecture}", digest, resized, rounds=True)
 
 
 def _to_uint8(images: np.ndarray) -> np.ndarray:

@@ -50,7 +50,8 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
         return run(params, samples)
 
     resized = f"TF1 bilinear to {_SIZE}"
-    return Extractor(features, f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})", digest, resized)
+    name = f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})"
+    return Extractor(features, name, digest, resized, rounds=True)
 
 
 class Inception(nn.Module):

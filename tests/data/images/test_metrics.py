@@ -140,6 +140,7 @@ def test_all_metrics_can_be_computed_together(everything, digits):
     assert names == {
         "fd", "fd_train", "fd_infinity", "fd_intra", "kd", "precision", "recall", "density", "coverage", "is", "class_min",
         "class_max", "accuracy", "nearest_train", "authenticity", "c_t", "vendi", "swd", "cas", "cas_reverse",
+        "precision_k3", "recall_k3",
         *(f"share_{i}" for i in range(10)),
     }  # fmt: skip
     assert all(np.isfinite(value) for value in everything.values())
@@ -155,6 +156,8 @@ def test_copies_of_training_images_are_detected(everything):
     assert everything["c_t"] < -8 < -3 < everything["c_t_real"]
     assert everything["cas"] > 0.8 and everything["cas_reverse"] > 0.8
     assert everything["fd_intra"] < 1e-6 * everything["fd_intra_real"]
+    assert everything["precision_k3"] == everything["recall_k3"] == 1  # compared with the train split
+    assert everything["precision_k3_real"] < 1 and everything["recall_k3_real"] < 1
 
 
 def test_standard_errors_match_the_spread_of_the_values(digits):
