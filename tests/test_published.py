@@ -283,17 +283,12 @@ RECIPES = {
         classes=0,
     ),
     "coco_words_relgan": Published(
-        "the authors' real/experiments/coco_relgan.py",
+        "the authors' real/experiments/coco_relgan.py and real_gan_loss.py",
         adam(1e-4, 0.9, 0.999)
         | {"loss": "relativistic", "batch": 64, "d_steps": 5, "steps": 2_000, "ema": 0.0, "d.embeddings": 64}
-        | {"update": "annealed(steps=2000)"},
-        None,
-        {
-            **{"d_steps": "one step of D", "steps": "1,000 steps", "update": "1,000 steps"},
-            **{"ema": "an average of G", "d.embeddings": "8 embeddings"},
-        },
-        ("an LSTM in place of the relational memory",),
-        shape=(16, 2_002),
+        | {"update": "annealed(steps=5000, softness=.01)", "d_optimizer": "clipped_adam", "g_optimizer": "clipped_adam"},
+        others=("Theirs has dropout in D, and G moves before D does.",),
+        shape=(37, 4_681),
         classes=0,
     ),
     "qm9_molgan": Published(
@@ -337,7 +332,18 @@ OWN = {
     *("digits", "digits_conditional", "mnist_dcgan", "mnist_conditional", "fashion_mnist_dcgan", "fashion_mnist_r3gan"),
     *("stacked_mnist", "cifar10_sngan_narrow", "spoken_digits", "spoken_digits_vocos", "qm9_latentgan", "qm9_qed"),
     *("qm9_selfies", "zinc_molgan", "breast_cancer", "made", "coco_characters", "coco_characters_relativistic"),
-    *("coco_words_mle", "shakespeare_characters", "grid", "ring", "ring_founding", "ring_pacgan", "spiral", "two_moons"),
+    *(
+        "coco_words_mle",
+        "coco_words_mle_narrow",
+        "coco_words_relgan_narrow",
+        "shakespeare_characters",
+        "grid",
+        "ring",
+        "ring_founding",
+        "ring_pacgan",
+        "spiral",
+        "two_moons",
+    ),
 }
 
 
