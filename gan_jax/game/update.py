@@ -230,9 +230,9 @@ def auxiliary_losses(
     """The auxiliary losses (d_loss, g_loss), unweighted, zeros if the game has none; and D's mutable collections afterwards."""
     if game.auxiliary is None:
         return (jnp.zeros(()), jnp.zeros(())), stats
-    own = {name: tree["auxiliary"] for name, tree in stats.items() if "auxiliary" in tree}
-    variables = {"params": params["auxiliary"], **own}
-    losses, after = game.auxiliary.apply(variables, real.features, fake.features, label, mutable=list(own))
+    mutable = {name: tree["auxiliary"] for name, tree in stats.items() if "auxiliary" in tree}
+    variables = {"params": params["auxiliary"], **mutable}
+    losses, after = game.auxiliary.apply(variables, real.features, fake.features, label, mutable=list(mutable))
     return losses, stats | {name: stats[name] | {"auxiliary": tree} for name, tree in after.items()}
 
 
