@@ -303,6 +303,16 @@ def test_top_k_ranks_one_logit_per_sample():
         update_rules.top_k(game, init_state(game, KEY), Batch(jnp.zeros((1, 2, 1)), None), KEY)
 
 
+@pytest.mark.parametrize("rule", [partial(update_rules.top_k, decay=0.0), partial(update_rules.logan, beta=0.3)])
+def test_patches_count_by_their_mean(rule):
+    """A D of one logit psi x, and one of three patches with that mean, make the same step of a Wasserstein game."""
+    patches = replace(SCALE, discriminator=Net(lambda psi, x: psi * (x + jnp.array([[-2.0, 0.5, 1.5]])), 0.8))
+    batch = Batch(jnp.arange(1.0, 9.0).reshape(1, 8, 1), None)
+    one, several = (jax.jit(partial(rule, game))(init_state(game, KEY), batch, KEY) for game in (SCALE, patches))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(several), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def small(tiny):
     """A game as `build` makes it, and a function from a step's number to its batch, [2, B, ...]."""
