@@ -45,6 +45,13 @@ def test_a_saved_config_is_a_recipe(tmp_path):
     assert parse_line(str(tmp_path / "config.json")) == config
 
 
+@pytest.mark.parametrize(("half_life", "ramp"), [(None, None), (1e4, 0.05)])
+def test_a_ramp_without_a_half_life_is_dropped(tmp_path, half_life, ramp):
+    """Files of earlier versions contain the ramp's default of then, mostly without effect: such runs must still continue."""
+    (tmp_path / "config.json").write_text(json.dumps({"ema_half_life": half_life, "ema_ramp": 0.05}))
+    assert load_config(tmp_path / "config.json") == Config(ema_half_life=half_life, ema_ramp=ramp)
+
+
 def test_differences_name_field_and_values():
     assert differences(Config(), Config(seed=3, loss="hinge")) == ["seed: 0 -> 3"]
 

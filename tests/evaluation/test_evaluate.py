@@ -70,7 +70,13 @@ class Normed(nn.Module):
 
 def test_standing_statistics_average_over_batches():
     """Means of the batches' means and variances, independent of the momentum and of the earlier statistics."""
-    game = SimpleNamespace(generator=Normed(), z_dim=2, sample_shape=(3,), label=None)
+    game = SimpleNamespace(
+        generator=Normed(),
+        z_dim=2,
+        sample_shape=(3,),
+        label=None,
+        draw_latents=lambda key, count: jax.random.normal(key, (count, 2)),
+    )
     key = jax.random.key(0)
     z = latents(game, jax.random.split(key)[0], 2 * BATCH)
     variables = Normed().init(jax.random.key(1), z, None, train=True)

@@ -106,8 +106,12 @@ class Normed(nn.Module):
         return nn.BatchNorm(use_running_average=not train)(z)
 
 
+def draw_latents(key, count: int) -> jax.Array:
+    return jax.random.normal(key, (count, 2))
+
+
 def test_standing_statistics_draw_latents_and_labels_from_different_keys(recorder):
-    game = SimpleNamespace(generator=Normed(), z_dim=2, sample_shape=(2,), label=None)
+    game = SimpleNamespace(generator=Normed(), z_dim=2, sample_shape=(2,), label=None, draw_latents=draw_latents)
     variables = Normed().init(jax.random.key(0), np.zeros((2, 2)), None, True)
     z_key, label_key, statistics_key = sample_keys(0)
     sample.standing_statistics(game, None, variables, 1, statistics_key)
@@ -116,7 +120,7 @@ def test_standing_statistics_draw_latents_and_labels_from_different_keys(recorde
 
 
 def test_monitor_draws_latents_and_labels_from_its_two_keys(recorder):
-    game = SimpleNamespace(z_dim=2, label=None, real_labelled=False)
+    game = SimpleNamespace(z_dim=2, label=None, real_labelled=False, draw_latents=draw_latents)
     z_key, label_key = jax.random.split(jax.random.key(0))
     monitor.Monitor(Config(), game, SimpleNamespace(num_shown=4), None, z_key, label_key, None)
     recorder.check(1)

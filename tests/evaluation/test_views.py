@@ -64,10 +64,14 @@ def digits():
     return replace(data, num_shown=SIZE**2, show=lambda x: {"": np.asarray(x)})
 
 
+def draw_latents(key, count: int) -> jax.Array:
+    return jax.random.normal(key, (count, 8))
+
+
 def loaded(data, generator, label=None) -> LoadedGenerator:
     game = SimpleNamespace(
         generator=generator, discriminator=Discriminator(), z_dim=8, sample_shape=(8, 8, 1), real_labelled=True, pack=1,
-        label=jax.ShapeDtypeStruct((), jnp.int32),
+        label=jax.ShapeDtypeStruct((), jnp.int32), draw_latents=draw_latents,
     )  # fmt: skip
     return LoadedGenerator(Config(), data, game, {"average": {"w": jnp.ones(8)}}, {}, *jax.random.split(KEY), label)
 
@@ -80,7 +84,7 @@ def grid(files: Files) -> np.ndarray:
 
 
 def first_z(count: int) -> np.ndarray:
-    return latents(SimpleNamespace(z_dim=8), jax.random.split(KEY)[0], count)
+    return latents(SimpleNamespace(draw_latents=draw_latents), jax.random.split(KEY)[0], count)
 
 
 @pytest.fixture(autouse=True)
