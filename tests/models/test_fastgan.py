@@ -87,7 +87,8 @@ def test_a_projected_discriminator(features):
     discriminator = projected.Discriminator((16, 16, 1), width=4, features=find_function("features", f"{features}:pyramid", {}))
     x = jax.random.normal(jax.random.key(0), (2, 16, 16, 1))
     (logits, pooled), variables = jax.jit(lambda x: discriminator.init_with_output(jax.random.key(1), x, None, train=True))(x)
-    assert logits.shape == (2,) and pooled.shape == (2, 3 * 8)
+    # Maps of 16, 8 and 4 pixels end as 4 x 4, 4 x 4 and 2 x 2 patches.
+    assert logits.shape == (2, 16 + 16 + 4) and pooled.shape == (2, 3 * 8)
     assert {leaf.shape for leaf in jax.tree.leaves(variables["params"])} == {(4, 4, 4, 8), (4, 4, 8, 8), (8,), (8, 1), (1,)}
     maps = projected.project_features([x, x[:, ::2, ::2]], 4)
     assert [y.shape for y in maps] == [(2, 16, 16, 4), (2, 8, 8, 4)]
