@@ -124,6 +124,8 @@ class Config:
     """clip the discriminator's weights to [-d_clip, d_clip] (WGAN); null for no clipping"""
     augment: str | None = optional()
     """a function of gan_jax/augment.py or your own, or a sum, applied in order; null for none"""
+    augment_shared: bool = False
+    """augment real sample i and fake sample i by the same random draws, instead of independent ones"""
     deceive: str | None = optional()
     """a function of gan_jax/deceive.py or your own that replaces what the discriminator receives as real; null for none"""
     augment_p: float = bounded(1.0, PROBABILITY, tunable=True)

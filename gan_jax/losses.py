@@ -22,7 +22,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from gan_jax.types import Array, LabelledLoss
+from gan_jax.types import Array, ComparativeLoss, LabelledLoss
 
 
 def minimax(real_logits: Array, fake_logits: Array, *, smoothing: float = 0.0) -> tuple[Array, Array]:
@@ -102,6 +102,7 @@ def multi_hinge(real_logits: Array, fake_logits: Array, label: Array | None) -> 
     return d_loss, _multiclass_hinge(fake_logits, label)
 
 
+@ComparativeLoss
 def relativistic(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     """Relativistic pairing: D raises the logit of real sample i above that of fake sample i, G does the reverse. No fake sample
     can be ignored for being easy to reject, so the loss landscape has no collapsed minima.
@@ -116,6 +117,7 @@ def relativistic(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     return jax.nn.softplus(-gap).mean(), jax.nn.softplus(gap).mean()
 
 
+@ComparativeLoss
 def relativistic_average(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
     """RaSGAN: D raises real logits above the batch mean of the fake ones, and lowers fake logits below the batch mean of the
     real ones; G does the reverse, so it also pushes the real logits down. The means are over all patches.
@@ -128,6 +130,7 @@ def relativistic_average(real_logits: Array, fake_logits: Array) -> tuple[Array,
     return d_loss, jax.nn.softplus(real_gap).mean() + jax.nn.softplus(-fake_gap).mean()
 
 
+@ComparativeLoss
 def mmd(real_logits: Array, fake_logits: Array, *, kernel: str = "rational_quadratic") -> tuple[Array, Array]:
     """MMD-GAN: D maps samples to outputs x (real) and y (fake) in which a kernel tells the two apart. D maximises and G
     minimises the unbiased estimate of MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y), which can be negative. Use a penalty:

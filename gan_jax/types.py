@@ -53,6 +53,7 @@ class Critic:
 
 # (real_logits [B], fake_logits [B]) -> (d_loss, g_loss), float32 scalars, both to be minimised. The logits are [B, P] if D
 # judges P patches of each sample, and [B, K] if `d_outputs` is K > 1; a loss that cannot use them raises ValueError.
+# G's real logits are those of the samples with which D was just updated, unless the loss is a `ComparativeLoss`.
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 # (critic, real, fake, key) -> float32 scalar, for D. Samples are raw (not augmented); the caller applies the weight.
 Penalty = Callable[[Critic, Sample, Sample, Array], Array]
@@ -92,6 +93,12 @@ class LabelledLoss(AnnotatedFunction):
     data."""
 
     outputs: Callable[[int], int] = lambda num_classes: 1  # number of classes -> number of logits required per sample
+
+
+@dataclass(frozen=True, eq=False)
+class ComparativeLoss(AnnotatedFunction):
+    """A `Loss` whose term for G compares fake with real logits: the generator's step receives real samples of its own, instead
+    of those with which D was just updated."""
 
 
 @dataclass(frozen=True, eq=False)

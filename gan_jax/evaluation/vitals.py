@@ -38,13 +38,16 @@ def vitals(game: Game, state: TrainState, batch: Batch, key: Array) -> dict[str,
     Source: Karras et al. 2020, arXiv:2006.06676, eq. 1 (r_t). The others are ours, with the sources that `rotation` and
     `effective_rank` cite.
     """
-    field_key, z_key, label_key, aug_key = jax.random.split(key, 4)
+    field_key, z_key, label_key, real_key, fake_key = jax.random.split(key, 5)
     numbers = {"doctor/rotation": _consistent_rotation(game, state, batch, field_key)}
     batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     label = game.fake_label(label_key, batch)
     fake = bind_generator(game, state.g, state.g.params, label)(game.draw_latents(z_key, batch.size))
-    discriminate = partial(bind_discriminator(game, state, batch, aug_key), state.d.params, state.d.stats)
-    real_output, fake_output = (discriminate(pack(x, game.pack))[0] for x in (batch.real, fake))
+    inputs = ((batch.real, real_key), (fake, real_key if game.augment_shared else fake_key))
+    real_output, fake_output = (
+        bind_discriminator(game, state, batch, augment_key)(state.d.params, state.d.stats, pack(x, game.pack))[0]
+        for x, augment_key in inputs
+    )
     if game.outputs == 1:
         real_mean, fake_mean = (o.logits.reshape(len(o.logits), -1).mean(axis=1) for o in (real_output, fake_output))
         differences = real_mean[:, None] - fake_mean[None]

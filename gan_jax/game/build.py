@@ -22,7 +22,7 @@ from gan_jax.game.game import Game, Head, Schedule
 from gan_jax.game.preflight import check_combination, check_functions, check_step
 from gan_jax.game.resolve import find_augment, find_networks, find_optimizer, find_penalty
 from gan_jax.spec.lookup import find
-from gan_jax.types import Array, Batch, LabelledLoss, Loss
+from gan_jax.types import Array, Batch, ComparativeLoss, LabelledLoss, Loss
 
 
 def build(config: Config, data: Data) -> Game:
@@ -38,16 +38,19 @@ def build(config: Config, data: Data) -> Game:
         penalty = find_penalty("penalty", config.penalty, penalties)
     if config.g_penalty:
         g_penalty = find_penalty("g_penalty", config.g_penalty, g_penalties, molecule_penalties, data=data)
+    loss = find("loss", config.loss, losses)
     game = Game(
         **tunable_parts(config),
         update=find("update", config.update, update_rules) if config.update else update.update,
         generator=generator,
         discriminator=discriminator,
         auxiliary=Head(find("auxiliary", config.auxiliary, auxiliary), num_classes) if config.auxiliary else None,
-        loss=_with_label(find("loss", config.loss, losses)),
+        loss=_with_label(loss),
+        fresh_real=isinstance(loss, ComparativeLoss),
         penalty=penalty,
         g_penalty=g_penalty,
         augment=find_augment(config.augment, augment) if config.augment else None,
+        augment_shared=config.augment_shared,
         deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
         latent=_latent(find("latent", config.latent, latents)),
         fake_label=partial(draw_code, *code) if any(code) else lambda key, batch: batch.label,

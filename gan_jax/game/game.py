@@ -47,9 +47,11 @@ class Game:
     g_gamma: float = 1.0
     g_penalty_every: int = 1
     augment: Augment | None = None
+    augment_shared: bool = False  # whether real and fake sample i are augmented by the same random draws
     deceive: Deceive | None = None
     adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> new scalars, with "p"
     d_steps: int = 1
+    fresh_real: bool = False  # whether G's step receives real samples of its own
     pack: int = 1  # samples that D judges together
     posthoc_ema: bool = False
     microbatches: int = 1
@@ -67,6 +69,11 @@ class Game:
     def draw_latents(self, key: Array, count: int) -> Array:
         """Latents [count, Z] from their distribution."""
         return self.latent(key, None, None, (count, self.z_dim))
+
+    @property
+    def batches(self) -> int:
+        """Batches of real samples that a step uses: one for each discriminator step, and another for G if `fresh_real`."""
+        return self.d_steps + self.fresh_real
 
     @property
     def packed_shape(self) -> Shape:

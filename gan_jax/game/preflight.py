@@ -161,7 +161,7 @@ def _check(what: str, function: Callable[..., Any], arguments: tuple, expected: 
 def check_step(config: Config, game: Game) -> None:
     """Trace the whole step. Raises InputError with the message of the function that fails."""
     shape = jax.ShapeDtypeStruct
-    rows = (game.d_steps, config.batch)
+    rows = (game.batches, config.batch)
     real = map_shapes(lambda s: shape((*rows, *s), jnp.float32), game.sample_shape)
     labelled = game.real_labelled and game.label is not None
     batch = Batch(real, shape((*rows, *game.label.shape), game.label.dtype) if labelled else None)

@@ -36,10 +36,11 @@ class StepKeys(NamedTuple):
     """The keys of one objective, one for each role. A key is consumed by the function it is passed to."""
 
     z: Array  # latents
-    augment: Array
+    augment: Array  # of real samples, and of all samples of a penalty of D, which compares them under equal augmentations
     penalty: Array
     deceive: Array
     label: Array  # labels or latent codes of the fake samples
+    augment_fake: Array  # of fake samples; the same key as `augment` if `game.augment_shared`
 
 
 class Outcome(NamedTuple):
@@ -52,8 +53,9 @@ class Outcome(NamedTuple):
 
 
 def update(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
-    """Play one step. `batch` has a leading axis of `game.d_steps`: fresh samples [d_steps, B, ...] for each discriminator step;
-    the generator step uses the last of them. `key` belongs to this step alone."""
+    """Play one step. `batch` has a leading axis of `game.batches`: samples [batches, B, ...], of which each discriminator step
+    uses the next; the generator step uses the last, which no discriminator step has used if `game.fresh_real`. `key` belongs to
+    this step alone."""
     *d_keys, g_key = jax.random.split(key, game.d_steps + 1)
     state, d_metrics = d_steps(game, state, batch, d_keys)
     state, g_metrics = g_step(game, state, jax.tree.map(lambda x: x[-1], batch), g_key)
@@ -80,6 +82,12 @@ def g_step(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[Tra
     gradients, outcome = player_gradient("g", partial(g_objective, key=key), game, state, batch)
     g = apply_gradients(game.g_tx, state.g, gradients, outcome)
     return state.replace(g=g), outcome.metrics | global_norms("g", g, gradients)
+
+
+def split_roles(game: Game, key: Array) -> StepKeys:
+    """Split the key of an objective into one key for each role."""
+    keys = StepKeys(*jax.random.split(key, len(StepKeys._fields)))
+    return keys._replace(augment_fake=keys.augment) if game.augment_shared else keys
 
 
 def player_gradient(player: str, objective: Objective, game: Game, state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
@@ -124,18 +132,18 @@ def finish_step(game: Game, state: TrainState) -> TrainState:
 
 def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Array, key: Array) -> tuple[Array, Outcome]:
     """The discriminator's objective as a function of its `params`."""
-    keys = StepKeys(*jax.random.split(key, len(StepKeys._fields)))
+    keys = split_roles(game, key)
     fake_label = game.fake_label(keys.label, batch)
-    discriminate = bind_discriminator(game, state, batch, keys.augment)
+    discriminate, discriminate_fake = (bind_discriminator(game, state, batch, k) for k in (keys.augment, keys.augment_fake))
     synthesis = bind_generator(game, state.g, state.g.params, fake_label)
-    z = game.latent(keys.z, synthesis, bind_critic(game, discriminate, state.d, params), (batch.size, game.z_dim))
+    z = game.latent(keys.z, synthesis, bind_critic(game, discriminate_fake, state.d, params), (batch.size, game.z_dim))
     real, fake = batch.real, synthesis(z)
     if game.deceive is not None:
         real, fake = game.deceive(keys.deceive, real, fake, augmentation_probability(game, state))
     real, fake = pack(real, game.pack), pack(fake, game.pack)
 
     real_output, stats = discriminate(params, state.d.stats, real)
-    fake_output, stats = discriminate(params, stats, fake)
+    fake_output, stats = discriminate_fake(params, stats, fake)
     d_loss, _ = game.loss(real_output.logits, fake_output.logits, batch.label)
     (auxiliary, _), stats = auxiliary_losses(game, params, stats, real_output, fake_output, fake_label)
     critic = bind_critic(game, discriminate, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
@@ -154,16 +162,16 @@ def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Arra
 
 def g_objective(game: Game, state: TrainState, batch: Batch, params, key: Array) -> tuple[Array, Outcome]:
     """The generator's objective as a function of its `params`."""
-    keys = StepKeys(*jax.random.split(key, len(StepKeys._fields)))
+    keys = split_roles(game, key)
     fake_label = game.fake_label(keys.label, batch)
-    discriminate = bind_discriminator(game, state, batch, keys.augment)
-    critic = bind_critic(game, discriminate, state.d, state.d.params)
+    discriminate, discriminate_fake = (bind_discriminator(game, state, batch, k) for k in (keys.augment, keys.augment_fake))
+    critic = bind_critic(game, discriminate_fake, state.d, state.d.params)
     synthesis = bind_generator(game, state.g, params, fake_label)
     z = game.latent(keys.z, synthesis, critic, (batch.size, game.z_dim))
     fake, stats = generate(game, params, state.g.stats, z, fake_label)
     # XLA removes the discriminator's pass over the real samples if the loss does not use it.
     real_output, _ = discriminate(state.d.params, state.d.stats, pack(batch.real, game.pack))
-    fake_output, _ = discriminate(state.d.params, state.d.stats, pack(fake, game.pack))
+    fake_output, _ = discriminate_fake(state.d.params, state.d.stats, pack(fake, game.pack))
     _, g_loss = game.loss(real_output.logits, fake_output.logits, batch.label)
     (_, auxiliary), _ = auxiliary_losses(game, state.d.params, state.d.stats, real_output, fake_output, fake_label)
     # Reuse `fake`: penalties must not regenerate it.
@@ -199,7 +207,8 @@ def bind_generator(game: Game, g: Player, params, label: Array | None) -> Synthe
 
 
 def bind_discriminator(game: Game, state: TrainState, batch: Batch, augment_key: Array) -> Discriminate:
-    """The discriminator, with labels bound, as a function of packs of raw samples, which it augments first: all by one key."""
+    """The discriminator, with labels bound, as a function of packs of raw samples, which it augments first: all by one key, so
+    that row i of every batch is augmented alike."""
     label = batch.label if game.real_labelled and game.pack == 1 else None
 
     def discriminate(params, stats, x: Sample) -> tuple[DiscriminatorOutput, dict]:

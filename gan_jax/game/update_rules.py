@@ -2,7 +2,7 @@
 
     rule(game, state, batch, key) -> (state, metrics)
 
-Each public function here is a value of `--update`. `batch` has a leading axis of `game.d_steps`. A rule that moves both players
+Each public function here is a value of `--update`. `batch` has a leading axis of `game.batches`. A rule that moves both players
 at once takes one step of each, and raises ValueError unless `d_steps` is 1.
 """
 
@@ -48,7 +48,7 @@ def simultaneous(game: Game, state: TrainState, batch: Batch, key: Array) -> tup
     Source: Nowozin et al. 2016, arXiv:1606.00709, algorithm 1; Mescheder et al. 2017, arXiv:1705.10461, algorithm 1.
     """
     d_key, g_key = _player_keys(game, key)
-    return _move(game, state, _field(game, state, _single(batch), d_key, g_key))
+    return _move(game, state, _field(game, state, batch, d_key, g_key))
 
 
 def extragradient(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[TrainState, Metrics]:
@@ -58,12 +58,12 @@ def extragradient(game: Game, state: TrainState, batch: Batch, key: Array) -> tu
     et al. 2019, arXiv:1802.10551, section 3.2 and algorithm 3 (which updates Adam's moments in both).
     """
     d_key, g_key = _player_keys(game, key)
-    field = _field(game, state, _single(batch), d_key, g_key)
+    field = _field(game, state, batch, d_key, g_key)
     ahead = state.replace(
         d=state.d.replace(params=apply_gradients(game.d_tx, state.d, field.d_gradients, field.d_outcome).params),
         g=state.g.replace(params=apply_gradients(game.g_tx, state.g, field.g_gradients, field.g_outcome).params),
     )
-    return _move(game, state, _field(game, ahead, _single(batch), d_key, g_key))
+    return _move(game, state, _field(game, ahead, batch, d_key, g_key))
 
 
 def consensus(game: Game, state: TrainState, batch: Batch, key: Array, *, weight: float = 10.0) -> tuple[TrainState, Metrics]:
@@ -76,7 +76,7 @@ def consensus(game: Game, state: TrainState, batch: Batch, key: Array, *, weight
     def half_square(params: tuple[Any, Any]) -> tuple[Array, Field]:
         d_params, g_params = params
         moved = state.replace(d=state.d.replace(params=d_params), g=state.g.replace(params=g_params))
-        field = _field(game, moved, _single(batch), d_key, g_key)
+        field = _field(game, moved, batch, d_key, g_key)
         norms = (optax.tree.norm(gradients, squared=True) for gradients in (field.d_gradients, field.g_gradients))
         return 0.5 * sum(norms), field
 
@@ -93,7 +93,7 @@ def unrolled(
     game: Game, state: TrainState, batch: Batch, key: Array, *, steps: int = 5, lr: float = 0.02
 ) -> tuple[TrainState, Metrics]:
     """G plays against the discriminator after `steps` further gradient steps of size `lr`, and differentiates through them. D
-    itself moves as in `update`. The lookahead reuses this step's batch.
+    itself moves as in `update`. The lookahead reuses the batch of G's step.
 
     Plain gradient steps as in the paper's equations, whatever D's optimiser: Adam has no derivative where a gradient is 0.
     Source: Metz et al. 2017, arXiv:1611.02163, eqs. 7 to 10.
@@ -223,14 +223,10 @@ def _player_keys(game: Game, key: Array) -> tuple[Array, Array]:
     return d_key, g_key
 
 
-def _single(batch: Batch) -> Batch:
-    """The only one of `d_steps` = 1 batches."""
-    return jax.tree.map(lambda x: x[0], batch)
-
-
 def _field(game: Game, state: TrainState, batch: Batch, d_key: Array, g_key: Array) -> Field:
     of_d, of_g = partial(d_objective, count=state.step, key=d_key), partial(g_objective, key=g_key)
-    return Field(*player_gradient("d", of_d, game, state, batch), *player_gradient("g", of_g, game, state, batch))
+    d_batch, g_batch = (jax.tree.map(lambda x, i=i: x[i], batch) for i in (0, -1))  # one and the same unless `fresh_real`
+    return Field(*player_gradient("d", of_d, game, state, d_batch), *player_gradient("g", of_g, game, state, g_batch))
 
 
 def _move(game: Game, state: TrainState, field: Field) -> tuple[TrainState, Metrics]:

@@ -28,7 +28,7 @@ from gan_jax.types import Array
 SCAN_STEPS = 50  # steps in one dispatch at most: enough to hide its cost, few enough to respond to Ctrl-C
 SMALL = 2**12  # smallest array worth sharding: below, communication costs more than it saves
 
-# (state, store, batches [K, d_steps, ...], count, run_inputs) -> (state, metrics [K] each, of which the first `count` are
+# (state, store, batches [K, N, ...], count, run_inputs) -> (state, metrics [K] each, of which the first `count` are
 # valid)
 Advance = Callable[[TrainState, Any, Any, int, Any], tuple[TrainState, dict[str, Array]]]
 Step = Callable[[TrainState, Any, Any, Any], tuple[TrainState, dict[str, Array]]]
@@ -79,7 +79,7 @@ class Plan(NamedTuple):
         return jax.tree.map(lambda x: _put(x, self.replicated), x) if self._sharded else jax.device_put(x)
 
     def shard_batches(self, batches: Any) -> Any:
-        """Shard batches [K, d_steps, B, ...] by rows, or those of several runs, [K, S, ...], by runs. Each host passes its own
+        """Shard batches [K, N, B, ...] by rows, or those of several runs, [K, S, ...], by runs. Each host passes its own
         rows."""
         if not self._sharded:
             return batches
@@ -150,7 +150,7 @@ def choose_dispatch(game: Game, data: Data) -> str:
     if jax.default_backend() != "cpu":
         return "scan"
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
-    rows = jnp.zeros((game.d_steps, *data.feed_at(0).shape), jnp.int32)
+    rows = jnp.zeros((game.batches, *data.feed_at(0).shape), jnp.int32)
     traced = jax.make_jaxpr(_step(game, data))(state, data.train, rows, jax.random.key(0))
     return "loop" if "conv_general_dilated" in str(traced) else "scan"
 
@@ -230,7 +230,7 @@ def _on_replicas(advance: Advance, plan: Plan) -> Advance:
     replicas = jax.pmap(advance, AXIS, devices=list(plan.mesh.devices.flat), donate_argnums=0, **axes)
 
     def by_replica(x: np.ndarray) -> np.ndarray:
-        """[K, d_steps, B, ...] -> [D, K, d_steps, B / D, ...], with interleaved rows as in `partition.microbatch`."""
+        """[K, N, B, ...] -> [D, K, N, B / D, ...], with interleaved rows as in `partition.microbatch`."""
         return np.moveaxis(x.reshape(*x.shape[:2], -1, plan.devices, *x.shape[3:]), 3, 0)
 
     def advance_all(state, store, batches, count, run_inputs):

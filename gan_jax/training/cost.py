@@ -42,7 +42,7 @@ def _compiled(game: Game, data: Data, plan: Plan) -> jax.stages.Compiled:
     if plan.devices > 1:
         shardings = plan.state(state)
         state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
-    batches = jax.tree.map(lambda x: np.stack([np.stack([x] * game.d_steps)]), data.feed_at(0))
+    batches = jax.tree.map(lambda x: np.stack([np.stack([x] * game.batches)]), data.feed_at(0))
     return advance.lower(state, plan.replicate(data.store), plan.shard_batches(batches), 1, jax.random.key(0)).compile()
 
 

@@ -42,8 +42,8 @@ def run_keys(seed: int) -> RunKeys:
 
 
 def batches_of_step(game: Game, feed_at: Callable[[int], Any], step: int) -> Any:
-    """What the discriminator updates of a step read, [d_steps, B] row numbers or [d_steps, B, ...] samples."""
-    batches = [feed_at(step * game.d_steps + i) for i in range(game.d_steps)]
+    """The N = `game.batches` batches of real samples that a step uses: row numbers [N, B] or samples [N, B, ...]."""
+    batches = [feed_at(step * game.batches + i) for i in range(game.batches)]
     return jax.tree.map(lambda *steps: np.stack(steps), *batches)
 
 
@@ -110,7 +110,7 @@ class OneRun:
         return call, steps_per_call
 
     def batches_of_step(self, step: int) -> Any:
-        """What the discriminator updates of a step read, [d_steps, B, ...]."""
+        """The batches of real samples that a step uses, [N, B, ...]."""
         return batches_of_step(self.game, self.data.feed_at, step)
 
     def read(self, pending: deque, last_step: int) -> Lines:
@@ -196,7 +196,7 @@ class ManyRuns:
         return call, steps_per_call
 
     def batches_of_step(self, step: int) -> np.ndarray:
-        """[S, d_steps, B]: each run reads the data in the order of its seed."""
+        """[S, N, B]: each run reads the data in the order of its seed."""
         return np.stack([batches_of_step(self.game, feed_at, step) for feed_at in self._feeds])
 
     def read(self, pending: deque, last_step: int) -> Lines:

@@ -1,6 +1,7 @@
 """Random keys: each role of a step has its own, so that what they draw is independent."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -35,6 +36,16 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x, label, train):
         return nn.Dense(1)(x) if self.sample_shape == (1,) else nn.Dense(1)(x)[:, 0]
+
+
+class Function(nn.Module):
+    """A player without parameters."""
+
+    function: Callable
+
+    @nn.compact
+    def __call__(self, x, label, train):
+        return self.function(x)
 
 
 GAME = Game(
@@ -100,9 +111,37 @@ def test_all_role_keys_of_a_step_differ(name):
     consumed["step"] = {tuple(np.asarray(jax.random.key_data(key)).tolist())}
     for (a, a_keys), (b, b_keys) in itertools.combinations(consumed.items(), 2):
         assert not a_keys & b_keys, f"{a} and {b} share a key"
-    # Every objective draws with keys of its own: d_steps of D, one of G, and three of D when it is unrolled.
+    # Every objective draws with keys of its own: d_steps of D, one of G, and three of D when it is unrolled. Real and fake
+    # samples are augmented by different keys.
     objectives = steps + 1 + (3 if name == "unrolled" else 0)
-    assert [len(consumed[role]) for role in ("z", "augment", "label")] == [objectives] * 3
+    assert [len(consumed[role]) for role in ("z", "augment", "label")] == [objectives, 2 * objectives, objectives]
+
+
+@pytest.mark.parametrize(("shared", "variance"), [(False, 2.0), (True, 0.0)])
+def test_real_and_fake_samples_are_augmented_independently(shared, variance):
+    """Noise of variance 1 on samples that are all 0, in a game whose loss is the variance of the gap of paired logits, at
+    D(x) = x: 1 + 1 for independent noise, 0 if shared; of 5,000 gaps with a standard deviation of 2 * 2^.5 / 5,000^.5 = .04.
+    Penalties evaluate both kinds of samples under the same augmentation."""
+
+    def gap(real_logits, fake_logits, label):
+        return (real_logits - fake_logits).var(), (real_logits - fake_logits).var()
+
+    def paired(critic, real, fake, key):
+        return jnp.abs(critic(real) - critic(fake)).max(), {}
+
+    game = replace(
+        GAME,
+        generator=Function(lambda z: 0 * z),
+        discriminator=Function(lambda x: x[:, 0]),
+        loss=gap,
+        augment=lambda key, x, p: x + jax.random.normal(key, x.shape),
+        augment_shared=shared,
+        penalty=StatefulPenalty(paired, {}),
+    )
+    state = init_state(game, jax.random.key(0))
+    _, metrics = update(game, state, Batch(jnp.zeros((1, 5_000, 1)), None), jax.random.key(1))
+    assert [float(metrics[name]) for name in ("d/loss", "g/loss")] == pytest.approx([variance] * 2, abs=0.15)
+    assert metrics["d/penalty"] == 0
 
 
 def test_the_keys_of_a_run_and_of_its_first_steps_differ():

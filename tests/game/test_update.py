@@ -10,13 +10,17 @@ import optax
 import pytest
 
 from gan_jax import auxiliary, g_penalties, losses, penalties
+from gan_jax.config import Config
+from gan_jax.data.load import load
 from gan_jax.game import update as update_page
-from gan_jax.game.build import cosine, linear
+from gan_jax.game.build import build, cosine, linear
 from gan_jax.game.game import Game, Head
 from gan_jax.game.resolve import find_penalty
 from gan_jax.game.state import init_state
 from gan_jax.game.update import update
-from gan_jax.types import Batch, StatefulPenalty
+from gan_jax.spec.lookup import public_functions
+from gan_jax.training.members import batches_of_step
+from gan_jax.types import Batch, ComparativeLoss, LabelledLoss, StatefulPenalty
 
 
 class Shift(nn.Module):
@@ -54,7 +58,7 @@ GAME = Game(
 
 def play(game: Game, steps: int, key=0):
     state = init_state(game, jax.random.key(1))
-    real = jnp.linspace(-1, 2, 4 * game.d_steps).reshape(game.d_steps, 4, 1)
+    real = jnp.linspace(-1, 2, 4 * game.batches).reshape(game.batches, 4, 1)
     history = []
     step = jax.jit(lambda state, key: update(game, state, Batch(real, None), key))
     for t in range(steps):
@@ -94,6 +98,43 @@ def test_d_steps_use_fresh_batches_and_g_moves_once():
         psi -= RATE * (theta + float(jax.random.normal(z_key, (4, 1)).mean()) - real[i].mean())
     np.testing.assert_allclose(state.d.params["psi"], [psi], rtol=1e-5)
     np.testing.assert_allclose(state.g.params["theta"], [theta + RATE * psi], rtol=1e-5)
+
+
+def test_g_compares_with_fresh_real_samples():
+    """Two steps of D use the first two of three batches, and G's step the third: its gradient by theta of the mean of
+    real^2 fake logits is psi times the mean of real^2."""
+
+    def product(real_logits, fake_logits, label):
+        return jnp.zeros(()), (jax.lax.stop_gradient(real_logits) ** 2 * fake_logits).mean()
+
+    game = replace(GAME, d_steps=2, penalty=None, loss=product, fresh_real=True)
+    state, _ = play(game, 1)
+    psi, real = -0.25, np.linspace(-1, 2, 12).reshape(3, 4)
+    gradient = ((psi * real[2]) ** 2).mean() * psi
+    np.testing.assert_allclose(state.g.params["theta"], [0.5 - RATE * gradient], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "batches"), [("relativistic", 3), ("relativistic_average", 3), ("mmd", 3), ("hinge", 2), ("wasserstein", 2)]
+)
+def test_only_losses_that_compare_read_a_batch_more(loss, batches):
+    """And their G receives a batch that no step of D has read: step 5 of a game with two steps of D."""
+    data = load("ring", 0, 8)
+    config = Config(data="ring", batch=8, loss=loss, d_steps=2, g_width=4, d_width=4, g_depth=1, d_depth=1)
+    game = build(config, data)
+    assert game.batches == batches
+    rows = batches_of_step(game, data.feed_at, 5)
+    np.testing.assert_array_equal(rows, [data.feed_at(5 * batches + i) for i in range(batches)])
+
+
+@pytest.mark.parametrize("loss", sorted(public_functions(losses)))
+def test_the_losses_that_compare_are_those_whose_g_loss_depends_on_real_logits(loss):
+    function = public_functions(losses)[loss]
+    if isinstance(function, LabelledLoss):
+        pytest.skip("its G learns from labels")
+    real, fake = np.float32(np.random.RandomState(0).randn(2, 6))
+    slope = jax.grad(lambda real: function(real, fake)[1])(real)
+    assert isinstance(function, ComparativeLoss) == bool(jnp.abs(slope).max() > 0)
 
 
 def test_a_lazy_penalty_is_taken_on_every_kth_update_k_times_as_strong():
