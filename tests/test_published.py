@@ -38,7 +38,6 @@ BIGGAN = "printed by the authors' PyTorch code for ImageNet, without the state o
 STYLEGAN2 = "printed by the authors' code"
 R3GAN = "table 9 of arXiv:2501.05441; by layer, two blocks per size of 768 channels, 96 groups of 16 in the middle"
 LABELLED = {"g_condition": "concat", "d_condition": "projection"}
-IMAGENET32 = {"g_width": 1536, "d_width": 1536, **LABELLED}
 # fmt: off
 NETWORKS = {
     "sngan-32": Network("arXiv:1802.05957, tables 4 and 5, by layer", Config(model="resnet", z_dim=128),
@@ -74,8 +73,10 @@ NETWORKS = {
     "r3gan-stacked-mnist": Network(R3GAN, Config(model="r3gan"), (32, 32, 3), 0, 20.73, 20.68),
     "r3gan-32": Network(R3GAN, load_recipe(PATHS["cifar10_r3gan"]), (32, 32, 3), 10, 20_781_952, 21_280_512),
     "r3gan-64": Network(R3GAN, load_recipe(PATHS["ffhq64_r3gan"]), (64, 64, 3), 0, 22_429_824, 22_381_440),
-    "r3gan-256": Network(R3GAN, Config(model="r3gan"), (256, 256, 3), 0, 23.06, 23.01),
-    "r3gan-imagenet-32": Network(R3GAN, Config(model="r3gan(group=32)", **IMAGENET32), (32, 32, 3), 1000, 82.91, 86.55),
+    "r3gan-256": Network(R3GAN, load_recipe(PATHS["ffhq256_r3gan"]), (256, 256, 3), 0, 23.06, 23.01),
+    "r3gan-imagenet-32": Network(R3GAN, load_recipe(PATHS["imagenet32_r3gan"]), (32, 32, 3), 1000, 82.91, 86.55),
+    "r3gan-imagenet-64": Network("the authors' file of 2.94 GB: four float32 per parameter of G, three per parameter of D",
+        load_recipe(PATHS["imagenet64_r3gan"]), (64, 64, 3), 1000, 103_570_432, 107_205_120),
     "hifigan-v1": Network("arXiv:2010.05646, table 1 (13.92 million), by layer; D of spectrograms in place of scales",
         load_recipe(PATHS["ljspeech_hifigan"]), (8_192, 1), 32 * 80, 13_926_017, 41_386_672, (32 * 80,)),
     "hifigan-v2": Network("arXiv:2010.05646, table 1 (.92 million), by layer",
@@ -221,22 +222,50 @@ RECIPES = {
         classes=0,
     ),
     "cifar10_r3gan": Published(
-        "arXiv:2501.05441, table 9",
+        "arXiv:2501.05441, table 9, and the authors' code",
         R3GAN_GAME
         | {"data": "mirrored:tfds:cifar10", "batch": 512, "steps": 250_000_000 // 512, "schedule_steps": 20_000_000 / 512}
         | {"gamma": 0.05, "gamma_final": 0.005, "augment_p_final": 0.55, "ema_half_life_final": 5e6}
-        | {"g.condition": "concat", "d.condition": "projection"},
-        "50,000 samples against the train split",
-        others=("bfloat16",),
+        | {"g.condition": "concat", "d.condition": "projection", "model": "r3gan(bfloat16=3)"},
+        "50,000 samples against the whole training split",
     ),
     "ffhq64_r3gan": Published(
-        "arXiv:2501.05441, table 9",
+        "arXiv:2501.05441, table 9, and the authors' code",
         R3GAN_GAME
         | {"batch": 256, "steps": 100_000_000 // 256, "schedule_steps": 20_000_000 / 256, "gamma": 2.0, "gamma_final": 0.2}
-        | {"augment_p_final": 0.3, "ema_half_life_final": 5e5},
-        "50,000 samples against all images",
+        | {"augment_p_final": 0.3, "ema_half_life_final": 5e5, "model": "r3gan(bfloat16=4)"},
+        "50,000 samples against all 70,000 images",
         shape=(64, 64, 3),
         classes=0,
+    ),
+    "ffhq256_r3gan": Published(
+        "arXiv:2501.05441, table 9, and the authors' code",
+        R3GAN_GAME
+        | {"batch": 256, "schedule_steps": 20_000_000 / 256, "gamma": 150.0, "gamma_final": 15.0}
+        | {"augment_p_final": 0.3, "ema_half_life_final": 5e5, "model": "r3gan(bfloat16=4)"},
+        "50,000 samples against all 70,000 images",
+        others=("the authors' code does not state one",),
+        shape=(256, 256, 3),
+        classes=0,
+    ),
+    "imagenet32_r3gan": Published(
+        "arXiv:2501.05441, table 9, and the authors' code",
+        R3GAN_GAME
+        | {"batch": 4096, "steps": 1e9 / 4096, "schedule_steps": 200_000_000 / 4096, "gamma": 0.5, "gamma_final": 0.05}
+        | {"augment_p_final": 0.5, "ema_half_life_final": 5e7, "g.width": 1536, "d.width": 1536}
+        | {"model": "r3gan(group=32, bfloat16=3)", "g.condition": "concat", "d.condition": "projection"},
+        "50,000 samples against the whole training split",
+        classes=1000,
+    ),
+    "imagenet64_r3gan": Published(
+        "the authors' code",
+        R3GAN_GAME
+        | {"batch": 4096, "steps": 1e9 / 4096, "schedule_steps": 200_000_000 / 4096, "gamma": 1.0, "gamma_final": 0.1}
+        | {"augment_p_final": 0.4, "ema_half_life_final": 5e7, "g.width": 1536, "d.width": 1536}
+        | {"model": "r3gan(group=32, taper_above=64, bfloat16=4)", "g.condition": "concat", "d.condition": "projection"},
+        "50,000 samples against the whole training split",
+        shape=(64, 64, 3),
+        classes=1000,
     ),
     "folder_fastgan": Published(
         "the authors' train.py",
