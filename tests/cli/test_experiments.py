@@ -73,3 +73,6 @@ def test_a_recipe_trains_at_smoke_size(path, tmp_path):
     assert [line["step"] for line in lines] == [1, 2]
     assert any(name.startswith("eval/") for name in lines[-1])
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    if path.parent.name == "images":
+        spectrum = json.loads((tmp_path / "run" / "samples" / "spectrum.json").read_text())
+        assert spectrum["step"] == 2 and len(spectrum["generated"]) == len(spectrum["real"]) > 4
