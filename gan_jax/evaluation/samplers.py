@@ -74,6 +74,8 @@ def langevin(
     """
     if steps < 1 or not step_size > 0:
         raise InputError(f"langevin: steps must be at least 1 and step_size above 0, got {steps} and {step_size}")
+    if generator.config.latent != "normal":
+        raise InputError(f"langevin: the density of z must be normal; this run has latent {generator.config.latent}")
     ratio_key, noise_key = jax.random.split(key)
     log_ratio, _ = _density_ratio(generator, ratio_key)
 
