@@ -37,8 +37,12 @@ class Mapped(nn.Module):
         return jnp.zeros((len(z), 8, 8, 1)).at[:, 0, :, 0].set(z).at[:, 1, :, 0].set(w[:, 0])
 
 
+def draw_latents(key, count):
+    return jax.random.normal(key, (count, 8))
+
+
 def loaded(generator):
-    game = SimpleNamespace(generator=generator, z_dim=8, sample_shape=(8, 8, 1), label=None)
+    game = SimpleNamespace(generator=generator, z_dim=8, sample_shape=(8, 8, 1), label=None, draw_latents=draw_latents)
     data = SimpleNamespace(sample_shape=(8, 8, 1), num_shown=4)
     return LoadedGenerator(Config(), data, game, {}, {}, *jax.random.split(KEY))
 

@@ -40,7 +40,7 @@ class Optimal(nn.Module):
 def loaded(patches=1, pack=1, outputs=1):
     game = SimpleNamespace(
         generator=Wide(), discriminator=Optimal(patches), z_dim=1, sample_shape=(1,), real_labelled=False, pack=pack,
-        outputs=outputs, label=None,
+        outputs=outputs, label=None, draw_latents=lambda key, count: jax.random.normal(key, (count, 1)),
     )  # fmt: skip
     real = np.random.RandomState(0).normal(size=(10_000, 1)).astype(np.float32)
     data = SimpleNamespace(test=Split(real, None), to_float=lambda x: x)

@@ -74,7 +74,7 @@ EXAMPLES = {
         SMALL,
         8,
         {"width": 4, "mapping": 1, "condition": "norm"},
-        {"width": 4, "mapping": 1, "condition": "projection"},
+        {"width": 4, "label_mapping": 1, "condition": "projection"},
         **CLASSES,
     ),
     "text_resnet": Example((4, 3), 3, {"width": 4, "depth": 1}, {"width": 4, "depth": 1}),
