@@ -134,12 +134,12 @@ def _check_networks(config: Config, game: Game, inputs: AbstractInputs) -> None:
     returned, features = output if isinstance(output, tuple) and len(output) == 2 else (output, None)
     logits, rows = inputs.logits, inputs.logits.shape[0]
     words = f"logits {logits.shape}, or (logits, features [{rows}, F])"
-    if logits.ndim == 1:
-        words += f"; a D that judges several patches, logits [{rows}, P]"
-        patches = getattr(returned, "shape", ())[1:]
-        logits = jax.ShapeDtypeStruct((rows, *patches), jnp.float32) if len(patches) == 1 and patches[0] > 1 else logits
-    features = features and jax.ShapeDtypeStruct((rows, *features.shape[-1:]), jnp.float32)
-    expected = logits if features is None else (logits, features)
+    if getattr(game.discriminator, "patches", False):
+        words = f"logits [{rows}, P], or (logits, features [{rows}, F])"
+        logits = jax.ShapeDtypeStruct((rows, *returned.shape[1:2]), jnp.float32)
+    expected = logits
+    if features is not None:
+        expected = (logits, jax.ShapeDtypeStruct((rows, *features.shape[-1:]), jnp.float32))
     _check(f"{name} Discriminator", d, (inputs.packs, inputs.d_label), expected, words, state.d)
     if features is None and game.auxiliary is not None:
         raise InputError(f"auxiliary {config.auxiliary} needs a Discriminator that returns (logits, features); {name} does not")

@@ -2,8 +2,8 @@
 
     Generator(sample_shape, num_classes, ...).__call__(z [B, Z], label or None, train) -> samples [B, *sample_shape]
     Discriminator(sample_shape, num_classes, ...).__call__(x [B, *sample_shape], label or None, train)
-        -> logits [B] ([B, outputs] if there are several, [B, P] for P > 1 patches of a sample), optionally with features:
-           (logits, features [B, F])
+        -> logits [B] ([B, outputs] if there are several, [B, P] for P patches of a sample from a D whose class attribute
+           `patches` is True), optionally with features: (logits, features [B, F])
 
 `train` selects batch statistics instead of running averages. `num_classes` is the number of classes, or the length of the label
 if it is a vector. A label may be passed to a network that ignores it. The other fields (width, depth, norm, ...) are set by the

@@ -15,6 +15,7 @@ Smaller images have fewer stages. Noise is drawn from a key derived from the bit
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -101,6 +102,7 @@ class Discriminator(nn.Module):
     norm: str = "batch"
     condition: str = "none"
     perceptual: Callable[[Array, Array], Array] | None = None
+    patches: ClassVar[bool] = True
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:

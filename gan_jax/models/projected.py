@@ -11,6 +11,7 @@ of twice the width, has no tanh and normalises z.
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -41,6 +42,7 @@ class Discriminator(nn.Module):
     norm: str = "spectral"
     condition: str = "none"
     features: Callable[[Array], Sequence[Array]] | None = None
+    patches: ClassVar[bool] = True
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:

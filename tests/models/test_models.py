@@ -35,7 +35,6 @@ class Example(NamedTuple):
     label: jax.Array | None = None
     num_classes: int = 0
     auxiliary_features: bool = False  # some parameters of D serve the features alone
-    patches: bool = False  # D returns a logit for each of several patches
 
 
 def pyramid(x):
@@ -54,13 +53,13 @@ EXAMPLES = {
     "biggan_deep": Example(SMALL, 4, {"width": 4, "attention": 8}, {"width": 4, "attention": 4}, **CLASSES),
     "ctgan": Example(TABLE, 20, {"width": 4}, {"width": 4}, TABLE_LABEL, 10),
     "dcgan": Example(SHAPE, 3, {"width": 4}, {"width": 4}),
-    "fastgan": Example((64, 64, 1), 4, {"width": 4}, {"width": 4}, auxiliary_features=True, patches=True),
+    "fastgan": Example((64, 64, 1), 4, {"width": 4}, {"width": 4}, auxiliary_features=True),
     "hifigan": Example(
         (240, 1), 1, {"width": 4, "bands": 5, "strides": (6, 5), "windows": (3,), "dilations": (2,)}, AUDIO_D, **SPECTROGRAM
     ),
     "mlp": Example(SHAPE, 3, {"width": 4}, {"width": 4}),
     "molgan": Example(Graph((4, 3), (4, 4, 3)), 3, {"width": 4, "depth": 1}, {"width": 4}),
-    "projected": Example(SHAPE, 3, {"width": 4}, {"width": 4, "features": pyramid}, patches=True),
+    "projected": Example(SHAPE, 3, {"width": 4}, {"width": 4, "features": pyramid}),
     "r3gan": Example(
         SMALL,
         5,
@@ -157,7 +156,8 @@ def test_every_family_keeps_the_contract(family):
         )
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(samples))
     outputs = example.d_options.get("outputs", 1)
-    expected = (4, *logits.shape[1:2]) if example.patches else (4,) if outputs == 1 else (4, outputs)
+    patches = getattr(discriminator, "patches", False)
+    expected = (4, *logits.shape[1:2]) if patches else (4,) if outputs == 1 else (4, outputs)
     assert (logits.shape, logits.dtype) == (expected, jnp.float32)
     assert (len(features), features.ndim, features.dtype) == (4, 2, jnp.float32)
     assert np.isfinite(features).all()
