@@ -60,6 +60,8 @@ def fragile(config, alone, tmp_path_factory):
     loss.write_text(
         "import jax.numpy as jnp\n"
         "from gan_jax import losses\n"
+        "from gan_jax.types import ComparativeLoss\n"
+        "@ComparativeLoss\n"
         "def fragile(real, fake):\n"
         f"    whole = jnp.where(real.mean() > {(peak + below) / 2}, jnp.nan, 1.0)\n"
         "    d_loss, g_loss = losses.relativistic(real, fake)\n"
