@@ -5,7 +5,7 @@ initial weights are those of the authors' code, github.com/weilinie/RelGAN (mode
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -142,6 +142,7 @@ class Discriminator(nn.Module):
     num_classes: int = 0
     width: int = 300
     embeddings: int = 64
+    patches: ClassVar[bool] = True  # the logits of a sample's embeddings
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
