@@ -9,7 +9,8 @@ Unlike coco_words_relgan.py: an LSTM of 256 instead of a relational memory of 51
 
 Measured on two shared CPU cores, jax 0.10.2, seeds 0, 1, 2: 7 to 7.5 min of CPU time after 3 of pretraining. Pretrained model
 in brackets: at temperature 1 NLL 4.19, 3.86, 3.90 (3.63), BLEU-4 .123, .133, .162 (.166), self-BLEU-4 .241, .189, .244 (.242);
-at .6 BLEU-4 .238, .260, .304 (.278), self-BLEU-4 .760, .641, .718 (.747). Captions: .190, .295.
+at .6 BLEU-4 .238, .260, .304 (.278), self-BLEU-4 .760, .641, .718 (.747). Captions: .190, .295. That was before
+G's step read real samples of its own (see the changelog).
 """
 
 from dataclasses import replace
