@@ -67,7 +67,7 @@ EXAMPLES = {
         {"width": 4, "blocks": 1, "condition": "projection"},
         **CLASSES,
     ),
-    "relgan": Example((3, 3), 2, {"width": 4, "embedding": 2}, {"width": 4, "embeddings": 4}, patches=True),
+    "relgan": Example((3, 3), 2, {"width": 4, "embedding": 2}, {"width": 4, "embeddings": 4}),
     "resnet": Example(SMALL, 3, {"width": 4, "attention": 4}, {"width": 4, "attention": 4}),
     "stylegan2": Example(
         SMALL,
