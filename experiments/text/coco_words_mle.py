@@ -14,7 +14,6 @@ CONFIG = Config(
     model="relgan",
     update="maximum_likelihood",
     z_dim=2,
-    loss="relativistic",
     batch=64,
     g_optimizer="clipped_adam",
     g_lr=1e-2,

@@ -15,7 +15,6 @@ CONFIG = Config(
     z_dim=2,
     g_width=256,
     d_width=64,
-    loss="relativistic",
     batch=64,
     g_lr=2e-3,
     g_lr_final=2e-4,

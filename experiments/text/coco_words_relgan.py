@@ -17,6 +17,7 @@ CONFIG = replace(
     load_recipe(Path(__file__).with_name("coco_words_mle.py")),
     name="coco_words_relgan",
     update="annealed(steps=5000, softness=.01)",
+    loss="relativistic",
     d_steps=5,
     d_optimizer="clipped_adam",
     g_lr=1e-4,

@@ -22,6 +22,7 @@ CONFIG = replace(
     load_recipe(Path(__file__).with_name("coco_words_mle_narrow.py")),
     name="coco_words_relgan_narrow",
     update="annealed(steps=1000)",
+    loss="relativistic",
     g_lr=1e-4,
     g_lr_final=None,
     d_lr=1e-4,
