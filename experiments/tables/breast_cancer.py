@@ -4,10 +4,10 @@
 
 CTGAN's representation and networks (Xu et al. 2019, arXiv:1907.00503), with the relativistic loss, R1 + R2 and no packing.
 
-Measured on two shared CPU cores, jax 0.10.2, seeds 0 to 2, 60 to 94 s from command to report (58 to 61 of CPU time); errors
-reflect the seeds only. Real rows in brackets: classifiers trained on generated rows have an accuracy of 93.8 +- .1% (96.2%) on
-held-out rows, 114 of them, so that 2 points are within chance; Wasserstein distance of columns .159 (.130), correlation gap
-.098 +- .002 (.072), distance to the closest record 2.76 (2.33). The losses are the best of three, chosen on these same rows.
+Measured on two shared CPU cores, jax 0.10.2, seeds 0 to 2, 53 to 58 s from command to report (79 to 87 of CPU time); errors
+reflect the seeds only. Real rows in brackets: classifiers trained on generated rows have an accuracy of 93.6 +- .3% (96.2%) on
+held-out rows, 114 of them, so that 2 points are within chance; Wasserstein distance of columns .160 (.130), correlation gap
+.100 +- .0005 (.072), distance to the closest record 2.76 (2.33). The losses are the best of three, chosen on these same rows.
 """
 
 from dataclasses import replace
