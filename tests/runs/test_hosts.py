@@ -70,13 +70,13 @@ def check_same(run_dir, other):
 @pytest.fixture(scope="module")
 def config(tiny):
     sgd = {"g_optimizer": "sgd", "d_optimizer": "sgd", "g_lr": 0.01, "d_lr": 0.01}
-    return replace(tiny, data="ring(sigma=0.3)", fsdp=True, d_width=64, d_depth=2, **sgd)
+    return replace(tiny, data="ring(sigma=0.3)", devices=None, fsdp=True, d_width=64, d_depth=2, **sgd)
 
 
 @pytest.fixture(scope="module")
 def single(config, tmp_path_factory):
     path = tmp_path_factory.mktemp("hosts") / "single"
-    train(replace(config, fsdp=False), path)
+    train(replace(config, devices=1, fsdp=False), path)
     return path
 
 
