@@ -64,8 +64,8 @@ class Config:
     z_dim: int = bounded(64, COUNT)
     """size of the latent vector z"""
     latent: str = "normal"
-    """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; normal for what
-    takes it for granted: networks that use a part of z as noise (ctgan, molgan, relgan), stylegan2's mixing, mode_seeking"""
+    """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; ctgan, molgan, relgan,
+    stylegan2's mixing and mode_seeking assume normal"""
     code_classes: int = bounded(
         0, Bounds("0, or at least 2: one class carries no information", lambda value: value >= 0 and value != 1)
     )

@@ -140,6 +140,10 @@ R3GAN_GAME = {
     **{"schedule": "cosine", "g_lr": 2e-4, "g_lr_final": 5e-5, "d_lr": 2e-4, "d_lr_final": 5e-5, "b1": 0.0, "b2": 0.9},
     **{"b2_final": 0.99, "ema_half_life": 0.0, "ema_ramp": None, "augment_p": 0.0, "g.width": 768, "d.width": 768},
 }
+R3GAN_IMAGENET = R3GAN_GAME | {
+    **{"batch": 4096, "steps": 1e9 / 4096, "schedule_steps": 200_000_000 / 4096, "ema_half_life_final": 5e7},
+    **{"g.width": 1536, "d.width": 1536, "g.condition": "concat", "d.condition": "projection"},
+}
 
 RECIPES = {
     "cifar10_dcgan": Published(
@@ -250,19 +254,15 @@ RECIPES = {
     ),
     "imagenet32_r3gan": Published(
         "arXiv:2501.05441, table 9, and the authors' code",
-        R3GAN_GAME
-        | {"batch": 4096, "steps": 1e9 / 4096, "schedule_steps": 200_000_000 / 4096, "gamma": 0.5, "gamma_final": 0.05}
-        | {"augment_p_final": 0.5, "ema_half_life_final": 5e7, "g.width": 1536, "d.width": 1536}
-        | {"model": "r3gan(group=32, bfloat16=3)", "g.condition": "concat", "d.condition": "projection"},
+        R3GAN_IMAGENET | {"gamma": 0.5, "gamma_final": 0.05, "augment_p_final": 0.5, "model": "r3gan(group=32, bfloat16=3)"},
         "50,000 samples against the whole training split",
         classes=1000,
     ),
     "imagenet64_r3gan": Published(
         "the authors' code",
-        R3GAN_GAME
-        | {"batch": 4096, "steps": 1e9 / 4096, "schedule_steps": 200_000_000 / 4096, "gamma": 1.0, "gamma_final": 0.1}
-        | {"augment_p_final": 0.4, "ema_half_life_final": 5e7, "g.width": 1536, "d.width": 1536}
-        | {"model": "r3gan(group=32, taper_above=64, bfloat16=4)", "g.condition": "concat", "d.condition": "projection"},
+        R3GAN_IMAGENET
+        | {"gamma": 1.0, "gamma_final": 0.1, "augment_p_final": 0.4}
+        | {"model": "r3gan(group=32, taper_above=64, bfloat16=4)"},
         "50,000 samples against the whole training split",
         shape=(64, 64, 3),
         classes=1000,

@@ -2,7 +2,7 @@
 
     f(generator, z [N, Z], label [N, ...] or None, key, *, options) -> z [N, Z]
 
-The samples G(z) of the result are distributed more like the data than those of the given z ~ N(0, 1); labels are kept. Both
+The samples G(z) of the result are distributed more like the data than those of the given z; labels are kept. Both
 functions use the ratio p(x) / q(x) of the densities of real and generated samples. Its logarithm is the logit of an optimal D
 that was trained by cross-entropy. For any D, it is estimated here by a logistic regression on D's logit, between held-out
 samples and generated ones; logits of patches are averaged.
