@@ -86,9 +86,9 @@ def directions(generator: LoadedGenerator, *, distance: float = 3.0) -> Files:
         raise InputError(f"directions: distance must be above 0, got {distance}")
     size = generator.grid_size
     z, label = generator.z(1), generator.labels(1)
-    found = principal_directions(_first_weights(generator, z.shape[1]))[:size]
-    shift = np.linspace(-distance, distance, size, dtype=np.float32)[None, :, None] * found[:, None]
-    count = len(found) * size
+    chosen = principal_directions(_first_weights(generator, z.shape[1]))[:size]
+    shift = np.linspace(-distance, distance, size, dtype=np.float32)[None, :, None] * chosen[:, None]
+    count = len(chosen) * size
     if not generator.has_w:
         return generator.data.show(generator.sample(_flatten_grid(z[None] + shift), _repeat_rows(label, count)))
     w = generator.styles(z, label) + _flatten_grid(shift)[:, None]

@@ -37,20 +37,20 @@ def gradient_of(network, **options):
     module, variables, x = network
 
     def loss(params):
-        judged, stats = apply(module, variables | {"params": params}, x, None, True, **options)
-        return jnp.square(judged[0]).sum(), (judged, stats)
+        outputs, stats = apply(module, variables | {"params": params}, x, None, True, **options)
+        return jnp.square(outputs[0]).sum(), (outputs, stats)
 
     return jax.grad(loss, has_aux=True), variables["params"]
 
 
 def test_only_products_are_in_bfloat16(network):
     gradient, params = gradient_of(network, compute="bfloat16")
-    found, (judged, stats) = gradient(params)
-    assert {leaf.dtype for leaf in jax.tree.leaves((found, judged, stats))} == {jnp.dtype("float32")}
+    gradients, (logits, stats) = gradient(params)
+    assert {leaf.dtype for leaf in jax.tree.leaves((gradients, logits, stats))} == {jnp.dtype("float32")}
     products = re.findall(r":(\w+)\[[\d,]*\] = (?:dot_general|conv_general_dilated)", str(jax.make_jaxpr(gradient)(params)))
     assert products.count("bf16") >= 6  # forward, and backward to weights and activations
     expected, _ = gradient_of(network)[0](params)
-    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (found, expected))
+    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (gradients, expected))
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.99
     assert not np.array_equal(a, b)
 
@@ -110,14 +110,14 @@ def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path
         r"devices +1 cpu, jit\nstep +[\d.e-]+ GFLOP on each device, 0 MB through collectives\nmemory +[\d.e-]+ GB", text
     )
     data = load("ring", 0, tiny.batch)
-    found = cost(build(tiny, data), data, plan := plan_devices(tiny))
+    estimate = cost(build(tiny, data), data, plan := plan_devices(tiny))
     hidden, outer = (
         8 * 8 * 16,
         2 * 8 * 16,
     )  # multiplications in one pass by the weights of a hidden layer, and of an outer layer
-    assert found.flops > 2 * 3 * (hidden + outer)
-    assert "does NOT fit" not in "".join(describe_cost(found, plan))
-    assert "does NOT fit" in "".join(describe_cost(found._replace(limit=1), plan))
+    assert estimate.flops > 2 * 3 * (hidden + outer)
+    assert "does NOT fit" not in "".join(describe_cost(estimate, plan))
+    assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1), plan))
 
 
 def test_communicated_bytes_are_counted():

@@ -110,8 +110,8 @@ def test_combine_sums_trees_in_float64():
         ema.combine(trees, np.ones(3))
 
 
-def decays(config, steps, at, curve=cosine):
-    return np.array([_ema_decay(config, steps, curve)(jnp.int32(step)) for step in at], np.float64)
+def decays(config, steps, times, curve=cosine):
+    return np.array([_ema_decay(config, steps, curve)(jnp.int32(step)) for step in times], np.float64)
 
 
 def test_a_half_life_halves_the_weight_of_the_past(tiny):

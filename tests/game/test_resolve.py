@@ -72,9 +72,9 @@ def test_a_name_is_its_function():
 
 
 def test_options_are_bound():
-    found = find("loss", "minimax(smoothing=0.25)", losses)
-    np.testing.assert_array_equal(found(REAL[0], FAKE[0]), losses.minimax(REAL[0], FAKE[0], smoothing=0.25))
-    assert found(REAL[0], FAKE[0])[0] != losses.minimax(REAL[0], FAKE[0])[0]
+    loss = find("loss", "minimax(smoothing=0.25)", losses)
+    np.testing.assert_array_equal(loss(REAL[0], FAKE[0]), losses.minimax(REAL[0], FAKE[0], smoothing=0.25))
+    assert loss(REAL[0], FAKE[0])[0] != losses.minimax(REAL[0], FAKE[0])[0]
 
 
 def test_a_users_own_function(mine):
@@ -151,8 +151,8 @@ def test_a_term_sees_its_own_memory_and_the_rest_of_the_critic():
     """LeCam twice: each value and each new memory as if alone."""
 
     def alone(decay, *values):
-        at = Critic(linear, memory=dict(zip(penalties.lecam.memory, map(jnp.float32, values), strict=True)))
-        return penalties.lecam(at, REAL, FAKE, KEY, decay=decay)
+        critic = Critic(linear, memory=dict(zip(penalties.lecam.memory, map(jnp.float32, values), strict=True)))
+        return penalties.lecam(critic, REAL, FAKE, KEY, decay=decay)
 
     penalty = find_penalty("penalty", "lecam(decay=0.9) + 2 * lecam(decay=0.5)", penalties)
     memory = {f"{i}.{name}": 1.0 + 4 * i + j for i in range(2) for j, name in enumerate(penalties.lecam.memory)}
@@ -161,7 +161,7 @@ def test_a_term_sees_its_own_memory_and_the_rest_of_the_critic():
     total, after = jax.jit(lambda: penalty(critic, REAL, FAKE, KEY))()
     (first, first_memory), (second, second_memory) = alone(0.9, 1, 2, 3, 4), alone(0.5, 5, 6, 7, 8)
     np.testing.assert_allclose(total, first + 2 * second, rtol=1e-6)
-    expected = {f"{i}.{name}": value for i, own in enumerate((first_memory, second_memory)) for name, value in own.items()}
+    expected = {f"{i}.{name}": value for i, part in enumerate((first_memory, second_memory)) for name, value in part.items()}
     assert after.keys() == expected.keys()
     for name in after:
         np.testing.assert_allclose(after[name], expected[name], rtol=1e-6)

@@ -39,11 +39,11 @@ def test_each_member_equals_its_run_alone(config, swept, tmp_path):
     lines = [json.loads(line) for line in (swept / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 4 * 2 * 4
     chosen = {"seed": 4, "g_lr": 0.01, "gamma": 0.1}
-    own = [{k: v for k, v in line.items() if k not in chosen} for line in lines if chosen.items() <= line.items()]
+    swept_lines = [{k: v for k, v in line.items() if k not in chosen} for line in lines if chosen.items() <= line.items()]
     train(replace(config, seed=4, g_lr=0.01, gamma=0.1), tmp_path / "alone")
     alone = [json.loads(line) for line in (tmp_path / "alone" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in own] == [line["step"] for line in alone] == [1, 2, 3, 4]
-    for a, b in zip(own, alone, strict=True):
+    assert [line["step"] for line in swept_lines] == [line["step"] for line in alone] == [1, 2, 3, 4]
+    for a, b in zip(swept_lines, alone, strict=True):
         assert a.keys() == b.keys()
         for name in a.keys() - {"seconds"}:
             np.testing.assert_allclose(a[name], b[name], **ROUNDING, err_msg=f"{name} at step {a['step']}")

@@ -82,5 +82,5 @@ def test_probabilities_of_simclr():
     y = np.asarray(jax.jit(lambda key, x, p: augment.simclr(key, x, p, area=1.0))(KEY, x, 0.5))
     grey = (y == y[..., :1]).all(axis=(1, 2, 3)).mean()
     unchanged = ((y == x).all(axis=(1, 2, 3)) | (y == x[:, :, ::-1]).all(axis=(1, 2, 3))).mean()
-    for found, expected in ((grey, 0.1), (unchanged, 0.6 * 0.9)):
-        assert abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / 1000)
+    for fraction, expected in ((grey, 0.1), (unchanged, 0.6 * 0.9)):
+        assert abs(fraction - expected) < 4 * np.sqrt(expected * (1 - expected) / 1000)

@@ -136,10 +136,10 @@ def test_three_reconstructions_of_the_images_that_d_receives():
 
     index = np.asarray(random_quarter(x))
     means = [x[i, 16 * (q // 2) :, 16 * (q % 2) :][:16, :16].mean() for i, q in enumerate(index)]
-    found = errors(x)
-    np.testing.assert_allclose(found, 2 * x[:, ::2, ::2].mean(axis=(1, 2, 3)) + np.array(means), rtol=1e-5)
-    critic = Critic(lambda x: x, features=lambda x: jnp.stack([jnp.ones(4), found], axis=1))
-    np.testing.assert_allclose(reconstruction(critic, x, x, None), found.mean(), rtol=1e-6)
+    values = errors(x)
+    np.testing.assert_allclose(values, 2 * x[:, ::2, ::2].mean(axis=(1, 2, 3)) + np.array(means), rtol=1e-5)
+    critic = Critic(lambda x: x, features=lambda x: jnp.stack([jnp.ones(4), values], axis=1))
+    np.testing.assert_allclose(reconstruction(critic, x, x, None), values.mean(), rtol=1e-6)
     np.testing.assert_allclose(absolute_distance(x, x + jnp.arange(4.0)[:, None, None, None]), np.arange(4.0), atol=1e-6)
 
 

@@ -35,7 +35,7 @@ def program(slow: bool) -> None:
     )  # fmt: skip
     average = replace(base, loss="relativistic_average", g_norm="batch", d_minibatch="stddev")
     data = load("ring", 0, base.batch)
-    found = {"devices": len(jax.devices())}
+    results = {"devices": len(jax.devices())}
 
     def play(config, seeds=None):
         """-> (final state on the host, the same on the devices, FLOPs per device)."""
@@ -67,7 +67,7 @@ def program(slow: bool) -> None:
         return worst
 
     def compare(name, config, **alone):
-        found[name] = difference(play(config)[0], play(replace(config, devices=1, **alone))[0])
+        results[name] = difference(play(config)[0], play(replace(config, devices=1, **alone))[0])
 
     one, _, flops = play(replace(base, devices=1))
     if slow:
@@ -77,28 +77,28 @@ def program(slow: bool) -> None:
         compare("average", average)
         parts = replace(base, devices=2, microbatches=4)
         several, _, share = play(parts)
-        found["microbatches"] = difference(several, one)
-        found["microbatches flops"] = share / play(replace(parts, devices=1))[2]
-        found["microbatches pmap"] = difference(play(replace(parts, parallel="pmap"))[0], one)
+        results["microbatches"] = difference(several, one)
+        results["microbatches flops"] = share / play(replace(parts, devices=1))[2]
+        results["microbatches pmap"] = difference(play(replace(parts, parallel="pmap"))[0], one)
         seeds = range(4)
-        found["seeds"] = difference(play(base, seeds)[0], play(replace(base, devices=1), seeds)[0])
+        results["seeds"] = difference(play(base, seeds)[0], play(replace(base, devices=1), seeds)[0])
     else:
         for count in (2, 4, 8):
             several, _, share = play(replace(base, devices=count))
-            found[f"jit {count}"] = difference(several, one)
-            found[f"jit {count} flops"] = share / flops
-        found["pmap 8"] = difference(play(replace(base, parallel="pmap"))[0], one)
+            results[f"jit {count}"] = difference(several, one)
+            results[f"jit {count} flops"] = share / flops
+        results["pmap 8"] = difference(play(replace(base, parallel="pmap"))[0], one)
         cut, lies, _ = play(replace(base, fsdp=True))
-        found["fsdp"] = difference(cut, one)
+        results["fsdp"] = difference(cut, one)
         kernel = lies.d.params["Dense_1"]["kernel"]
-        found["fsdp shape"] = [list(kernel.shape), list(kernel.addressable_shards[0].data.shape)]
+        results["fsdp shape"] = [list(kernel.shape), list(kernel.addressable_shards[0].data.shape)]
         for name, wrong in (("batch", {"batch": 36}), ("parts", {"batch": 32, "microbatches": 4}), ("count", {"devices": 9})):
             try:
                 plan_devices(replace(base, **wrong))
             except InputError as error:
-                found[f"refusal of {name}"] = str(error)
-        found["microbatches"] = difference(play(replace(base, devices=1, microbatches=4))[0], one)
-    print(json.dumps(found))
+                results[f"refusal of {name}"] = str(error)
+        results["microbatches"] = difference(play(replace(base, devices=1, microbatches=4))[0], one)
+    print(json.dumps(results))
 
 
 def same(apart):
@@ -117,27 +117,27 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def found():
+def results():
     return run()
 
 
 @pytest.mark.parametrize("count", [2, 4, 8])
-def test_jit_has_the_numbers_of_one_device_and_its_share_of_the_work(found, count):
-    assert same(found[f"jit {count}"])
-    assert found[f"jit {count} flops"] < 1.3 / count
+def test_jit_has_the_numbers_of_one_device_and_its_share_of_the_work(results, count):
+    assert same(results[f"jit {count}"])
+    assert results[f"jit {count} flops"] < 1.3 / count
 
 
-def test_pmap_has_the_numbers_of_one_device(found):
-    assert same(found["pmap 8"])
+def test_pmap_has_the_numbers_of_one_device(results):
+    assert same(results["pmap 8"])
 
 
-def test_a_sharded_state_has_the_same_numbers(found):
-    assert same(found["fsdp"])
-    assert found["fsdp shape"] == [[64, 64], [8, 64]]
+def test_a_sharded_state_has_the_same_numbers(results):
+    assert same(results["fsdp"])
+    assert results["fsdp shape"] == [[64, 64], [8, 64]]
 
 
-def test_microbatches_have_the_gradient_of_the_batch(found):
-    assert same(found["microbatches"])
+def test_microbatches_have_the_gradient_of_the_batch(results):
+    assert same(results["microbatches"])
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_microbatches_have_the_gradient_of_the_batch(found):
         ("count", "devices 9: this machine has 8"),
     ],
 )
-def test_batches_that_do_not_divide_are_refused(found, name, message):
-    assert found[f"refusal of {name}"] == message
+def test_batches_that_do_not_divide_are_refused(results, name, message):
+    assert results[f"refusal of {name}"] == message
 
 
-def test_microbatches_count_in_the_division(found):
-    assert "refusal of parts" not in found  # 32 = 8 devices x 4 microbatches x 1
+def test_microbatches_count_in_the_division(results):
+    assert "refusal of parts" not in results  # 32 = 8 devices x 4 microbatches x 1
 
 
 @pytest.mark.slow

@@ -229,7 +229,7 @@ def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tiny, t
     *lines, last = log_of(tmp_path / "run")
     assert all(np.isfinite(list(line.values())).all() for line in lines)
     assert last["step"] == step and " is " in last["broken"]
-    assert [found.name for found in diagnose([*lines, last])] == ["not finite"]
+    assert [diagnosis.name for diagnosis in diagnose([*lines, last])] == ["not finite"]
 
 
 def test_a_directory_of_another_config_is_refused_and_untouched(tiny, whole):
@@ -459,8 +459,8 @@ def test_deterministic_is_recorded_but_not_part_of_the_config(tmp_path):
     """An option unknown to this JAX would end the process immediately."""
     ended = run("--steps", 2, "--deterministic", "--run_dir", tmp_path / "run")
     assert ended.returncode == 0, ended.stderr
-    told = json.loads((tmp_path / "run" / "environment.json").read_text())["XLA_FLAGS"]
-    assert told.split()[-2:] == ["--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0"]
+    flags = json.loads((tmp_path / "run" / "environment.json").read_text())["XLA_FLAGS"]
+    assert flags.split()[-2:] == ["--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0"]
     assert "deterministic" not in (tmp_path / "run" / "config.json").read_text()
 
 
