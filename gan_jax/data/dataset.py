@@ -7,6 +7,7 @@ fit is streamed (`stream.py`): `feed_at(t)` then returns the stored samples of t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -28,9 +29,20 @@ class Measure:
     function: Callable[[Sample, np.ndarray | None], dict[str, float]]  # (float samples [N, S], labels [N] or None) -> metrics
     description: str  # in words: how samples are measured, and against which real ones
     facts: dict[str, Any]  # the settings and sizes behind the values, as {name: JSON value}
+    # Measure the samples in a file or folder that any program wrote. They are read by the schema of the real data (vocabulary,
+    # elements, columns), and what does not fit it counts as invalid. Optional: without it, `load` reads the file by itself.
+    measure_file: Callable[[Path], "FileMetrics"] | None = None
 
     def __call__(self, samples: Sample, label: np.ndarray | None = None) -> dict[str, float]:
         return self.function(samples, label)
+
+
+class FileMetrics(NamedTuple):
+    """The metrics of the samples in a file."""
+
+    count: int  # samples in the file, valid or not
+    metrics: dict[str, float]
+    notes: tuple[str, ...] = ()  # what could not be read and why, in sentences for the user
 
 
 # Slow preparation (training a classifier, features of real samples) happens once, here.
@@ -44,6 +56,8 @@ class Protocol:
     extractor: str | None = None  # of images/extractors.py, or path/file.py:function; None for the data's default
     metrics: tuple[str, ...] = ()  # of images/suite.py; () for the quick ones, ("all",) for all that apply
     max_samples: int = 10_000  # at most this many images each: generated, training and held out
+    # Whether to compare with all real samples, in one set: for two sets of samples, neither of which anything was trained on.
+    whole: bool = False
     errors: bool = False  # add a standard error to each value, at ten times the cost
 
     def reject_image_options(self, name: str) -> None:
@@ -95,6 +109,7 @@ class Source:
     evaluator: Evaluator
     num_shown: int = 100  # samples in a picture
     classes: tuple[str, ...] = ()  # class names; () if unknown
+    notes: tuple[str, ...] = ()  # how the files were understood and what was dropped, in sentences for the user
     files_sha256: str = ""  # of the files that hold `Stored` splits
     # For sources in which several training samples come from one record: a fraction of the records -> (the source without
     # them, the samples of these records). Optional: without it, rows are set aside.
@@ -127,6 +142,7 @@ class Data:
     evaluator: Evaluator
     num_shown: int
     classes: tuple[str, ...]  # class names; () if unknown
+    notes: tuple[str, ...]  # how the files were understood and what was dropped, in sentences for the user
     eval_labels: np.ndarray | None  # labels to condition G on when it is evaluated, reused in order if more are needed
     feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples if streamed
 

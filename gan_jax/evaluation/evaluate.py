@@ -12,12 +12,14 @@ import numpy as np
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images.metrics import choose_extractor
 from gan_jax.data.load import load
+from gan_jax.data.paths import locate
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.path_length import path_length
 from gan_jax.evaluation.sample import conditional, labels, latents, path_key, sample_keys, sampler, standing_statistics
 from gan_jax.reports.doctor import diagnose
 from gan_jax.runs.run_dir import load_run, posthoc_average, read_log
+from gan_jax.spec.expressions import parse_call
 
 GENERATORS = ("average", "raw")
 
@@ -59,7 +61,10 @@ def evaluate_run(
     samples = sampler(game)(variables, latents(game, z_key, count), label)
     class_label = label if conditional(game) and game.real_labelled else None
     fake = f"{path}, step {int(state.step)}, {which}, {count} samples, seed {seed}"
-    result = _result(fake, measure, samples, class_label, count=count, seed=seed, step=int(state.step), generator=which)
+    _say("measuring")
+    result = _result(
+        fake, measure, measure(samples, class_label), count=count, seed=seed, step=int(state.step), generator=which
+    )
     if path_pairs is not None:
         d_variables = {"params": state.d.params, **state.d.stats}
         loaded = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key)
@@ -70,10 +75,25 @@ def evaluate_run(
 
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:
-    """Return the metrics of all samples of `fake` against those of `real`, both names that `data.load` accepts.
+    """Return the metrics of all samples of `fake` against all of `real`. `real` is a name that `data.load` accepts; `fake` is
+    another, or the path of a file with samples of the same kind, which is read by the schema of `real`.
 
     Raises InputError if one of them cannot be read or if their shapes differ."""
-    fake_data, real_data = (load(name, 0, 1, data_dir) for name in (fake, real))
+    protocol = replace(protocol, whole=True, max_samples=sys.maxsize)
+    real_data = load(real, 0, 1, data_dir)
+    for note in real_data.notes:
+        _say(f"{real}: {note}")
+    measure = _prepare(real_data, protocol)
+    if measure.measure_file is not None:
+        path = locate(_path(fake, real), data_dir)
+        _say("measuring")
+        count, metrics, notes = measure.measure_file(path)
+        for note in notes:
+            _say(f"{fake}: {note}")
+        return _result(f"{fake}, {count} samples", measure, metrics, count=count, notes=list(notes))
+    fake_data = load(fake, 0, 1, data_dir)
+    for note in fake_data.notes:
+        _say(f"{fake}: {note}")
     if fake_data.sample_shape != real_data.sample_shape:
         raise InputError(
             f"samples of {fake} have shape {fake_data.sample_shape}, those of {real} {real_data.sample_shape}: they must agree"
@@ -83,8 +103,18 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
     train_label, label = fake_data.train.labels, None
     if train_label is not None and train_label.ndim == 1 and fake_data.num_classes == real_data.num_classes:
         label = np.concatenate([train_label, fake_data.test.labels])
-    measure = _prepare(real_data, replace(protocol, max_samples=max(protocol.max_samples, count)))
-    return _result(f"{fake}, {count} samples", measure, samples, label, count=count)
+    _say("measuring")
+    return _result(f"{fake}, {count} samples", measure, measure(samples, label), count=count)
+
+
+def _path(fake: str, real: str) -> str:
+    """Return the path in `fake`: a path, or NAME(path="...") with the NAME of `real` and no other options."""
+    if "(" not in fake or Path(fake).exists():
+        return fake
+    name, options = parse_call(fake)
+    if name != parse_call(real)[0] or set(options) != {"path"}:
+        raise InputError(f"{fake} is read by the options of {real}: name the file or folder of samples alone")
+    return options["path"]
 
 
 def diagnose_run(path: Path) -> str:
@@ -126,7 +156,6 @@ def _prepare(data: Data, protocol: Protocol) -> Measure:
     return data.evaluator(data, protocol)
 
 
-def _result(fake: str, measure: Measure, samples: Any, label: np.ndarray | None, **facts: Any) -> dict[str, Any]:
-    _say("measuring")
-    metrics = {name: value if math.isfinite(value) else None for name, value in measure(samples, label).items()}
+def _result(fake: str, measure: Measure, metrics: dict[str, float], **facts: Any) -> dict[str, Any]:
+    metrics = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return {"fake": fake, "measured on": measure.description, "facts": measure.facts | facts, "metrics": metrics}

@@ -110,6 +110,7 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
     command = escape(f"python experiments/train.py {shlex.quote(str(run_dir / 'config.json'))}")
     sections = [
         _results(rows, environment),
+        _data_notes(environment),
         _doctor(rows),
         _samples(run_dir, config),
         *_curves(rows),
@@ -140,6 +141,14 @@ def _results(rows: Rows, environment: dict) -> str:
     head = "<tr><th>Metric</th><th>This run</th><th>Real data</th><th>↑ higher is better, ↓ lower</th></tr>"
     note = f"<p class='note'>At step {step:,}.{protocol} “Real data”: the same metric for real samples.</p>"
     return section("Results", f"<table class=results><thead>{head}</thead><tbody>{lines}</tbody></table>{note}")
+
+
+def _data_notes(environment: dict) -> str:
+    """How the reader understood the files, and what it dropped."""
+    data = environment.get("data")
+    notes = data.get("notes", []) if isinstance(data, dict) else []
+    items = "".join(f"<li>{escaped_text(note)}</li>" for note in notes)
+    return section("Data", items and f"<ul>{items}</ul>")
 
 
 def _doctor(rows: Rows) -> str:

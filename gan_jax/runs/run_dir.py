@@ -239,6 +239,7 @@ def _describe(data: Data) -> dict[str, Any]:
         "held out": data.test.count,
         "sample shape": data.sample_shape,
         **({"classes": list(data.classes)} if data.classes else {}),
+        **({"notes": list(data.notes)} if data.notes else {}),
     }
 
 
@@ -254,6 +255,8 @@ def load_run(
     refuse_links(path)
     config = load_config(path / "config.json")
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
+    for note in data.notes:
+        say(f"data: {note}")
     game = build(config, data)
     if read_environment(path).get("seeds"):
         raise InputError(f"{path} holds several seeds: compare.py reports on them; train one seed to sample or evaluate it")

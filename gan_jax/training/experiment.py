@@ -171,6 +171,7 @@ def dry_run(
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines = [_row(name, value) for name, value in asdict(config).items() if value is not None]
     lines += [_row("samples", f"{data.sample_shape}: {rows}")]
+    lines += [_row("data", note) for note in data.notes]
     lines += [_row("parameters", f"generator {parameters['g']:,}, discriminator {parameters['d']:,}")]
     lines += experiment.runs.describe(game, data, experiment.plan)
     if experiment.warning:

@@ -50,6 +50,8 @@ def train(
     try:
         shown = Progress(experiment.config.steps, hosts.is_first())
         with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
+            for note in experiment.data.notes:
+                progress.say(f"data: {note}")
             if experiment.warning:
                 progress.say(f"warning: {experiment.warning}")
             loop = Loop(experiment.trainer(run), run, checkpoints, interrupt, progress)

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan_jax.data.reading import MISSING
 from gan_jax.errors import InputError
 from gan_jax.types import Sample
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 MAX_LEVELS = 100  # of a categorical column: a text column with more levels holds names or identifiers
 MAX_DISCRETE = 10  # a column with at most this many different numbers is categorical
 MAX_MODES = 10  # Gaussians fitted to a numeric column

@@ -1,0 +1,131 @@
+"""The rules by which every domain reads a user's text files, tables and lists, holds samples out and reports what it dropped.
+
+A reader does not guess in silence. What it drops it counts, and returns as a sentence in `Source.notes`, which commands print
+and record. If a file has two possible meanings, it raises InputError that names the option which decides.
+"""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.errors import InputError
+
+# Cells that stand for a missing value, in upper or lower case.
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+DELIMITERS = ",;\t|"
+# UTF-32's little-endian mark begins with UTF-16's, so it comes first.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class Row(NamedTuple):
+    """A row of a delimited file."""
+
+    line: int  # where it begins in the file, from 1
+    cells: list[str]  # without surrounding spaces
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return the content of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, without the mark; `what` begins the
+    messages. Raises InputError naming the line for other encodings and for NUL characters."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{what}: {path} cannot be read: {error.strerror or error}") from error
+    return decode_text(content, f"{what}: {path}")
+
+
+def decode_text(content: bytes, where: str) -> str:
+    """Return the text of a file's content; see `read_text`. `where` begins the messages."""
+    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    content = content.removeprefix(mark)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        convert = "convert it to UTF-8, as in iconv -f ISO-8859-1 -t UTF-8" if encoding == "utf-8" else "the file is damaged"
+        raise InputError(
+            f"{where}, line {line}: byte {content[error.start]:#04x} is not {encoding.upper()}: {convert}"
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise InputError(f"{where}, line {line}: a NUL character: this is not a text file, or it is UTF-16 without a mark")
+    return text
+
+
+def lines(content: str) -> list[str]:
+    """Split text at LF and CRLF, or at CR if it has no LF. Other separators, such as U+2028 or a form feed, belong to the line:
+    `str.splitlines` would split there."""
+    separator = r"\r?\n" if "\n" in content else r"\r"
+    result = re.split(separator, content)
+    return result[:-1] if result[-1] == "" else result
+
+
+def read_rows(content: str, where: str, delimiter: str | None = None) -> list[Row]:
+    """Return the rows of a delimited file, without blank ones: cells in double quotes may contain the delimiter and line ends.
+
+    Without `delimiter`, it is the one of `DELIMITERS` that divides most of the first rows into equally many cells, at least
+    two; a comma if there is none. Raises InputError naming the line of a quote that is not closed."""
+    if "\n" not in content:
+        content = content.replace("\r", "\n")
+    delimiter = delimiter or _delimiter(content)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows, start = [], 1
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                rows.append(Row(start, stripped))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{where}, line {start}: {error}: check its quotes") from error
+    return rows
+
+
+def _delimiter(content: str) -> str:
+    head = "".join(io.StringIO(content, newline="").readlines()[:50])
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        sizes = [len(cells) for cells in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter) if cells]
+        most = max(set(sizes), key=lambda size: (sizes.count(size), size), default=1)
+        return (sizes.count(most), most) if most > 1 else (0, 0)
+
+    return max(DELIMITERS, key=agreement)
+
+
+def split_rows(count: int, fraction: float, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row numbers to train on and those to hold out, `fraction` of them, in a fixed random order: files are often
+    sorted. With labels [N] of classes, a fraction of each class is held out, at least one row if the class has two."""
+    order = np.random.RandomState(0).permutation(count)
+    if labels is None:
+        size = round(fraction * count)
+        return order[size:], order[:size]
+    by_class = [order[labels[order] == label] for label in np.unique(labels)]
+    sizes = [min(max(1, round(fraction * len(rows))), len(rows) - 1) for rows in by_class]
+    held_out = np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
+    chosen = np.isin(order, held_out)
+    return order[~chosen], order[chosen]
+
+
+def counted(used: int, total: int, what: str, dropped: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the note on what a reader dropped, for which reasons; () if nothing: "839 of 1,500 molecules are used; dropped:
+    420 with more than 9 atoms, 241 duplicates"."""
+    reasons = [f"{number:,} {reason}" for reason, number in sorted(dropped.items(), key=lambda pair: -pair[1]) if number]
+    return (f"{used:,} of {total:,} {what} are used; dropped: {', '.join(reasons)}",) if reasons else ()
+
+
+def listed(names: Sequence[str], shown: int = 5) -> str:
+    """Return the first names, separated by commas, and how many more there are."""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

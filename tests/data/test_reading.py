@@ -1,0 +1,94 @@
+"""The rules that all readers share: encodings, line ends, delimited rows, held-out rows, counts."""
+
+import numpy as np
+import pytest
+
+from gan_jax.data.reading import counted, decode_text, lines, listed, read_rows, read_text, split_rows
+from gan_jax.errors import InputError
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_are_not_text(encoding):
+    assert decode_text("naïve\n".encode(encoding), "here") == "naïve\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"one\ntwo \xe9\n", "line 2: byte 0xe9 is not UTF-8"),
+        (b"one\ntwo\nthr\0ee\n", "line 3: a NUL character"),
+        ("one".encode("utf-16-le"), "line 1: a NUL character"),
+        ("one".encode("utf-16")[:-1], "the file is damaged"),
+    ],
+)
+def test_other_encodings_are_refused_with_their_line(tmp_path, content, message):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_text(tmp_path / "file", "data")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"data: .*absent cannot be read: No such file"):
+        read_text(tmp_path / "absent", "data")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a\nb\n", ["a", "b"]),
+        ("a\r\nb", ["a", "b"]),
+        ("a\rb\r", ["a", "b"]),
+        ("a\u2028b\x0cc\x85d\n\ne\n", ["a\u2028b\x0cc\x85d", "", "e"]),
+        ("progress 1%\rprogress 2%\n", ["progress 1%\rprogress 2%"]),
+        ("", []),
+    ],
+)
+def test_lines_end_at_line_feeds_only(content, expected):
+    assert lines(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a,b\n1, 2\n", [["a", "b"], ["1", "2"]]),
+        ("a;b\n1,5;2,5\n3,5;4,5\n", [["a", "b"], ["1,5", "2,5"], ["3,5", "4,5"]]),
+        ('a\tb\n"x, y, z"\t2\n', [["a", "b"], ["x, y, z", "2"]]),
+        ('a,b\n"two\nlines",2\n', [["a", "b"], ["two\nlines", "2"]]),
+        ("one\ntwo\n", [["one"], ["two"]]),
+        ("a,b\r1,2\r", [["a", "b"], ["1", "2"]]),
+    ],
+)
+def test_the_delimiter_is_the_one_that_divides_all_rows_alike(content, expected):
+    assert [row.cells for row in read_rows(content, "here")] == expected
+
+
+def test_rows_know_their_lines():
+    assert [row.line for row in read_rows('a,b\n"1\n1",2\n\n3,4\n', "here")] == [1, 2, 5]
+
+
+def test_an_open_quote_is_refused_with_its_line():
+    with pytest.raises(InputError, match="here, line 2"):
+        read_rows('a,b\n"1,2\n3,4\n', "here")
+
+
+def test_a_tenth_is_held_out_in_a_fixed_random_order():
+    train, test = split_rows(100, 0.1)
+    assert len(test) == 10 and sorted([*train, *test]) == list(range(100))
+    assert not np.array_equal(np.sort(test), np.arange(10)) and np.array_equal(test, split_rows(100, 0.1)[1])
+
+
+def test_classes_are_held_out_in_proportion():
+    labels = np.repeat([0, 1, 2, 3], [70, 20, 2, 1])
+    train, test = split_rows(len(labels), 0.1, labels)
+    assert np.bincount(labels[test], minlength=4).tolist() == [7, 2, 1, 0]
+    assert sorted([*train, *test]) == list(range(93))
+
+
+def test_what_is_dropped_is_counted_by_reason():
+    note = "1,000 of 1,100 rows are used; dropped: 90 blank, 10 bad"
+    assert counted(1000, 1100, "rows", {"bad": 10, "blank": 90, "long": 0}) == (note,)
+    assert counted(5, 5, "rows", {"bad": 0}) == ()
+
+
+def test_long_lists_of_names_are_shortened():
+    assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
