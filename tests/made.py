@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ GREY = RANDOM.integers(0, 256, (30, 6, 5), np.uint8)
 COLOUR = RANDOM.integers(0, 256, (30, 6, 5, 3), np.uint8)
 LABELS = np.arange(30) % 3
 HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astype(int)  # multi-hot labels
+# Real data sets; tests that want one are skipped where it is absent. An empty variable counts as unset.
+REAL_DATA = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 FEATURES = "tensorflow_datasets.core.features"
 # Compile as for users, `jax.jit(..., compiler_options=THOROUGH)`, if the last bits matter: conftest.py disables optimisations.
 THOROUGH = {

@@ -48,6 +48,7 @@ def make_data(
         pack=source.pack,
         evaluator=source.evaluator,
         num_shown=source.num_shown,
+        export=source.export,
         classes=source.classes,
         notes=source.notes,
         eval_labels=(test if source.eval_labels_held_out else train).labels,

@@ -19,6 +19,10 @@ from gan_jax.types import Batch, Sample, Shape
 # float samples [N, S] -> {suffix: file content} for people to look at, such as {".png": ...}
 Show = Callable[[Sample], dict[str, bytes]]
 
+# float samples [N, S] -> {suffix: content} of files in the usual format of such data, such as {".csv": ...}; names that begin
+# with / are files in a folder, one for each sample
+Export = Callable[[Sample], dict[str, bytes]]
+
 Pack = Callable[[Sample], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
 
 
@@ -108,6 +112,7 @@ class Source:
     pack: Pack
     evaluator: Evaluator
     num_shown: int = 100  # samples in a picture
+    export: Export | None = None  # optional: None if an .npz is the usual format
     classes: tuple[str, ...] = ()  # class names; () if unknown
     notes: tuple[str, ...] = ()  # how the files were understood and what was dropped, in sentences for the user
     files_sha256: str = ""  # of the files that hold `Stored` splits
@@ -141,6 +146,7 @@ class Data:
     pack: Pack
     evaluator: Evaluator
     num_shown: int
+    export: Export | None
     classes: tuple[str, ...]  # class names; () if unknown
     notes: tuple[str, ...]  # how the files were understood and what was dropped, in sentences for the user
     eval_labels: np.ndarray | None  # labels to condition G on when it is evaluated, reused in order if more are needed

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_jax.data.dataset import Data
+from gan_jax.data.images.pixels import png_files
 from gan_jax.errors import InputError
 from gan_jax.evaluation import samplers
 from gan_jax.evaluation.generator import LoadedGenerator
@@ -26,6 +28,7 @@ from gan_jax.evaluation.sample import (
 from gan_jax.runs.run_dir import load_run, posthoc_average
 from gan_jax.spec.lookup import find
 from gan_jax.storage.files import write_atomically
+from gan_jax.types import Sample
 
 
 def sample_run(
@@ -38,9 +41,10 @@ def sample_run(
     ema: float | None = None,
     standing: int | None = None,
     sampler_name: str | None = None,
+    png: bool = False,
 ) -> list[Path]:
-    """Write a grid, an interpolation and an .npz of `count` samples of a run's averaged generator into the directory `out`;
-    return the files' paths.
+    """Write a grid, an interpolation and `count` samples of a run's averaged generator into the directory `out`: as an .npz,
+    and as files in the usual format of such data, if there is one (for images only with `png`). Return the files' paths.
 
     The grid of a conditional generator has one column per class; `label` chooses one class for all samples. `ema` is the
     relative width of an average reconstructed from the run's power-function averages, in place of the run's average;
@@ -83,19 +87,28 @@ def sample_run(
     for name, (latent, picture_label) in pictures.items():
         shown = data.show(sample(variables, latent, picture_label))
         files |= {f"{name}-{suffix}{extension}": content for extension, content in shown.items()}
-    archive = io.BytesIO()
     used_label = {"label": sample_label} if conditional(game) else {}
-    samples = sample(variables, drawn, sample_label)
-    np.savez_compressed(archive, **data.pack(samples), z=drawn, **used_label)
-    files[f"samples-{suffix}.npz"] = archive.getvalue()
-    return write_files(out, files)
+    exported = _exported(data, sample(variables, drawn, sample_label), png, z=drawn, **used_label)
+    return write_files(out, files | {f"samples-{suffix}{name}": content for name, content in exported.items()})
+
+
+def _exported(data: Data, samples: Sample, png: bool, **arrays: np.ndarray) -> dict[str, bytes]:
+    """Return the samples as files by suffix: an .npz, which also holds `arrays`, and those of the data's own format."""
+    packed, archive = data.pack(samples), io.BytesIO()
+    np.savez_compressed(archive, **packed, **arrays)
+    files = {".npz": archive.getvalue()}
+    if png:
+        if "images" not in packed:
+            raise InputError(f"--png is for images: samples of {data.name} are not")
+        return files | png_files(packed["images"])
+    return files if data.export is None else files | data.export(samples)
 
 
 def write_files(out: Path, files: dict[str, bytes]) -> list[Path]:
     """Write files by name into the directory `out`; return their paths. Raises InputError if that fails."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out / name, content)
     except OSError as error:
         raise InputError(f"cannot write in {out}: {error.strerror}; choose another --out") from error

@@ -3,17 +3,14 @@
 import os
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from made import prepare
+from made import REAL_DATA, prepare
 
 from gan_jax.data import tfds
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-
-SHARED = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -121,11 +118,11 @@ def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
 )
 def test_real_data_sets(name, mean):
     pytest.importorskip("tensorflow_datasets")
-    if not list(SHARED.glob(f"tfds/{name}/*/dataset_info.json")) + list(SHARED.glob(f"{name}/*/dataset_info.json")):
-        pytest.skip(f"no {name} prepared under {SHARED}; set GAN_JAX_DATA")
-    data = load(f"tfds:{name}", 0, 64, str(SHARED))
+    if not list(REAL_DATA.glob(f"tfds/{name}/*/dataset_info.json")) + list(REAL_DATA.glob(f"{name}/*/dataset_info.json")):
+        pytest.skip(f"no {name} prepared under {REAL_DATA}; set GAN_JAX_DATA")
+    data = load(f"tfds:{name}", 0, 64, str(REAL_DATA))
     assert (data.sample_shape, data.num_classes) == ((28, 28, 1), 10)
     assert (len(data.train.samples), len(data.test.samples)) == (60_000, 10_000)
     assert abs(data.train.samples.mean() / 255 - mean) < 5e-5
     assert np.bincount(data.test.labels).min() > 850
-    assert data.checksum == load(f"tfds:{name}", 1, 8, str(SHARED)).checksum  # from the cache
+    assert data.checksum == load(f"tfds:{name}", 1, 8, str(REAL_DATA)).checksum  # from the cache

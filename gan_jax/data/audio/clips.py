@@ -94,10 +94,12 @@ def audio(
     if form == "mel":
         stored = mel.spectrograms(clips)[..., None]
         functions = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel)}
+        functions["export"] = lambda samples: _wav_files(mel, _pack_mel(mel, samples)["waves"], "/{:05d}")
         functions["evaluator"] = _evaluate_mel
     else:
         stored = clips[..., None]
         functions = {"to_float": _as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
+        functions["export"] = lambda samples: _wav_files(mel, np.asarray(samples)[..., 0], "/{:05d}")
         functions["evaluator"] = partial(_evaluate_waves, mel)
     if vocoder:
         flat = mel.spectrograms(clips).reshape(len(clips), -1)
@@ -222,7 +224,11 @@ def _show_waves(mel: _Mel, samples: np.ndarray) -> dict[str, bytes]:
 
 def _files(mel: _Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
     upright = spectrograms.swapaxes(1, 2)[:, ::-1]
-    return pixels.show(upright) | {f"-{number}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
+    return pixels.show(upright) | _wav_files(mel, sounds, "-{}")
+
+
+def _wav_files(mel: _Mel, sounds: np.ndarray, name: str) -> dict[str, bytes]:
+    return {f"{name.format(number)}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
 
 
 def _pack_mel(mel: _Mel, samples: np.ndarray) -> dict[str, np.ndarray]:

@@ -80,6 +80,18 @@ def pack(samples: np.ndarray) -> dict[str, np.ndarray]:
     return {"images": np.clip(np.rint((samples + 1) * 127.5), 0, 255).astype(np.uint8)}
 
 
+def png_files(images: np.ndarray) -> dict[str, bytes]:
+    """Return each of the images, uint8 [N, H, W, 1 or 3], as a PNG file called /00000.png, /00001.png, ..."""
+    from PIL import Image
+
+    files = {}
+    for number, image in enumerate(images):
+        out = io.BytesIO()
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(out, "PNG")
+        files[f"/{number:05d}.png"] = out.getvalue()
+    return files
+
+
 def show(samples: np.ndarray) -> dict[str, bytes]:
     """Return the images [N, H, W, 1 or 3] in [-1, 1] as one PNG: a grid as close to square as N allows, row by row, each image
     enlarged by an integer factor (nearest neighbour) so that the grid is about 600 pixels wide. NaNs are drawn black.

@@ -87,6 +87,7 @@ def molecules(
         num_classes=0,
         to_float=representation.to_float,
         show=partial(_show, representation),
+        export=partial(_export, representation),
         pack=partial(_pack, representation),
         evaluator=partial(_evaluator, representation),
         num_shown=25,
@@ -228,13 +229,15 @@ def decode_graphs(elements: Sequence[str], graphs: Graph) -> list[Any]:
 
 
 def _show(form: Form, samples: Sample) -> dict[str, bytes]:
-    """Return drawings of the structures, and SMILES, empty for invalid samples."""
+    """Return drawings of the structures, and their SMILES."""
     from gan_jax.data.molecules.drawing import picture
-    from gan_jax.data.molecules.metrics import smiles_of
 
-    molecules = form.decode(form.encode(samples))
-    lines = "\n".join("" if molecule is None else smiles_of(molecule) for molecule in molecules)
-    return {".svg": picture(molecules), ".smi": f"{lines}\n".encode()}
+    return {".svg": picture(form.decode(form.encode(samples))), **_export(form, samples)}
+
+
+def _export(form: Form, samples: Sample) -> dict[str, bytes]:
+    """Return a SMILES a line, empty for invalid samples."""
+    return {".smi": "".join(f"{smiles}\n" for smiles in _pack(form, samples)["smiles"]).encode()}
 
 
 def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:

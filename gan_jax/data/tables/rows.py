@@ -117,7 +117,10 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         from gan_jax.data.tables.drawing import picture, text
 
         rows = decode(schema, samples)
-        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), ".csv": _csv(cells(schema, rows))}
+        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), **export(samples)}
+
+    def export(samples: dict) -> dict[str, bytes]:
+        return {".csv": _csv(cells(schema, decode(schema, samples)))}
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         from gan_jax.data.tables import metrics
@@ -137,6 +140,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         num_classes=2 * sum(schema.levels),
         to_float=lambda stored: to_float(schema, stored),
         show=show,
+        export=export,
         pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
         evaluator=evaluator,
         num_shown=NUM_SHOWN,

@@ -73,12 +73,16 @@ def text(
 
 
 def _source(train: np.ndarray, test: np.ndarray, symbols: list[str], separator: str, oracle: Oracle | None = None) -> Source:
+    def export(samples: np.ndarray) -> dict[str, bytes]:
+        return {".txt": ("\n".join(decode(samples, symbols, separator)) + "\n").encode()}
+
     return Source(
         train=Split(train, None),
         test=Split(test, None),
         num_classes=0,
         to_float=partial(one_hot, size=len(symbols) + 1),
-        show=lambda samples: {".txt": ("\n".join(decode(samples, symbols, separator)) + "\n").encode()},
+        show=export,
+        export=export,
         pack=lambda samples: {"text": np.array(decode(samples, symbols, separator))},
         evaluator=partial(_evaluator, symbols, separator, oracle),
         num_shown=40,

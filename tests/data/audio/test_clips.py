@@ -3,12 +3,12 @@
 import importlib.util
 import io
 import json
-import os
 import wave
 import zipfile
 
 import numpy as np
 import pytest
+from made import REAL_DATA
 
 from gan_jax.data.audio.clips import _wav, audio
 from gan_jax.data.dataset import Measure, Protocol
@@ -17,7 +17,6 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 
 LENGTH = 1_024
-DATA_DIR = os.environ.get("GAN_JAX_DATA")
 
 
 def tone(pitch, rate=8_000, length=900):
@@ -126,9 +125,9 @@ def test_waves_are_evaluated_by_their_spectrograms_and_classes(monkeypatch):
     np.testing.assert_array_equal(received["samples"], received["data"].test.samples)
 
 
-@pytest.mark.skipif(DATA_DIR is None, reason="needs fsdd/recordings.zip in $GAN_JAX_DATA")
+@pytest.mark.skipif(not (REAL_DATA / "fsdd").is_dir(), reason=f"needs fsdd/recordings.zip in {REAL_DATA}")
 def test_spoken_digits():
-    data = load('audio(path="fsdd/recordings.zip")', 0, 8, DATA_DIR)
+    data = load('audio(path="fsdd/recordings.zip")', 0, 8, str(REAL_DATA))
     assert (data.num_train, data.test.count, data.num_classes) == (2_700, 300, 10)
     assert np.bincount(data.test.labels).tolist() == [30] * 10
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import sys
 from dataclasses import replace
 from math import exp, log2
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from made import REAL_DATA
 
 from gan_jax.config import Config
 from gan_jax.data.dataset import Protocol
@@ -21,8 +21,6 @@ from gan_jax.data.text.oracle import oracle_network
 from gan_jax.errors import InputError
 from gan_jax.models.text_resnet import Discriminator, Generator
 from gan_jax.training.train import train
-
-DATA_DIR = os.environ.get("GAN_JAX_DATA")
 
 
 @pytest.fixture
@@ -70,14 +68,14 @@ def test_a_test_file_is_held_out(corpus, tmp_path):
     assert decode(source, "test") == ["x"] * 12 and len(decode(source)) == 40
 
 
-@pytest.mark.skipif(DATA_DIR is None, reason="needs tiny Shakespeare in $GAN_JAX_DATA")
+@pytest.mark.skipif(not (REAL_DATA / "tfds").is_dir(), reason=f"needs tiny Shakespeare in {REAL_DATA}/tfds")
 def test_tiny_shakespeare_is_read_without_tensorflow():
-    source = text(DATA_DIR, path="tfds:tiny_shakespeare", length=64)
+    source = text(str(REAL_DATA), path="tfds:tiny_shakespeare", length=64)
     assert decode(source)[0].startswith("First Citizen:") and len(decode(source)) == 15_685
     assert len(decode(source, "test")) == 871
     assert "tensorflow" not in sys.modules
     with pytest.raises(InputError, match=r"tfds:mnist: a feature `text` is needed, it has image, label"):
-        text(DATA_DIR, path="tfds:mnist")
+        text(str(REAL_DATA), path="tfds:mnist")
 
 
 @pytest.mark.parametrize(
