@@ -6,8 +6,10 @@ and record. If a file has two possible meanings, it raises InputError that names
 
 import codecs
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +40,12 @@ class Row(NamedTuple):
 
 def read_text(path: Path, what: str) -> str:
     """Return the content of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, without the mark; `what` begins the
-    messages. Raises InputError naming the line for other encodings and for NUL characters."""
+    messages. It may be compressed by gzip. Raises InputError naming the line for other encodings and for NUL characters."""
     try:
         content = path.read_bytes()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{what}: {path} is damaged: {error}") from error
     except OSError as error:
         raise InputError(f"{what}: {path} cannot be read: {error.strerror or error}") from error
     return decode_text(content, f"{what}: {path}")

@@ -23,6 +23,7 @@ import numpy as np
 from gan_jax.data.dataset import Source, Split, Stored
 from gan_jax.data.images import pixels
 from gan_jax.data.prepared import find_prepared, how_to_prepare, input_errors, quiet, tfds_folder
+from gan_jax.data.reading import listed
 from gan_jax.data.stream import cached_facts, should_stream
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage.cache import cache_path, write_cache
@@ -95,9 +96,10 @@ def texts(name: str, data_dir: str | None = None, feature: str = "text") -> list
         return ["\n".join(bytes(row[feature]).decode("utf-8") for row in source) for source in sources]
 
 
-def columns(name: str, data_dir: str | None = None) -> dict[str, list[str]]:
-    """Return the columns of a prepared data set's training split, as text: features that are a single number, class or text.
-    The declared prediction target comes last. Raises InputError as `tfds` does, and if there is no such feature."""
+def columns(name: str, data_dir: str | None = None) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Return the columns of a prepared data set's training split, as text, and notes on what was left out. Columns are the
+    features that are a single number, class or text; the declared prediction target comes last. Raises InputError as `tfds`
+    does, and if there is no such feature."""
     with _opened(name, data_dir) as builder:
         split = "train" if "train" in builder.info.splits else next(iter(builder.info.splits))
         kinds = dict(_leaves(builder.info.features))
@@ -106,7 +108,11 @@ def columns(name: str, data_dir: str | None = None) -> dict[str, list[str]]:
         rows = [dict(_leaves(row)) for row in builder.as_data_source(split)]
         if not names:
             raise InputError(f"tfds:{name}: no feature is a number, a class or a text: {', '.join(kinds)}")
-        return {key: [_cell(kinds[key], row[key]) for row in rows] for key in names}
+        others = [key for key in kinds if key not in names]
+        notes = (f"features that are no single number, class or text are left out: {listed(others)}",) if others else ()
+        if other_splits := [other for other in builder.info.splits if other != split]:
+            notes += (f"the rows are those of the split {split}; not read: {listed(other_splits)}",)
+        return {key: [_cell(kinds[key], row[key]) for row in rows] for key in names}, notes
 
 
 def sounds(name: str, data_dir: str | None = None) -> Iterator[tuple[str, np.ndarray, int | None]]:

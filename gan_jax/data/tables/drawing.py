@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from gan_jax.data.tables.dates import Dates
 from gan_jax.data.tables.metrics import association
 from gan_jax.data.tables.schema import Categorical, Numeric, Schema, Table, cells
 
@@ -40,7 +41,7 @@ def picture(schema: Schema, rows: Table, real: Table) -> bytes:
             i = schema.categorical.index(column)
             _levels(axes, column, rows.codes[:, i], real.codes[:, i])
     titles = ("associations, real", "associations, generated")
-    for axes, table, title in zip(panels[len(shown) :], (real, rows), titles, strict=False):
+    for axes, table, title in zip(panels[len(shown) :], map(schema.grouped, (real, rows)), titles, strict=False):
         axes.imshow(association(table, schema.levels), vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_xticks([])
         axes.set_title(title, fontsize=7)
@@ -65,7 +66,7 @@ def text(schema: Schema, rows: Table) -> bytes:
 
 def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
     missing_fractions = [np.isnan(x).mean() if len(x) else 0.0 for x in (real, fake)]
-    fake, real = fake[np.isfinite(fake)], real[np.isfinite(real)]
+    fake, real = (column.scaled(x[np.isfinite(x)]) for x in (fake, real))
     low, high = np.quantile(real, [0.002, 0.998])
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     edges = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 31)
@@ -77,13 +78,16 @@ def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
     axes.set(xlim=edges[[0, -1]], ylim=(0, 1.5 * tops[0]))  # bars of a collapsed column may exceed the axes
     missing = f"; missing {missing_fractions[1]:.0%}, real {missing_fractions[0]:.0%}" if any(missing_fractions) else ""
     axes.set_title(f"{column.name[:28]}{missing}", fontsize=7)
+    if column.log_unit or isinstance(column.form, Dates):
+        places = np.linspace(low, high, 3)
+        axes.set_xticks(places, map(column.form.write, column.unscaled(places)))
 
 
 def _levels(axes, column: Categorical, fake: np.ndarray, real: np.ndarray) -> None:
-    counts = np.bincount(real, minlength=column.choices)
+    counts = np.bincount(real, minlength=len(column.levels))
     order = np.argsort(-counts, kind="stable")[:MAX_LEVELS]
     positions = np.arange(len(order))
     axes.bar(positions, counts[order] / max(len(real), 1), color=REAL, width=0.9)
-    axes.bar(positions, np.bincount(fake, minlength=column.choices)[order] / max(len(fake), 1), color=FAKE, width=0.35)
+    axes.bar(positions, np.bincount(fake, minlength=len(column.levels))[order] / max(len(fake), 1), color=FAKE, width=0.35)
     axes.set_xticks(positions, [(column.levels[i] or "(missing)")[:9] for i in order], rotation=30 if len(order) > 3 else 0)
     axes.set_title(column.name[:28], fontsize=7)

@@ -5,23 +5,18 @@ C categorical columns.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Data, Measure, Protocol
-from gan_jax.data.tables.schema import Schema, Table, decode
-from gan_jax.errors import InputError
+from gan_jax.data.tables.schema import Table
 
-MIN_ROWS = 20  # of generated rows, and of each split
-MAX_SETS = 4  # sets of generated rows, each as large as the train split, over which values are averaged
+FAR = 1e9  # standard deviations at which numbers are clipped where they are squared
 
 
 def wasserstein(rows: Table, real: Table) -> float:
-    """Wasserstein-1 distance of the values of each numeric column, in standard deviations of the real ones; the mean over
-    columns. Missing values are left out; if a column has no values in one of the tables, its mean in the other is used. NaN if
-    there are no numeric columns."""
+    """Wasserstein-1 distance of the values of each numeric column, in standard deviations of the real ones (1 for a constant
+    column); the mean over columns. Missing values are left out; if a column has no values in one of the tables, its mean in the
+    other is used. NaN if there are no numeric columns."""
     from scipy.stats import wasserstein_distance
 
     distances = []
@@ -31,7 +26,7 @@ def wasserstein(rows: Table, real: Table) -> float:
             distances.append(0.0)
             continue
         a, b = (x if len(x) else y.mean(keepdims=True) for x, y in ((a, b), (b, a)))
-        distances.append(wasserstein_distance(a, b) / max(b.std(), 1e-12))
+        distances.append(wasserstein_distance(a, b) / (b.std() if np.ptp(b) else 1.0))
     return float(np.mean(distances)) if distances else float("nan")
 
 
@@ -87,8 +82,9 @@ def features(rows: Table, reference: Table, levels: Sequence[int]) -> np.ndarray
     present = np.isfinite(reference.numbers)
     count = np.maximum(present.sum(axis=0), 1)
     mean = np.where(present, reference.numbers, 0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(present, (reference.numbers - mean) ** 2, 0).sum(axis=0) / count)
-    standard = (rows.numbers - mean) / np.maximum(deviation, 1e-12)
+    residual = np.where(present, reference.numbers - mean, 0)
+    deviation = np.sqrt((residual**2).sum(axis=0) / count)
+    standard = np.clip((rows.numbers - mean) / np.where(np.ptp(residual, axis=0) > 0, deviation, 1), -FAR, FAR)
     missing = np.isnan(standard)
     one_hot = [np.eye(size)[codes] / np.sqrt(2) for codes, size in zip(rows.codes.T, levels, strict=True)]
     return np.concatenate([np.where(missing, 0, standard), missing[:, ~present.all(axis=0)], *one_hot], axis=1)
@@ -147,76 +143,6 @@ def regression(rows: Table, held_out: Table, reference: Table, levels: Sequence[
     forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=0)
     tree = DecisionTreeRegressor(max_depth=4, random_state=0)
     return {"tstr_r2": float(np.mean([r2_score(held_out_y, m.fit(x, y).predict(held_out_x)) for m in (Ridge(), tree, forest)]))}
-
-
-def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, target: str) -> Measure:
-    """Return the `Measure` of generated rows; `train` holds each real training row once, unlike the train split of `data`.
-
-    Up to `MAX_SETS` sets of n rows, n = min(number of samples, number of training rows), are compared with the held-out rows;
-    each value is the mean over sets. Each NAME comes with NAME_floor or NAME_real, its value for n training rows (for the
-    distances to the closest record, for the held-out rows), and on request with NAME_error. Raises InputError for options that
-    do not apply to tables."""
-    from gan_jax.metrics.jackknife import with_errors
-
-    if protocol.extractor or protocol.metrics:
-        raise InputError(f"{data.name} is evaluated column by column: leave off --extractor and --metrics")
-    held_out = decode(schema, data.to_float(data.test.samples))
-    if min(len(held_out.numbers), len(train.numbers)) < MIN_ROWS:
-        raise InputError(f"{data.name} is too small to measure: a split has fewer than {MIN_ROWS} rows")
-    levels = schema.levels
-    numeric, categorical = ([column.name for column in kind] for kind in (schema.numeric, schema.categorical))
-    predict = regression if target in numeric else classification
-    column = (numeric if target in numeric else categorical).index(target)
-    records = features(train, train, levels)
-
-    def compare(rows: Table) -> dict[str, float]:
-        values = {"wasserstein": wasserstein(rows, held_out), "jsd": jsd(rows, held_out, levels)}
-        values["correlation_gap"] = correlation_gap(rows, held_out, levels)
-        return values | predict(rows, held_out, train, levels, column) if len(schema.names) > 1 else values
-
-    def distances(rows: Table) -> dict[str, float]:
-        distance = closest(features(rows, train, levels), records)
-        return {"dcr": float(np.median(distance)), "dcr_low": float(np.quantile(distance, 0.05))}
-
-    def statistic(numbers: np.ndarray, codes: np.ndarray) -> dict[str, float]:
-        n = min(len(numbers), len(train.numbers))
-        slices = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, MAX_SETS))]
-        sets = [Table(numbers[s], codes[s]) for s in slices]
-        results = [compare(rows) | distances(rows) for rows in sets]
-        return {name: float(np.mean([result[name] for result in results])) for name in results[0]}
-
-    @cache
-    def reference(n: int) -> dict[str, float]:
-        real = compare(Table(train.numbers[:n], train.codes[:n]))
-        values = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
-        return values | {f"{k}_real": x for k, x in distances(held_out).items()}
-
-    def measure(samples: dict, labels: np.ndarray | None = None) -> dict[str, float]:
-        rows = decode(schema, samples)
-        if len(rows.numbers) < MIN_ROWS:
-            raise InputError(f"{data.name}: at least {MIN_ROWS} rows are required, got {len(rows.numbers)}")
-        values = with_errors(statistic, tuple(rows)) if protocol.errors else statistic(*rows)
-        values |= reference(min(len(rows.numbers), len(train.numbers)))
-        return {name: x for name, x in values.items() if np.isfinite(x)}  # NaN: no such columns
-
-    return Measure(measure, *_description(data, schema, held_out, train, target))
-
-
-def _description(data: Data, schema: Schema, held_out: Table, train: Table, target: str) -> tuple[str, dict[str, Any]]:
-    """Return the description and the facts of a `Measure`."""
-    rows = {"train": len(train.numbers), "held_out": len(held_out.numbers)}
-    facts = {"data": data.name, "checksum": data.checksum, **rows, "target": target}
-    predicted = f"models predict {target} (predicting the mean has an R2 of 0)"
-    if target in (names := [c.name for c in schema.categorical]):
-        column = names.index(target)
-        facts["guess"] = float((held_out.codes[:, column] == np.bincount(train.codes[:, column]).argmax()).mean())
-        predicted = f"models predict {target} (always predicting the most frequent level has accuracy {facts['guess']:.3f})"
-    facts["schema"] = [str(column) for column in schema.columns]
-    description = (
-        f"up to {MAX_SETS} sets of {rows['train']:,} rows, against {rows['held_out']:,} held-out ones, next to the values "
-        f"of the {rows['train']:,} training rows; {predicted}. Columns: {'; '.join(facts['schema'])}"
-    )
-    return description, facts
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:

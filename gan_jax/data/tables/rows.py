@@ -11,13 +11,17 @@ Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.3.
 
 import csv
 import io
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
 from gan_jax.data.paths import locate
-from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, infer, to_float
+from gan_jax.data.reading import listed, split_rows
+from gan_jax.data.tables.files import Cells, read_csv
+from gan_jax.data.tables.infer import Options, infer
+from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, to_float
 from gan_jax.errors import InputError, unknown
 
 BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # in scikit-learn
@@ -33,37 +37,51 @@ def table(
     path: str | None = None,
     name: str = "made",
     target: str | None = None,
-    drop: str = "",
-    numeric: str = "",
-    categorical: str = "",
-    header: bool = True,
+    drop: str | Sequence[str] = "",
+    numeric: str | Sequence[str] = "",
+    categorical: str | Sequence[str] = "",
+    missing: str | Sequence[str] = "",
+    decimal: str | None = None,
+    dayfirst: bool | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
 ) -> Source:
     """Read the csv at `path` (a header and rows, with cells separated by commas, semicolons, tabs or bars), or for
     `path="tfds:NAME"` the numbers, classes and texts of a prepared data set; or the table `name`: "made", 5,000 synthetic rows
     with missing values and rare levels, or one of `BUNDLED`.
 
-    The types of columns are inferred (see `schema.infer`), except for those that `numeric` and `categorical` name; `drop` names
-    columns to leave out. All three are names separated by commas. `target` is the column that classifiers or regressions
-    predict in the evaluation, by default the last one. A fixed fifth of the rows is held out. Raises InputError for a missing
-    file, an unknown name or column, or a file that is not a table."""
-    lists = {
-        option: _names(option, text) for option, text in (("drop", drop), ("numeric", numeric), ("categorical", categorical))
-    }
-    columns = _columns(data_dir, path, name, header)
-    for dropped in lists.pop("drop"):
-        if dropped not in columns:
-            raise unknown("column of the table", dropped, columns)
-        del columns[dropped]
-    if not columns or len(next(iter(columns.values()))) < MIN_ROWS:
-        raise InputError(f"table {path or name} must have at least one column and {MIN_ROWS} rows")
-    schema, rows = infer(columns, **lists)
-    order = np.random.RandomState(0).permutation(len(rows.numbers))
-    num_held_out = round(HELD_OUT * len(order))
-    train, test = (Table(*(x[indices] for x in rows)) for indices in (order[num_held_out:], order[:num_held_out]))
+    The types of columns are inferred (see `infer.py`), except for those that `numeric` and `categorical` name; `drop` names
+    columns to leave out, and `missing` texts that stand for missing values. All four are separated by commas, or tuples of
+    names. `decimal` is the decimal mark and `dayfirst` the order of dates for columns that could have either; `header` says
+    whether the first line names the columns, which is assumed unless it looks like data. `target` is the column that
+    classifiers or regressions predict in the evaluation, by default the last one. A fixed fifth of the rows is held out. Raises
+    InputError for a missing file, an unknown name or column, a file that is not a table, and columns of uncertain type."""
+    if decimal not in (None, ".", ","):
+        raise InputError(f"table: decimal must be '.' or ',', got {decimal!r}")
+    for option, value in (("dayfirst", dayfirst), ("header", header)):
+        if not isinstance(value, bool | None):
+            raise InputError(f"table: {option} must be True or False, got {value!r}")
+    cells = _cells(data_dir, path, name, header, delimiter, _names("categorical", categorical, ()))
+    columns = dict(cells.columns)
+    lists = {"numeric": numeric, "categorical": categorical, "missing": missing}
+    lists = {option: _names(option, names, columns) for option, names in lists.items()}
+    dropped = _names("drop", drop, columns)
+    for column in dropped:
+        if column not in columns:
+            raise unknown("column of the table", column, cells.columns)
+        del columns[column]
+    count = len(next(iter(columns.values()), ()))
+    if count < MIN_ROWS:
+        raise InputError(f"table {path or name} must have at least one column and {MIN_ROWS} rows, got {len(columns)}, {count}")
+    schema, rows, notes = infer(columns, Options(**lists, decimal=decimal, dayfirst=dayfirst), cells.lines)
+    if dropped:
+        notes = (f"left out by drop, also of generated rows: {listed(dropped)}", *notes)
+    train, test = map(rows.take, split_rows(count, HELD_OUT))
     schema = fit(schema, train)
     if target is not None and target not in schema.names:
         raise unknown("column of the table", target, schema.names)
-    return _source(schema, train, test, target or schema.names[-1])
+    source = _source(schema, train, test, target or schema.names[-1])
+    return replace(source, notes=(*cells.notes, *notes, *_rounding(schema, rows)))
 
 
 def synthetic(count: int = 5_000) -> dict[str, list[str]]:
@@ -111,7 +129,8 @@ def pairs(codes: np.ndarray, levels: tuple[int, ...], count: int, random: np.ran
 def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
     splits = [Split(encode(schema, rows, seed), None) for seed, rows in enumerate((train, test))]
     if schema.categorical:
-        splits = [_with_conditions(schema, *pair) for pair in zip(splits, (train, test), (True, False), strict=True)]
+        codes = (schema.grouped(rows).codes for rows in (train, test))
+        splits = [_with_conditions(schema, *pair) for pair in zip(splits, codes, (True, False), strict=True)]
 
     def show(samples: dict) -> dict[str, bytes]:
         from gan_jax.data.tables.drawing import picture, text
@@ -123,15 +142,15 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         return {".csv": _csv(cells(schema, decode(schema, samples)))}
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
-        from gan_jax.data.tables import metrics
+        from gan_jax.data.tables import evaluator
 
-        return metrics.evaluator(data, protocol, schema, train, target)
+        return evaluator.evaluator(data, protocol, schema, train, test, target)
 
     def set_aside(fraction: float) -> tuple[Source, Split]:
         count = round(fraction * len(train.numbers))
         if not 1 <= count < len(train.numbers):
             raise InputError(f"validation {fraction} of {len(train.numbers)} rows leaves a split empty")
-        validation, rest = (Table(*(x[rows] for x in train)) for rows in (slice(count), slice(count, None)))
+        validation, rest = train.take(slice(count)), train.take(slice(count, None))
         return _source(schema, rest, test, target), _source(schema, rest, validation, target).test
 
     return Source(
@@ -158,25 +177,23 @@ def _packed(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
     return {"columns": np.array(list(columns)), "rows": np.array(list(columns.values())).T}
 
 
-def _with_conditions(schema: Schema, split: Split, rows: Table, sampled: bool) -> Split:
+def _with_conditions(schema: Schema, split: Split, codes: np.ndarray, sampled: bool) -> Split:
     """Add conditions and labels. With `sampled`, for the train split, rows are drawn several times by `pairs`; otherwise each
     row occurs once, with a random column as its condition."""
-    random, count, num_columns = np.random.RandomState(1), len(rows.codes), len(schema.levels)
+    random, count, num_columns = np.random.RandomState(1), len(codes), len(schema.levels)
     if sampled:
         num_pairs = max(count, min(PAIRS_PER_ROW * count, MAX_PAIRS))
-        indices, column = pairs(rows.codes, schema.levels, num_pairs, random)
+        indices, column = pairs(codes, schema.levels, num_pairs, random)
     else:
         indices, column = np.arange(count), random.randint(num_columns, size=count)
     names = [c.name for c in schema.categorical]
     stored = {k: x[indices] if k == "values" else {name: y[indices] for name, y in x.items()} for k, x in split.samples.items()}
     # -1 is not a level: its one-hot vector is zero.
-    stored["condition"] = {
-        name: np.where(column == i, rows.codes[indices, i], -1).astype(np.int16) for i, name in enumerate(names)
-    }
+    stored["condition"] = {name: np.where(column == i, codes[indices, i], -1).astype(np.int16) for i, name in enumerate(names)}
     # The second condition is the level of a row drawn uniformly, so levels occur with their frequencies in the table.
     second_rows = np.resize(random.permutation(count), len(indices))
     second_column = random.randint(num_columns, size=len(indices))
-    conditions = [(rows.codes[indices, column], column), (rows.codes[second_rows, second_column], second_column)]
+    conditions = [(codes[indices, column], column), (codes[second_rows, second_column], second_column)]
     labels = np.zeros((len(indices), 2 * sum(schema.levels)), np.float32)
     # Columns are in alphabetical order, as the leaves of the conditions in `stored` are.
     start, total = {}, 0
@@ -188,26 +205,44 @@ def _with_conditions(schema: Schema, split: Split, rows: Table, sampled: bool) -
     return Split(stored, labels)
 
 
-def _names(option: str, text: str) -> list[str]:
-    if not isinstance(text, str):
-        raise InputError(f"table: {option} must be names separated by commas, got {text!r}")
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _rounding(schema: Schema, rows: Table) -> tuple[str, ...]:
+    """Return the note on columns whose numbers the float32 representation of the networks does not preserve exactly."""
+    decoded = decode(schema, to_float(schema, encode(schema, rows, 0)))
+    errors = [np.nanmax(np.abs(a - b), initial=0) for a, b in zip(decoded.numbers.T, rows.numbers.T, strict=True)]
+    names = [f"{column.name} (up to {error:.2g})" for column, error in zip(schema.numeric, errors, strict=True) if error > 0]
+    return (f"numbers rounded by the networks' float32: {listed(names)}",) if names else ()
 
 
-def _columns(data_dir: str | None, path: str | None, name: str, header: bool) -> dict[str, list[str]]:
-    """Return the cells of each column as text."""
+def _names(option: str, names: str | Sequence[str], columns: Collection[str]) -> list[str]:
+    """Return the names in an option: a tuple, or texts separated by commas, unless the whole is the name of a column."""
+    if isinstance(names, str):
+        return [names] if names in columns else [name.strip() for name in names.split(",") if name.strip()]
+    if isinstance(names, tuple) and all(isinstance(name, str) for name in names):
+        return list(names)
+    raise InputError(f"table: {option} must be names separated by commas, or a tuple of names, got {names!r}")
+
+
+def _cells(
+    data_dir: str | None, path: str | None, name: str, header: bool | None, delimiter: str | None, texts: Sequence[str]
+) -> Cells:
+    """Return the cells of the table that the options choose."""
     if path is not None:
         if not isinstance(path, str):
             raise InputError(f"table: path must be the name of a csv file, got {path!r}")
         if path.startswith("tfds:"):
             from gan_jax.data.tfds import columns
 
-            return columns(path.removeprefix("tfds:"), data_dir)
-        return _read(locate(path, data_dir), header)
+            read, notes = columns(path.removeprefix("tfds:"), data_dir)
+            return Cells(read, None, notes)
+        return read_csv(locate(path, data_dir), header, delimiter, texts)
     if name == "made":
-        return synthetic()
+        return Cells(synthetic())
     if name not in BUNDLED:
         raise unknown("table", str(name), ("made", *BUNDLED))
+    return Cells(_bundled(name))
+
+
+def _bundled(name: str) -> dict[str, list[str]]:
     from sklearn import datasets
 
     bundle = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
@@ -219,24 +254,3 @@ def _columns(data_dir: str | None, path: str | None, name: str, header: bool) ->
         return columns | {"progression": [repr(float(x)) for x in bundle.target]}
     kind = {"iris": "species", "wine": "cultivar", "breast_cancer": "diagnosis"}[name]
     return columns | {kind: [str(bundle.target_names[i]) for i in bundle.target]}
-
-
-def _read(path: Path, header: bool) -> dict[str, list[str]]:
-    """Read the columns of a csv. Raises InputError for a row with too many or too few cells, with its line number."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-        first = content.partition("\n")[0]
-        reader = csv.reader(io.StringIO(content, newline=""), delimiter=max(",;\t|", key=first.count), skipinitialspace=True)
-        lines = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read the table {path}: {error}") from error
-    if not lines:
-        raise InputError(f"the table {path} is empty")
-    names = [cell.strip() for cell in lines[0][1]] if header else [f"column {i + 1}" for i in range(len(lines[0][1]))]
-    if len(set(names)) < len(names) or "" in names:
-        raise InputError(f"the table {path}: columns must have different names: {', '.join(map(repr, names))}; or header=False")
-    rows = lines[header:]
-    for number, row in rows:
-        if len(row) != len(names):
-            raise InputError(f"the table {path}, line {number}: {len(row)} cells instead of {len(names)}")
-    return {name: [line[i] for _, line in rows] for i, name in enumerate(names)}

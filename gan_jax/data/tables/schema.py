@@ -1,30 +1,33 @@
 """The schema of a table: the type of each column, and the representation of rows for the networks.
 
-A column is numeric or categorical; both may have missing values. For the networks, a row is
+A column is numeric (numbers, dates, times) or categorical; both may have missing values. For the networks, a row is
 
     {"values": [.., A], "choices": {column: [.., k]}, "condition": {categorical column: [.., k]}}
 
 `choices` are one-hot: for a categorical column the level; for a numeric column the mode of its distribution to which the number
 belongs, or the last choice if the number is missing. `values` are the numbers relative to the mean of their mode, in units of
 four standard deviations of that mode. `condition` is the level on which the row is conditioned (see `rows.py`), with zeros for
-all other columns.
+all other columns. The rare levels of a column with more than `MAX_LEVELS` levels share one choice; a generated row that
+makes this choice has one of them, drawn by their frequencies in the table.
 
-Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.2. The separate mode for missing numbers is our addition.
+Source: Xu et al. 2019 (CTGAN), arXiv:1907.00503, section 4.2. The separate mode for missing numbers, the
+logarithmic scale and the rare levels are our additions.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.reading import MISSING
+from gan_jax.data.tables.dates import Dates
+from gan_jax.data.tables.numbers import Numbers
 from gan_jax.errors import InputError
 from gan_jax.types import Sample
 
-MAX_LEVELS = 100  # of a categorical column: a text column with more levels holds names or identifiers
-MAX_DISCRETE = 10  # a column with at most this many different numbers is categorical
+MAX_LEVELS = 100  # choices of a categorical column
 MAX_MODES = 10  # Gaussians fitted to a numeric column
 POINT_FRACTION = 0.1  # a number that makes up at least this fraction of a column is a mode of its own
 MAX_FITTED = 10_000  # values to which modes are fitted
@@ -37,14 +40,21 @@ class Table(NamedTuple):
     numbers: np.ndarray  # float64 [N, A], NaN where missing
     codes: np.ndarray  # int [N, C], the number of the level
 
+    def take(self, rows: Any) -> "Table":
+        """Return the rows of an index or a mask."""
+        return Table(self.numbers[rows], self.codes[rows])
+
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers, modelled as a mixture of Gaussians."""
+    """A column of numbers, dates or times, modelled as a mixture of Gaussians: of the numbers, or on a logarithmic scale."""
 
     name: str
-    decimals: int | None  # number of decimals that the values need; None for more than six
-    missing: bool  # whether some values are missing
+    form: Numbers | Dates  # how cells are written
+    missing: str | None  # the text of a missing value; None if no value is missing
+    low: float  # the smallest number in the table
+    high: float
+    log_unit: float = 0.0  # above 0, asinh(x / log_unit) is modelled: columns over many orders of magnitude
     weights: np.ndarray = ()  # [m]
     means: np.ndarray = ()  # [m]
     deviations: np.ndarray = ()  # [m]
@@ -52,12 +62,24 @@ class Numeric:
     @property
     def choices(self) -> int:
         """Number of modes, plus one if values may be missing."""
-        return len(self.means) + self.missing
+        return len(self.means) + (self.missing is not None)
+
+    def scaled(self, numbers: np.ndarray) -> np.ndarray:
+        """Convert numbers to the scale on which they are modelled."""
+        return np.arcsinh(numbers / self.log_unit) if self.log_unit else numbers
+
+    def unscaled(self, x: np.ndarray) -> np.ndarray:
+        """Convert numbers on the scale of the model back, rounded as the file's and within their range."""
+        if self.log_unit:
+            with np.errstate(over="ignore"):  # infinity is out of range
+                x = np.sinh(x) * self.log_unit
+        return np.clip(self.form.round(np.clip(x, self.low, self.high)), self.low, self.high)
 
     def __str__(self) -> str:
-        missing = ", some missing" if self.missing else ""
-        digits = "" if self.decimals is None else f" of {self.decimals} decimals"
-        return f"{self.name}: numbers{digits} in {len(self.means)} modes{missing}"
+        missing = ", some missing" if self.missing is not None else ""
+        scale = ", on a logarithmic scale" if self.log_unit else ""
+        modes = f", {len(self.means)} modes" if len(self.means) else ""
+        return f"{self.name}: {self.form}, {self.form.write(self.low)} to {self.form.write(self.high)}{scale}{modes}{missing}"
 
 
 @dataclass(frozen=True)
@@ -66,16 +88,18 @@ class Categorical:
 
     name: str
     levels: tuple[str, ...]
+    missing: str = ""  # the text of a missing value
+    rare: tuple[int, ...] = ()  # the numbers of rows of the last levels, which share a choice; () if each level is one
 
     @property
     def choices(self) -> int:
-        """Number of levels."""
-        return len(self.levels)
+        """Number of levels, the rare ones counted as one."""
+        return len(self.levels) - max(0, len(self.rare) - 1)
 
     def __str__(self) -> str:
-        shown = [level or "(missing)" for level in self.levels]
-        more = f", ... ({len(shown)} levels)" if len(shown) > 8 else ""
-        return f"{self.name}: one of {', '.join(shown[:8])}{more}"
+        shown = [level or "(missing)" for level in self.levels[:8]]
+        more = f", ... ({len(self.levels):,} levels)" if len(self.levels) > 8 else ""
+        return f"{self.name}: one of {', '.join(shown)}{more}"
 
 
 @dataclass(frozen=True)
@@ -94,43 +118,12 @@ class Schema:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The number of levels of each categorical column."""
+        """The number of choices of each categorical column."""
         return tuple(column.choices for column in self.categorical)
 
-
-def infer(
-    columns: Mapping[str, Sequence[str]], numeric: Sequence[str] = (), categorical: Sequence[str] = ()
-) -> tuple[Schema, Table]:
-    """Infer the schema, its modes not yet fitted (see `fit`), and the rows from the text of the cells.
-
-    A column is numeric if all its cells are missing or finite numbers, more than `MAX_DISCRETE` different ones, or if `numeric`
-    lists it. Cells in `MISSING`, in upper or lower case, are missing. Raises InputError for a column that is neither numeric
-    nor has at most `MAX_LEVELS` levels, and for unknown names."""
-    for name in (*numeric, *categorical):
-        if name not in columns:
-            raise InputError(f"table: no column {name!r}; known: {', '.join(columns)}")
-    numbers, codes = {}, {}
-    for name, column in columns.items():
-        texts = np.array([text.strip() for text in column])
-        missing = np.array([text.lower() in MISSING for text in texts])
-        parsed = None if name in categorical else _numbers(texts, missing)
-        if name in numeric and parsed is None:
-            raise InputError(f"table: column {name!r} is not numeric: not all of its values are finite numbers")
-        if parsed is not None and (name in numeric or len(np.unique(parsed[~missing])) > MAX_DISCRETE):
-            numbers[name] = Numeric(name, _decimals(parsed[~missing]), bool(missing.any())), parsed
-            continue
-        texts[missing] = ""
-        levels = sorted(set(texts.tolist()), key=_order)
-        if len(levels) > MAX_LEVELS:
-            raise InputError(
-                f"table: column {name!r} has {len(levels):,} different texts, more than {MAX_LEVELS}: "
-                f"leave it out with drop={name!r}"
-            )
-        codes[name] = Categorical(name, tuple(levels)), np.array([levels.index(text) for text in texts])
-    count = len(next(iter(columns.values())))
-    schema = Schema(tuple(columns), *(tuple(column for column, _ in kind.values()) for kind in (numbers, codes)))
-    stacked = [np.stack([x for _, x in kind.values()], axis=1) if kind else np.zeros((count, 0)) for kind in (numbers, codes)]
-    return schema, Table(stacked[0], stacked[1].astype(np.int64))
+    def grouped(self, rows: Table) -> Table:
+        """Return rows whose codes are the choices of the categorical columns: rare levels share one."""
+        return Table(rows.numbers, np.minimum(rows.codes, np.array(self.levels, rows.codes.dtype) - 1))
 
 
 def fit(schema: Schema, rows: Table) -> Schema:
@@ -142,7 +135,7 @@ def fit(schema: Schema, rows: Table) -> Schema:
     Gaussian around the zeros of a column would generate no exact zero."""
 
     def fit_column(column: Numeric, values: np.ndarray) -> Numeric:
-        values = values[np.isfinite(values)]
+        values = column.scaled(values[np.isfinite(values)])
         numbers, counts = np.unique(values, return_counts=True)
         points = counts >= POINT_FRACTION * len(values)
         rest = values[~np.isin(values, numbers[points])]
@@ -151,10 +144,9 @@ def fit(schema: Schema, rows: Table) -> Schema:
         weights, means, deviations = _mixture(rest)
         weights = np.concatenate([counts[points], weights * len(rest)]) / len(values)
         modes = np.concatenate([numbers[points], means]), np.concatenate([np.zeros(points.sum()), deviations])
-        return Numeric(column.name, column.decimals, column.missing, weights, *modes)
+        return replace(column, weights=weights, means=modes[0], deviations=modes[1])
 
-    numeric = tuple(fit_column(*pair) for pair in zip(schema.numeric, rows.numbers.T, strict=True))
-    return Schema(schema.names, numeric, schema.categorical)
+    return replace(schema, numeric=tuple(map(fit_column, schema.numeric, rows.numbers.T)))
 
 
 def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -165,7 +157,7 @@ def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = np.random.RandomState(0).permutation(values)[:MAX_FITTED]
     if len(values) < 2:
         return np.ones(len(values)), values, np.full(len(values), 1e-3)
-    mean, deviation = values.mean(), max(values.std(), 1e-12)
+    mean, deviation = values.mean(), values.std() if np.ptp(values) else 1.0
     prior = {"weight_concentration_prior_type": "dirichlet_process", "weight_concentration_prior": 1e-3}
     # After 100 iterations, the default, hardly any superfluous component has lost its weight.
     mixture = BayesianGaussianMixture(n_components=min(MAX_MODES, len(values)), max_iter=300, random_state=0, **prior)
@@ -185,9 +177,10 @@ def encode(schema: Schema, rows: Table, seed: int) -> dict[str, Any]:
     generate it."""
     random = np.random.RandomState(seed)
     values = np.zeros(rows.numbers.shape, np.float32)
-    choices = {column.name: code.astype(np.int16) for column, code in zip(schema.categorical, rows.codes.T, strict=True)}
+    codes = schema.grouped(rows).codes.astype(np.int16)
+    choices = {column.name: codes[:, i] for i, column in enumerate(schema.categorical)}
     for i, column in enumerate(schema.numeric):
-        x, point = rows.numbers[:, i, None], column.deviations == 0
+        x, point = column.scaled(rows.numbers[:, i, None]), column.deviations == 0
         scale = np.where(point, 1, column.deviations)
         log_density = np.log(column.weights / scale) - 0.5 * ((x - column.means) / scale) ** 2
         # A point mass contains only its own number, and that number belongs to no other mode.
@@ -216,8 +209,11 @@ def to_float(schema: Schema, stored: Mapping[str, Any]) -> Sample:
 
 
 def decode(schema: Schema, samples: Mapping[str, Any]) -> Table:
-    """Convert the output of `to_float` or of a generator to rows: the most likely choices, with numbers rounded to the column's
-    decimals.
+    """Convert the output of `to_float` or of a generator to rows: the most likely choices, with numbers rounded as in the file
+    and clipped to the column's range.
+
+    The precision is that of float32 relative to a mode: about 1e-7 of its deviation, or on a logarithmic scale about 1e-6 of
+    the number.
 
     Raises ValueError for samples of another schema, or with values that are not finite."""
     expected = {column.name: column.choices for column in schema.columns}
@@ -232,42 +228,27 @@ def decode(schema: Schema, samples: Mapping[str, Any]) -> Table:
     for i, column in enumerate(schema.numeric):
         mode = choices[column.name].argmax(axis=-1)
         index = np.minimum(mode, len(column.means) - 1)
-        x = values[:, i] * SPAN * column.deviations[index] + column.means[index]
-        x = x if column.decimals is None else np.round(x, column.decimals)
+        x = column.unscaled(values[:, i] * SPAN * column.deviations[index] + column.means[index])
         numbers[:, i] = np.where(mode < len(column.means), x, np.nan)
-    codes = [choices[column.name].argmax(axis=-1) for column in schema.categorical]
+    codes = [_codes(column, choices[column.name].argmax(axis=-1)) for column in schema.categorical]
     return Table(numbers, np.stack(codes, axis=1) if codes else np.zeros((len(values), 0), np.int64))
 
 
+def _codes(column: Categorical, choices: np.ndarray) -> np.ndarray:
+    """Return the levels of choices [N]. Rare levels are drawn by their frequencies, always alike for the same choices."""
+    if not column.rare:
+        return choices
+    random = np.random.RandomState(zlib.crc32(choices.tobytes()))
+    first = column.choices - 1
+    drawn = first + random.choice(len(column.rare), len(choices), p=np.array(column.rare) / sum(column.rare))
+    return np.where(choices == first, drawn, choices)
+
+
 def cells(schema: Schema, rows: Table) -> dict[str, list[str]]:
-    """Return the rows as text, by column, in the order of the file; "" is a missing value."""
+    """Return the rows as text, by column, in the order and the form of the file, missing values included."""
     texts = {}
     for column, numbers in zip(schema.numeric, rows.numbers.T, strict=True):
-        template = "{:.6g}" if column.decimals is None else f"{{:.{column.decimals}f}}"
-        # Adding 0.0 turns -0.0, which rounding may produce, into 0.0.
-        texts[column.name] = ["" if np.isnan(x) else template.format(x + 0.0) for x in numbers]
+        texts[column.name] = [column.missing or "" if np.isnan(x) else column.form.write(x) for x in numbers.tolist()]
     for column, codes in zip(schema.categorical, rows.codes.T, strict=True):
-        texts[column.name] = [column.levels[code] for code in codes]
+        texts[column.name] = [column.levels[code] or column.missing for code in codes]
     return {name: texts[name] for name in schema.names}
-
-
-def _numbers(texts: np.ndarray, missing: np.ndarray) -> np.ndarray | None:
-    """Parse numbers: float64 [N], NaN where missing; None if a text is not a finite number, or if all are missing."""
-    try:
-        numbers = np.array([np.nan if is_missing else float(text) for text, is_missing in zip(texts, missing, strict=True)])
-    except ValueError:
-        return None
-    return numbers if not missing.all() and np.isfinite(numbers[~missing]).all() else None
-
-
-def _decimals(numbers: np.ndarray) -> int | None:
-    """Return the number of decimals that the numbers need, up to six; None for more."""
-    return next((d for d in range(7) if np.allclose(np.round(numbers, d), numbers, rtol=1e-12, atol=1e-9)), None)
-
-
-def _order(level: str) -> tuple:
-    """Sort key: numbers by value, then texts, then the missing level."""
-    try:
-        return (0, float(level), level)
-    except ValueError:
-        return (1 if level else 2, 0.0, level)

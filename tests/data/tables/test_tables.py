@@ -11,7 +11,10 @@ from made import png, prepare_rows
 from gan_jax.data.load import load
 from gan_jax.data.tables import rows as table_rows
 from gan_jax.data.tables import schema as table_schema
+from gan_jax.data.tables.infer import Options, infer
+from gan_jax.data.tables.numbers import Numbers
 from gan_jax.data.tables.schema import Categorical, Numeric, Schema, Table
+from gan_jax.data.tfds import columns as tfds_columns
 from gan_jax.errors import InputError
 
 
@@ -33,9 +36,11 @@ def test_types_of_columns_are_inferred():
         "stars": [str(i % 11 // 2 + 1) for i in range(count)],
         "colour": [("red", "blue", "")[i % 3] for i in range(count)],
     }
-    schema, rows = table_schema.infer(cells)
+    schema, rows, notes = infer(cells)
     assert schema.names == ("age", "price", "stars", "colour")
-    assert schema.numeric == (Numeric("age", 0, False), Numeric("price", 2, True))
+    age, price = schema.numeric
+    assert (age.form, age.missing, age.low, age.high) == (Numbers(), None, 20, 49)
+    assert (price.form, price.missing) == (Numbers(decimals=2, min_decimals=2), "NA")
     assert schema.categorical == (
         Categorical("stars", ("1", "2", "3", "4", "5", "6")),
         Categorical("colour", ("blue", "red", "")),
@@ -47,26 +52,17 @@ def test_types_of_columns_are_inferred():
         "stars: one of 1, 2, 3, 4, 5, 6",
         "colour: one of blue, red, (missing)",
     ]
-    other, _ = table_schema.infer(cells, numeric=["stars"], categorical=["age"])
+    assert notes == (
+        "4 columns: age: integers, 20 to 49; price: numbers of 2 decimals, 0.25 to 14.75, some missing; "
+        "stars: one of 1, 2, 3, 4, 5, 6; colour: one of blue, red, (missing)",
+    )
+    other, *_ = infer(cells, Options(numeric=["stars"], categorical=["age"]))
     assert [c.name for c in other.numeric] == ["price", "stars"] and len(other.categorical[0].levels) == 30
-    assert table_schema.infer({"x": ["10", "9", "b", "1.5"] * 9})[0].categorical[0].levels == ("1.5", "9", "10", "b")
-
-
-@pytest.mark.parametrize(
-    ("cells", "options", "message"),
-    [
-        ({"id": [f"n{i}" for i in range(101)]}, {}, "column 'id' has 101 different texts, more than 100"),
-        ({"x": ["1", "inf"] * 30}, {"numeric": ["x"]}, "not all of its values are finite"),
-        ({"x": ["1", "2"] * 30}, {"categorical": ["y"]}, "no column 'y'; known: x"),
-    ],
-)
-def test_columns_that_are_neither_numeric_nor_categorical_are_rejected(cells, options, message):
-    with pytest.raises(InputError, match=message):
-        table_schema.infer(cells, **options)
+    assert infer({"x": ["10", "9", "b", "1.5"] * 9})[0].categorical[0].levels == ("1.5", "9", "10", "b")
 
 
 def test_rows_are_recovered_from_the_representation_of_the_networks(synthetic):
-    schema, rows = table_schema.infer(table_rows.synthetic(500))
+    schema, rows, _ = infer(table_rows.synthetic(500))
     schema = table_schema.fit(schema, rows)
     stored = table_schema.encode(schema, rows, 0)
     floats = table_schema.to_float(schema, stored)
@@ -88,7 +84,8 @@ def test_fitted_modes_agree_with_those_of_the_data():
     """Two distant Gaussians, and a number that makes up a third of the values, for which a point mass is fitted."""
     random = np.random.RandomState(1)
     x = np.concatenate([np.zeros(2_000), 10 + random.randn(1_000), 20 + 0.5 * random.randn(3_000)])
-    schema = table_schema.fit(Schema(("x",), (Numeric("x", None, True),), ()), Table(x[:, None], np.zeros((6_000, 0))))
+    unfitted = Schema(("x",), (Numeric("x", Numbers(6), "", 0, 30),), ())
+    schema = table_schema.fit(unfitted, Table(x[:, None], np.zeros((6_000, 0))))
     (column,) = schema.numeric
     assert (column.means[0], column.deviations[0]) == (0, 0) and column.weights.sum() == pytest.approx(1, abs=0.01)
     is_near = {center: np.abs(column.means - center) < 3 for center in (10, 20)}
@@ -103,7 +100,7 @@ def test_fitted_modes_agree_with_those_of_the_data():
 
 
 def test_the_mode_of_a_number_is_drawn_from_the_posterior():
-    column = Numeric("x", None, False, np.array([0.25, 0.75]), np.array([0.0, 2.0]), np.array([1.0, 1.0]))
+    column = Numeric("x", Numbers(), None, 0, 2, 0.0, np.array([0.25, 0.75]), np.array([0.0, 2.0]), np.ones(2))
     stored = table_schema.encode(Schema(("x",), (column,), ()), Table(np.ones((20_000, 1)), np.zeros((20_000, 0))), 0)
     assert (stored["choices"]["x"] == 1).mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 20_000))
 
@@ -121,7 +118,7 @@ def test_levels_are_drawn_in_proportion_to_the_logarithm_of_their_rows():
 
 def test_labels_hold_two_conditions(synthetic):
     """The first half of a label is the condition of the row; the second half follows the frequencies of the levels."""
-    schema, rows = table_schema.infer(table_rows.synthetic())
+    schema, rows, _ = infer(table_rows.synthetic())
     train = np.random.RandomState(0).permutation(5_000)[1_000:]
     batch = synthetic.decode(synthetic.store, np.arange(synthetic.num_train))
     condition, label = batch.real["condition"], synthetic.train.labels
@@ -159,12 +156,15 @@ def test_csv_files_with_other_separators_or_without_a_header(tmp_path):
     ("text", "options", "message"),
     [
         ("", "", "is empty"),
-        ("a,b\n1,2\n3", "", "line 3: 1 cells instead of 2"),
-        ("a,a\n1,2", "", "columns must have different names"),
+        ("a,b\n1,2\n3\n4,5,6", "", r"2 columns, but other numbers of cells in lines 3 \(1 cells\), 4 \(3 cells\)"),
+        ("a,a,b\n1,2,3", "", "must have different names, but 'a' occur several times"),
         ("a,b\n" + "1,2\n" * 20, "", "must have at least one column and 50 rows"),
         ("a,b\n" + "1,2\n" * 60, ', drop="c"', "unknown column of the table 'c'"),
         ("a,b\n" + "1,2\n" * 60, ', target="c"', "unknown column of the table 'c'"),
-        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names separated by commas, got 3"),
+        ("a,b\n" + "1,2\n" * 60, ", drop=3", "drop must be names separated by commas, or a tuple of names, got 3"),
+        ("a,b\n" + "1,2\n" * 60, ", decimal=';'", "decimal must be '.' or ',', got ';'"),
+        ("a,b\n" + "1,2\n" * 60, ", dayfirst=1", "dayfirst must be True or False, got 1"),
+        ("a,b\n" + "1,2\n" * 60, ", delimiter=',,'", "delimiter must be one character, got ',,'"),
     ],
 )
 def test_invalid_files_and_options_are_rejected_with_one_line(tmp_path, text, options, message):
@@ -235,7 +235,8 @@ def test_a_prepared_data_set_of_rows(prepared):
     ]
     rows = [row | {"size": [1.0, 2.0]} for row in rows]
     prepare_rows(prepared, "homes", features, rows, target="price")
-    columns = table_rows._columns(str(prepared), "tfds:homes", "made", True)
+    columns, notes = tfds_columns("homes", str(prepared))
+    assert notes == ("features that are no single number, class or text are left out: size",)
     assert list(columns)[-1] == "price" and columns["price"][:3] == ["0.0", "0.125", "0.25"]
     assert columns["features/city"][:4] == ["", "Ulm", "Rom", ""] and columns["name"][6] == "n1"
     assert columns["rooms"][31] == "1" and set(columns["features/wet"]) == {"True", "False"} and "size" not in columns
