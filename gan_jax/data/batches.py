@@ -49,6 +49,7 @@ def make_data(
         evaluator=source.evaluator,
         num_shown=source.num_shown,
         export=source.export,
+        condition=source.condition,
         classes=source.classes,
         notes=source.notes,
         eval_labels=(test if source.eval_labels_held_out else train).labels,

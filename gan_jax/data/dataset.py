@@ -23,6 +23,15 @@ Show = Callable[[Sample], dict[str, bytes]]
 # with / are files in a folder, one for each sample
 Export = Callable[[Sample], dict[str, bytes]]
 
+
+class Condition(NamedTuple):
+    """What generated samples must satisfy."""
+
+    label: np.ndarray | None  # the label of one sample for G that makes it likely; None if labels do not matter
+    accept: Callable[[Sample], np.ndarray]  # float samples [N, S] -> whether each satisfies the condition, bool [N]
+    by_label: bool  # whether the label requests all of it
+
+
 Pack = Callable[[Sample], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
 
 
@@ -113,6 +122,8 @@ class Source:
     evaluator: Evaluator
     num_shown: int = 100  # samples in a picture
     export: Export | None = None  # optional: None if an .npz is the usual format
+    # text of the user, such as "tier=pro, income>50000" -> what it requires. Optional: without it, labels are chosen directly.
+    condition: Callable[[str], Condition] | None = None
     classes: tuple[str, ...] = ()  # class names; () if unknown
     notes: tuple[str, ...] = ()  # how the files were understood and what was dropped, in sentences for the user
     files_sha256: str = ""  # of the files that hold `Stored` splits
@@ -147,6 +158,7 @@ class Data:
     evaluator: Evaluator
     num_shown: int
     export: Export | None
+    condition: Callable[[str], Condition] | None
     classes: tuple[str, ...]  # class names; () if unknown
     notes: tuple[str, ...]  # how the files were understood and what was dropped, in sentences for the user
     eval_labels: np.ndarray | None  # labels to condition G on when it is evaluated, reused in order if more are needed

@@ -127,9 +127,15 @@ def conditional(game: Game) -> bool:
 
 
 def chosen_label(game: Game, data: Data, text: str, count: int) -> np.ndarray:
-    """Return the label in `text` repeated `count` times: a class by name or number, or a vector as comma-separated numbers.
+    """Return the label in `text` repeated `count` times: a class by name or number, a vector as comma-separated numbers, or
+    what the data's own conditions request.
 
     Raises InputError for an unknown label, or if the generator is not conditional."""
+    if data.condition is not None:
+        label, _, by_label = data.condition(text)
+        if not by_label or not conditional(game):
+            raise InputError(f"--label {text}: here it must be one that the generator was trained on, as in COLUMN=LEVEL")
+        return np.broadcast_to(label, (count, *label.shape))
     if not conditional(game):
         raise InputError("--label: this generator is not conditional; train one with --g_condition")
     classes, names = game.generator.num_classes, data.classes if game.real_labelled else ()

@@ -2,26 +2,26 @@
 
 import io
 import math
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
-from gan_jax.data.dataset import Data
+from gan_jax.data.dataset import Condition, Data
 from gan_jax.data.images.pixels import png_files
 from gan_jax.errors import InputError
 from gan_jax.evaluation import samplers
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import (
-    chosen_label,
     conditional,
-    grid_labels,
     interpolation,
     interpolation_labels,
     labels,
-    latents,
     sample_keys,
-    sampler,
     sampler_key,
     standing_statistics,
 )
@@ -29,6 +29,8 @@ from gan_jax.runs.run_dir import load_run, posthoc_average
 from gan_jax.spec.lookup import find
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Sample
+
+RARITY, MIN_DRAWS = 100, 100_000  # samples drawn for each that is needed, and at least, before a condition is given up
 
 
 def sample_run(
@@ -55,41 +57,102 @@ def sample_run(
     if count < 1:
         raise InputError(f"--samples must be at least 1, got {count}")
     refine = None if sampler_name is None else find("sampler", sampler_name, samplers)
-    config, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
+    config, data, game, state = load_run(run, _say, data_dir)
     z_key, label_key, statistics_key = sample_keys(seed)
     variables = state.ema if ema is None else posthoc_average(run, state, ema)
     if standing is not None:
         variables = standing_statistics(game, data, variables, standing, statistics_key)
-    z = latents(game, z_key, max(count, 2 * data.num_shown))
-    if label is None:
-        sample_label = labels(game, data, label_key, len(z))
-        grid_label = grid_labels(game, data, label_key, data.num_shown)
-        path_label = interpolation_labels(game, data, label_key, data.num_shown)
-    else:
-        counts = (len(z), data.num_shown, math.isqrt(data.num_shown) ** 2)
-        sample_label, grid_label, path_label = (chosen_label(game, data, label, n) for n in counts)
-    sample_label = None if sample_label is None else sample_label[:count]
-    drawn, grid = z[:count], z[: data.num_shown]
+    d_variables = {"params": state.d.params, **state.d.stats}
+    generator = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key, label)
     if refine is not None:
-        d_variables = {"params": state.d.params, **state.d.stats}
-        generator = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key, label)
-        all_labels = None if sample_label is None else np.concatenate([sample_label, grid_label])
-        refined = refine(generator, np.concatenate([drawn, grid]), all_labels, sampler_key(seed))
-        drawn, grid = refined[:count], refined[count:]
-    sample = sampler(game)
-    suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
-    suffix += "" if standing is None else f"-standing{standing}"
+        drawn = _refined(generator, count, refine, seed)
+    elif label is not None and data.condition is not None:
+        drawn = _satisfying(generator, count, data.condition(label))
+    else:
+        drawn = _plain(generator, count)
+    suffix = f"seed{seed}" + ("" if label is None else f"-label{re.sub('[^-+=.,<>!A-Za-z0-9_]+', '_', label)}")
+    suffix += ("" if ema is None else f"-ema{ema:g}") + ("" if standing is None else f"-standing{standing}")
     suffix += "" if refine is None else f"-{sampler_name.partition('(')[0].rpartition(':')[2].strip()}"
-    pictures = {"grid": (grid, grid_label)}
-    if refine is None:
-        pictures["interpolation"] = (interpolation(z, data.num_shown), path_label)
     files = {}
-    for name, (latent, picture_label) in pictures.items():
-        shown = data.show(sample(variables, latent, picture_label))
-        files |= {f"{name}-{suffix}{extension}": content for extension, content in shown.items()}
-    used_label = {"label": sample_label} if conditional(game) else {}
-    exported = _exported(data, sample(variables, drawn, sample_label), png, z=drawn, **used_label)
+    for name, shown in drawn.pictures.items():
+        files |= {f"{name}-{suffix}{extension}": content for extension, content in data.show(shown).items()}
+    used_label = {"label": drawn.label} if conditional(game) else {}
+    exported = _exported(data, drawn.samples, png, z=drawn.z, **used_label)
     return write_files(out, files | {f"samples-{suffix}{name}": content for name, content in exported.items()})
+
+
+class _Drawn(NamedTuple):
+    """Samples with their latents [N, Z] and labels, and the samples of each picture by its name."""
+
+    samples: Sample
+    z: np.ndarray
+    label: np.ndarray | None
+    pictures: dict[str, Sample]
+
+
+def _plain(generator: LoadedGenerator, count: int) -> _Drawn:
+    shown = generator.data.num_shown
+    z = generator.z(max(count, 2 * shown))
+    label = _labels(generator, len(z))
+    label = None if label is None else label[:count]
+    paths = interpolation(z, shown), _path_labels(generator, shown)
+    pictures = {
+        "grid": generator.sample(z[:shown], generator.labels(shown)),
+        "interpolation": generator.sample(*paths),
+    }
+    return _Drawn(generator.sample(z[:count], label), z[:count], label, pictures)
+
+
+def _refined(generator: LoadedGenerator, count: int, refine: Callable[..., np.ndarray], seed: int) -> _Drawn:
+    """Choose the latents of the samples and of the grid by one of `samplers.py`."""
+    shown = generator.data.num_shown
+    z = generator.z(max(count, 2 * shown))
+    label, grid_label = _labels(generator, len(z)), generator.labels(shown)
+    label = None if label is None else label[:count]
+    all_labels = None if label is None else np.concatenate([label, grid_label])
+    refined = refine(generator, np.concatenate([z[:count], z[:shown]]), all_labels, sampler_key(seed))
+    grid = generator.sample(refined[count:], grid_label)
+    return _Drawn(generator.sample(refined[:count], label), refined[:count], label, {"grid": grid})
+
+
+def _satisfying(generator: LoadedGenerator, count: int, condition: Condition) -> _Drawn:
+    """Draw samples until `count` of them satisfy the condition. Raises InputError if one in `RARITY` does not."""
+    total, done, parts = count, 0, []
+    while sum(len(z) for _, z, _ in parts) < count:
+        if done >= max(RARITY * count, MIN_DRAWS):
+            number = sum(len(z) for _, z, _ in parts)
+            raise InputError(f"--label {generator.label}: only {number} of {done:,} samples satisfy it, {count} are needed")
+        z = generator.z(total)[done:]
+        if condition.label is not None and conditional(generator.game):
+            label = np.broadcast_to(condition.label, (len(z), *condition.label.shape))
+        else:
+            label = labels(generator.game, generator.data, generator.label_key, total)
+            label = None if label is None else label[done:]
+        samples = generator.sample(z, label)
+        rows = condition.accept(samples)
+        parts.append(jax.tree.map(lambda x, rows=rows: x[rows], (samples, z, label)))
+        done, total = total, 2 * total
+    accepted = sum(len(z) for _, z, _ in parts)
+    _say(f"{accepted:,} of {done:,} samples satisfy {generator.label}")
+    samples, z, label = jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
+    return _Drawn(samples, z, label, {"grid": jax.tree.map(lambda x: x[: generator.data.num_shown], samples)})
+
+
+def _labels(generator: LoadedGenerator, count: int) -> np.ndarray | None:
+    """Return the chosen label `count` times, or labels as in training."""
+    if generator.label is not None:
+        return generator.labels(count)
+    return labels(generator.game, generator.data, generator.label_key, count)
+
+
+def _path_labels(generator: LoadedGenerator, count: int) -> np.ndarray | None:
+    if generator.label is not None:
+        return generator.labels(math.isqrt(count) ** 2)
+    return interpolation_labels(generator.game, generator.data, generator.label_key, count)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _exported(data: Data, samples: Sample, png: bool, **arrays: np.ndarray) -> dict[str, bytes]:

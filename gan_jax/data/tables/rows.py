@@ -19,6 +19,7 @@ import numpy as np
 from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
 from gan_jax.data.paths import locate
 from gan_jax.data.reading import listed, split_rows
+from gan_jax.data.tables.conditions import label_starts, parse_condition
 from gan_jax.data.tables.files import Cells, read_csv
 from gan_jax.data.tables.infer import Options, infer
 from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, to_float
@@ -160,6 +161,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         to_float=lambda stored: to_float(schema, stored),
         show=show,
         export=export,
+        condition=lambda text: parse_condition(schema, text),
         pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
         evaluator=evaluator,
         num_shown=NUM_SHOWN,
@@ -195,11 +197,7 @@ def _with_conditions(schema: Schema, split: Split, codes: np.ndarray, sampled: b
     second_column = random.randint(num_columns, size=len(indices))
     conditions = [(codes[indices, column], column), (codes[second_rows, second_column], second_column)]
     labels = np.zeros((len(indices), 2 * sum(schema.levels)), np.float32)
-    # Columns are in alphabetical order, as the leaves of the conditions in `stored` are.
-    start, total = {}, 0
-    for name, size in sorted(zip(names, schema.levels, strict=True)):
-        start[name], total = total, total + size
-    starts = np.array([start[name] for name in names])
+    total, starts = sum(schema.levels), label_starts(schema)
     for half, (level, level_column) in enumerate(conditions):
         labels[np.arange(len(indices)), half * total + starts[level_column] + level] = 1
     return Split(stored, labels)
