@@ -159,7 +159,7 @@ RECIPES = {
         ),
     ),
     "cifar10_wgan_gp": Published(
-        "mimicry, README and torch_mimicry/nets/wgan_gp/wgan_gp_32.py",
+        "mimicry 0.1.16, README and torch_mimicry/nets/wgan_gp; earlier versions have layer norm in D",
         WGAN_GP
         | adam(2e-4, 0.0, 0.9)
         | {"g_lr_final": 0.0, "d_lr_final": 0.0, "schedule": "linear", "g_optimizer": "adam", "d_optimizer": "adam"}
@@ -345,7 +345,7 @@ RECIPES = {
         classes=0,
     ),
     "ctgan": Published(
-        "arXiv:1907.00503, section 4.4, and the authors' ctgan.py",
+        "arXiv:1907.00503, sections 4.4 and 5.3, and the authors' ctgan.py",
         WGAN_GP
         | adam(2e-4, 0.5, 0.9)
         | {"batch": 500, "pack": 10, "d_steps": 1, "steps": 300 * (26_049 // 500), "ema": 0.0, "z_dim": 128},
