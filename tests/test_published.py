@@ -75,13 +75,12 @@ NETWORKS = {
     "r3gan-64": Network(R3GAN, load_recipe(PATHS["ffhq64_r3gan"]), (64, 64, 3), 0, 22_429_824, 22_381_440),
     "r3gan-256": Network(R3GAN, load_recipe(PATHS["ffhq256_r3gan"]), (256, 256, 3), 0, 23.06, 23.01),
     "r3gan-imagenet-32": Network(R3GAN, load_recipe(PATHS["imagenet32_r3gan"]), (32, 32, 3), 1000, 82.91, 86.55),
-    "r3gan-imagenet-64": Network("the authors' file of 2.94 GB: four float32 per parameter of G, three per parameter of D",
-        load_recipe(PATHS["imagenet64_r3gan"]), (64, 64, 3), 1000, 103_570_432, 107_205_120),
+    "r3gan-imagenet-64": Network(R3GAN, load_recipe(PATHS["imagenet64_r3gan"]), (64, 64, 3), 1000, 103_570_432, 107_205_120),
     "hifigan-v1": Network("arXiv:2010.05646, table 1 (13.92 million), by layer; D of spectrograms in place of scales",
         load_recipe(PATHS["ljspeech_hifigan"]), (8_192, 1), 32 * 80, 13_926_017, 41_386_672, (32 * 80,)),
     "hifigan-v2": Network("arXiv:2010.05646, table 1 (.92 million), by layer",
         Config(model="hifigan", g_width=128, z_dim=1, d_outputs=256), (8_192, 1), 32 * 80, 925_985, None, (32 * 80,)),
-    "vocos": Network("arXiv:2306.00814, table 1 (13.5 million), by layer; 100 bands",
+    "vocos": Network("arXiv:2306.00814, table 6 (13.5 million), by layer; 100 bands",
         Config(model="vocos(bands=100)", z_dim=1, d_outputs=512), (16_384, 1), 64 * 100, 13_531_650, None, (64 * 100,)),
     "wavegan": Network("arXiv:1802.04208, tables 3 and 4, d = 64, c = 1, by layer", Config(model="wavegan", z_dim=100),
         (16_384, 1), 0, 19_065_345, 17_427_969),
@@ -160,7 +159,7 @@ RECIPES = {
         ),
     ),
     "cifar10_wgan_gp": Published(
-        "mimicry, README and torch_mimicry/nets/wgan_gp/wgan_gp_32.py",
+        "mimicry 0.1.16, README and torch_mimicry/nets/wgan_gp; earlier versions have layer norm in D",
         WGAN_GP
         | adam(2e-4, 0.0, 0.9)
         | {"g_lr_final": 0.0, "d_lr_final": 0.0, "schedule": "linear", "g_optimizer": "adam", "d_optimizer": "adam"}
@@ -245,10 +244,9 @@ RECIPES = {
     "ffhq256_r3gan": Published(
         "arXiv:2501.05441, table 9, and the authors' code",
         R3GAN_GAME
-        | {"batch": 256, "schedule_steps": 20_000_000 / 256, "gamma": 150.0, "gamma_final": 15.0}
+        | {"batch": 256, "steps": 200_000_000 // 256, "schedule_steps": 20_000_000 / 256, "gamma": 150.0, "gamma_final": 15.0}
         | {"augment_p_final": 0.3, "ema_half_life_final": 5e5, "model": "r3gan(bfloat16=4)"},
         "50,000 samples against all 70,000 images",
-        others=("the authors' code does not state one",),
         shape=(256, 256, 3),
         classes=0,
     ),
@@ -259,7 +257,7 @@ RECIPES = {
         classes=1000,
     ),
     "imagenet64_r3gan": Published(
-        "the authors' code",
+        "arXiv:2501.05441, table 9, and the authors' code",
         R3GAN_IMAGENET
         | {"gamma": 1.0, "gamma_final": 0.1, "augment_p_final": 0.4}
         | {"model": "r3gan(group=32, taper_above=64, bfloat16=4)"},
@@ -269,12 +267,14 @@ RECIPES = {
     ),
     "folder_fastgan": Published(
         "the authors' train.py",
-        adam(2e-4, 0.5, 0.999) | CONSTANT | {"batch": 8, "z_dim": 256, "steps": 50_000, "augment": "color + translation"},
+        adam(2e-4, 0.5, 0.999)
+        | CONSTANT
+        | {"batch": 8, "z_dim": 256, "steps": 50_000, "augment": "color + translation", "ema": 0.999},
         shape=(256, 256, 3),
         classes=0,
     ),
     "ljspeech_hifigan": Published(
-        "arXiv:2010.05646, section 3, and the authors' config_v1.json",
+        "arXiv:2010.05646, section 3, and the authors' config_v1.json and train.py, whose 3,100 epochs are 2.5 million steps",
         adam(2e-4, 0.8, 0.99)
         | CONSTANT
         | {"batch": 16, "steps": 2_500_000, "ema": 0.0, "loss": "vocoder_least_squares"}
@@ -286,12 +286,12 @@ RECIPES = {
         classes=2_560,
     ),
     "ljspeech_vocos": Published(
-        "arXiv:2306.00814, section 4, and the authors' configs/vocos.yaml, whose learning rate is 5e-4",
+        "arXiv:2306.00814, section 4.1; the authors' configs/vocos.yaml and experiment.py have AdamW(5e-4; .8, .9)",
         adam(2e-4, 0.9, 0.999)
-        | {"g_lr_final": 0.0, "d_lr_final": 0.0, "schedule": "cosine", "batch": 16, "steps": 1_000_000, "ema": 0.0},
-        "the test splits of LibriTTS",
-        {"g_lr_final": "fall to 1e-5", "d_lr_final": "fall to 1e-5"},
-        ("equal weights for all discriminators", "a fixed cut into clips"),
+        | {"g_lr_final": 0.0, "d_lr_final": 0.0, "schedule": "cosine", "batch": 16, "steps": 1_000_000, "ema": 0.0}
+        | {"g_optimizer": "adamw(weight_decay=0.01)", "d_optimizer": "adamw(weight_decay=0.01)", "loss": "vocoder_hinge"},
+        "of LibriTTS; the paper does not name the recordings",
+        others=("equal weights for all discriminators", "a fixed cut into clips", "no random gain"),
         shape=(16_384, 1),
         classes=5_120,
     ),
@@ -307,12 +307,12 @@ RECIPES = {
         shape=(8_192, 1),
     ),
     "billion_word_characters": Published(
-        "arXiv:1704.00028, section 5.6, and the authors' gan_language.py",
+        "arXiv:1704.00028, section 5.5, and the authors' gan_language.py",
         WGAN_GP | adam(1e-4, 0.5, 0.9) | {"batch": 64, "z_dim": 128, "d_steps": 10, "steps": 200_000, "ema": 0.0},
         classes=0,
     ),
     "coco_words_relgan": Published(
-        "the authors' real/experiments/coco_relgan.py and real_gan_loss.py",
+        "the authors' real/experiments/coco_relgan.py and real/real_gan/real_train.py",
         adam(1e-4, 0.9, 0.999)
         | {"loss": "relativistic", "batch": 64, "d_steps": 5, "steps": 2_000, "ema": 0.0, "d.embeddings": 64}
         | {"update": "annealed(steps=5000, softness=.01)", "d_optimizer": "clipped_adam", "g_optimizer": "clipped_adam"},
@@ -321,9 +321,9 @@ RECIPES = {
         classes=0,
     ),
     "qm9_molgan": Published(
-        "arXiv:1805.11973, section 4",
-        WGAN_GP | adam(1e-3, 0.9, 0.999) | {"batch": 32, "z_dim": 32, "d_steps": 5, "ema": 0.0},
-        "6,400 samples",
+        "the authors' example_GAN.py and optimizers/gan.py",
+        WGAN_GP | adam(1e-3, 0.9, 0.999) | {"batch": 128, "z_dim": 8, "d_steps": 4, "ema": 0.0},
+        None,
         {
             **{
                 "g_lr": "half the learning rate",
@@ -331,7 +331,7 @@ RECIPES = {
                 "g_lr_final": "falls",
                 "d_lr_final": "falls",
             },
-            **{"b1": "b1 .5, b2 .9", "b2": "b1 .5, b2 .9", "batch": "batches of 128", "z_dim": "Gumbel noise"},
+            **{"b1": "b1 .5, b2 .9", "b2": "b1 .5, b2 .9", "z_dim": "numbers in z, there 8"},
             **{"d_steps": "two D steps", "ema": "an average of G"},
         },
         classes=0,
@@ -341,11 +341,11 @@ RECIPES = {
         WGAN_GP | adam(2e-4, 0.5, 0.999) | {"batch": 64, "z_dim": 512, "d_steps": 5, "ema": 0.0},
         "30,000 samples",
         {"ema": "an average of G"},
-        ("gated recurrent units", "cosine learning rate", "100,000 molecules"),
+        ("gated recurrent units", "cosine learning rate", "100,000 molecules", "2,000 epochs"),
         classes=0,
     ),
     "ctgan": Published(
-        "arXiv:1907.00503, section 4.4, and the authors' ctgan.py",
+        "arXiv:1907.00503, sections 4.4 and 5.3, and the authors' ctgan.py",
         WGAN_GP
         | adam(2e-4, 0.5, 0.9)
         | {"batch": 500, "pack": 10, "d_steps": 1, "steps": 300 * (26_049 // 500), "ema": 0.0, "z_dim": 128},

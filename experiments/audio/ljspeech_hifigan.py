@@ -4,8 +4,9 @@
 
 Published: mean opinion score 4.36 (V1; real 4.45; crowd-sourced ratings of 50 utterances), which no metric here estimates.
 Needs a GPU: not run by us at this size. `g_width` 128 gives V2. Differences from the paper: spectrogram discriminators in place
-of multi-scale ones; a fixed cut into clips, not random segments; mel bands up to half the sample rate, not 8 kHz; cosine
-learning rates. The losses here are means over 8 discriminators, in the paper sums: hence `g_gamma` is 1 / 8.
+of multi-scale ones; a fixed cut into clips, not random segments; mel bands up to half the sample rate, which there only the
+loss has, and G's input up to 8 kHz; cosine learning rates, there multiplied by .999 after each epoch. The losses here are means
+over 8 discriminators, in the paper sums: hence `g_gamma` is 1 / 8.
 """
 
 from gan_jax.config import Config

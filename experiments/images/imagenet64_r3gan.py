@@ -2,11 +2,10 @@
 
     python experiments/train.py experiments/images/imagenet64_r3gan.py --data 'mirrored:folder(path="imagenet/train", side=64)'
 
-The game of imagenet32_r3gan.py with one more resolution, as wide as the others. Settings of their code: gamma falls from 1 to
-.1 and the augmentation probability rises to .4; the four largest resolutions are computed in bfloat16. Already resized:
-`mirrored:tfds:imagenet_resized/64x64`. Published: FID 2.09, of 50,000 samples against the whole training split. G has 103.57
-million parameters, D 107.21 million, counted by us: they account for the size of the published weights. The authors trained it
-on 64 GPUs; not run by us.
+The game of imagenet32_r3gan.py with one more resolution, as wide as the others. Settings of their table 9 and their code: gamma
+falls from 1 to .1 and the augmentation probability rises to .4; the four largest resolutions are computed in bfloat16. Already
+resized: `mirrored:tfds:imagenet_resized/64x64`. Published: FID 2.09, of 50,000 samples against the whole training split; G has
+103.57 million parameters, D 107.21 million. The authors trained it on 64 GPUs; not run by us.
 """
 
 from dataclasses import replace

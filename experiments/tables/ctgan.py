@@ -2,7 +2,7 @@
 
     python experiments/train.py experiments/tables/ctgan.py --data 'table(path="adult.csv", target="income")'
 
-Xu et al. 2019, arXiv:1907.00503, section 4.4. 300 epochs of the 26,049 training rows of Adult's file are 15,600 steps.
+Xu et al. 2019, arXiv:1907.00503, sections 4.4 and 5.3. 300 epochs of the 26,049 training rows of Adult's file are 15,600 steps.
 `--z_dim` is 128 plus the number that the error message reports. Not run by us at this size. Differences from the paper: no
 dropout and no weight decay; conditions in place of its cross-entropy; an average of G; our own schema
 (gan_jax/data/tables/schema.py, gan_jax/models/ctgan.py).

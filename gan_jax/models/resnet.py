@@ -1,8 +1,9 @@
 """Residual networks of SNGAN, WGAN-GP and SAGAN, for images of any size 2^k * m; as published for 32, 48, 64 and 128 pixels.
 
 Source: Miyato et al. 2018 (SNGAN), arXiv:1802.05957, appendix B.4, tables 4 to 6; Gulrajani et al. 2017, arXiv:1704.00028,
-appendix F, whose critic has layer norm; Zhang et al. 2019 (SAGAN), arXiv:1805.08318, section 3, for self-attention and
-spectral norm in G. The networks for 64 pixels interpolate between the tables for 48 and 128.
+appendix F, whose critic has no norm (layer norm is an option of the authors' code); Zhang et al. 2019 (SAGAN),
+arXiv:1805.08318, section 3, for self-attention and spectral norm in G. The networks for 64 pixels interpolate between the
+tables for 48 and 128.
 """
 
 from collections.abc import Callable, Sequence

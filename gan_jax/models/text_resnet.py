@@ -1,6 +1,6 @@
 """Residual networks over sequences of one-hot symbols: the character-level models of WGAN-GP.
 
-Source: Gulrajani et al. 2017, arXiv:1704.00028, section 5.6 and appendix F.5.
+Source: Gulrajani et al. 2017, arXiv:1704.00028, section 5.5, and the authors' gan_language.py.
 """
 
 import flax.linen as nn

@@ -46,10 +46,10 @@ _MNIST = [
     Published("PacDCGAN2", {"modes": 1000, "reverse_kl": 0.06}, f"{_PACGAN}, table 2", _STACKED, False),
     Published(
         "R3GAN",
-        {"modes": 1000, "reverse_kl": 0.03},
-        "Huang et al. 2024 (R3GAN), arXiv:2501.05441",
-        "the paper’s own (not checked)",
-        False,
+        {"modes": 1000, "reverse_kl": 0.029},
+        "Huang et al. 2024 (R3GAN), arXiv:2501.05441, tables 3 and 9",
+        "10 million images, batch 512, constant learning rate 2e-4, no augmentation",
+        True,
     ),
 ]
 

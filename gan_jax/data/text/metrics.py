@@ -59,8 +59,8 @@ def ngrams(ids: np.ndarray, n: int) -> Counter:
 def jensen_shannon(p: Counter, q: Counter) -> float:
     """Jensen-Shannon divergence of two distributions, passed as counts, in bits: from 0 to 1 (disjoint). 1 if one is empty.
 
-    Source: Lin 1991, IEEE Transactions on Information Theory 37(1), eq. 4.1, with equal weights; of n-grams: Gulrajani et al.
-    2017, arXiv:1704.00028, section 5.6.
+    Source: Lin 1991, IEEE Transactions on Information Theory 37(1), eq. 4.1, with equal weights; of n-grams: the code of
+    Gulrajani et al. 2017, arXiv:1704.00028 (gan_language.py).
     """
     if not p or not q:
         return 1.0
