@@ -54,7 +54,10 @@ class Numbers:
     def round(self, numbers: np.ndarray) -> np.ndarray:
         """Round numbers as `write` does."""
         if not self.significant and self.decimals <= 15:
-            return np.round(numbers, self.decimals) + 0.0  # -0.0 becomes 0.0
+            with np.errstate(over="ignore"):
+                rounded = np.round(numbers, self.decimals)
+            # Larger float64 numbers have no more decimals. Adding 0.0 turns -0.0 into 0.0.
+            return np.where(np.abs(numbers) < 2**52 / 10**self.decimals, rounded, numbers) + 0.0
         return np.array([float(self._digits(abs(x))) * (-1 if x < 0 else 1) for x in numbers.tolist()]) + 0.0
 
     def _digits(self, number: float) -> str:

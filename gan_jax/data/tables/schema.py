@@ -97,7 +97,7 @@ class Categorical:
         return len(self.levels) - max(0, len(self.rare) - 1)
 
     def __str__(self) -> str:
-        shown = [level or "(missing)" for level in self.levels[:8]]
+        shown = [level or f"{self.missing} (missing)".strip() for level in self.levels[:8]]
         more = f", ... ({len(self.levels):,} levels)" if len(self.levels) > 8 else ""
         return f"{self.name}: one of {', '.join(shown)}{more}"
 
