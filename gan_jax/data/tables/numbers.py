@@ -12,9 +12,11 @@ from functools import cache
 
 import numpy as np
 
+LARGEST = 1e100  # magnitude of a number: the squares of larger ones overflow, and they are rather a mark of missing values
 EXACT = 2**53  # larger integers are not all float64 numbers
 MARKS = {".": ",", ",": "."}  # decimal mark -> the other one, which may separate thousands
 _CURRENCIES = "$€£¥₹₽₩₺₫₴₪฿"
+_CODES = "USD|EUR|GBP|JPY|CNY|CHF|INR|CAD|AUD"
 _SPACES = " \u00a0\u202f"
 
 
@@ -44,7 +46,7 @@ class Numbers:
         raise ValueError(text)
 
     def write(self, number: float) -> str:
-        """Return the cell of a finite number."""
+        """Return the cell of a number."""
         digits = self._digits(abs(number))
         sign = "" if float(digits) == 0 else "-" if number < 0 else "+" if self.plus else ""
         whole, point, rest = digits.partition(".")
@@ -84,19 +86,19 @@ class Numbers:
 def _pattern(mark: str) -> re.Pattern:
     grouped = rf"[1-9][0-9]{{0,2}}(?P<sep>[{MARKS[mark]}'’{_SPACES}])[0-9]{{3}}(?:(?P=sep)[0-9]{{3}})*"
     number = rf"(?P<whole>{grouped}|[0-9]*)(?:{re.escape(mark)}(?P<part>[0-9]*))?(?:(?P<e>[eE])(?P<power>[+-]?[0-9]{{1,3}}))?"
-    sign, currency = "[-+−]?", f"[{_CURRENCIES}][{_SPACES}]?"
-    unit = rf"[{_SPACES}]?[%‰{_CURRENCIES}]"
+    sign, currency = "[-+−]?", f"(?:[{_CURRENCIES}]|{_CODES})[{_SPACES}]?"
+    unit = rf"[{_SPACES}]?(?:[%‰{_CURRENCIES}]|{_CODES})"
     return re.compile(
         rf"(?P<sign>{sign})(?P<currency>(?:{currency})?)(?P<inner>{sign})(?=[0-9{mark}]){number}(?P<unit>{unit})?"
     )
 
 
 def match_number(text: str, mark: str) -> re.Match | None:
-    """Return the match of a finite number with the decimal mark "." or ","; None if the text is none."""
+    """Return the match of a number up to `LARGEST` with the decimal mark "." or ","; None if the text is none."""
     match = _pattern(mark).fullmatch(text)
     if match is None or (match["sign"] and match["inner"]) or not (match["whole"] or match["part"]):
         return None
-    return match if np.isfinite(value(match)) else None
+    return match if abs(value(match)) <= LARGEST else None
 
 
 def value(match: re.Match) -> float:

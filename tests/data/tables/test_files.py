@@ -77,7 +77,7 @@ def test_compressed_and_semicolon_files_with_decimal_commas(tmp_path):
             [[f"{i}.5", "ab"[i % 2]] for i in range(59)] + [["abc", "a"]],
             ["n", "k"],
             "",
-            "column 'n', line 61: 'abc' is not a finite",
+            "column 'n', line 61: 'abc' is not a number",
         ),
         ([["1", "2"]] * 20, ["n", "k"], "", "at least one column and 50 rows, got 2, 20"),
     ],
