@@ -82,7 +82,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "distinct4": ("Distinct 4-grams", "", "Fraction of distinct 4-grams; far above real text: noise."),
     "unique": ("Unique samples", "↑", "Fraction of distinct samples."),
     "words": ("Known words", "↑", "Fraction of words that occur in the training text."),
-    "valid": ("Valid", "↑", "Fraction of samples that are one valid molecule. Not meaningful alone: copies are valid."),
+    "valid": ("Valid", "↑", "Fraction of samples that are one molecule, or a row of the real columns. Copies are valid too."),
     "novel": ("Novel", "↑", "Fraction of the unique valid samples that are not in the training split."),
     "vun": ("Valid, unique and novel", "↑", "Fraction of all samples that are new molecules, each counted once."),
     "intdiv": ("Internal diversity", "↑", "1 − mean similarity of pairs of molecules."),

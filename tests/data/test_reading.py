@@ -1,5 +1,7 @@
 """The rules that all readers share: encodings, line ends, delimited rows, held-out rows, counts."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,14 @@ def test_other_encodings_are_refused_with_their_line(tmp_path, content, message)
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_text(tmp_path / "file", "data")
+
+
+def test_compressed_files_are_read(tmp_path):
+    (tmp_path / "file.gz").write_bytes(gzip.compress("naïve\n".encode("utf-8-sig")))
+    assert read_text(tmp_path / "file.gz", "data") == "naïve\n"
+    (tmp_path / "file.gz").write_bytes(gzip.compress(b"one\n" * 99)[:-9])
+    with pytest.raises(InputError, match=r"data: .*file.gz is damaged"):
+        read_text(tmp_path / "file.gz", "data")
 
 
 def test_a_missing_file_is_named(tmp_path):

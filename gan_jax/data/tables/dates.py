@@ -1,9 +1,9 @@
 """Dates and times in the cells of a column: their format, their values as numbers, and new ones in the same format.
 
 Formats are written as in `strptime`: ISO 8601, day/month/year and month/day/year with slashes, points or hyphens, English names
-of months, and times of day with 24 or 12 hours, fractions of a second and a zone. The value of a date is its days since
-1970-01-01 (of a month, its months), that of a date with a time its seconds since then, in UTC if there is a zone, and that of
-a time of day its seconds since midnight.
+of months, and times of day with 24 or 12 hours, fractions of a second and a zone. Years of two digits are 1930 to 2029. The
+value of a date is its days since 1970-01-01 (of a month, its months), that of a date with a time its seconds since then, in UTC
+if there is a zone, and that of a time of day its seconds since midnight.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ class Dates:
     # Field of the pattern -> how it is written: the fewest digits of a number (of "f", the most), "title", "upper" or "lower"
     # for a name, and the zone itself.
     styles: Mapping[str, str] = field(default_factory=dict)
+    several_zones: bool = False  # whether the column has other zones than `styles["z"]`
 
     @property
     def unit(self) -> float:
@@ -74,7 +75,8 @@ class Dates:
     def __str__(self) -> str:
         kind = " and ".join(kind for kind, part in (("dates", "%[Yy]"), ("times", "%M")) if re.search(part, self.pattern))
         zone = self.styles.get("z", "").strip()
-        return f"{kind} as {self.pattern.replace('%z', '')}{zone and f' in zone {zone}'}"
+        zone = zone and f" in zone {zone}{', to which others are converted' if self.several_zones else ''}"
+        return f"{kind} as {self.pattern.replace('%z', '')}{zone}"
 
 
 def infer_dates(texts: Iterable[str]) -> list[tuple[Dates, dict[str, float]]]:
@@ -90,7 +92,8 @@ def infer_dates(texts: Iterable[str]) -> list[tuple[Dates, dict[str, float]]]:
                 with contextlib.suppress(ValueError):  # there is no such day or time
                     values[text] = _value(pattern, match.groupdict())
                     fields.append(match.groupdict())
-        found.append((Dates(pattern, _styles(pattern, fields)), values))
+        zones = {x["z"] for x in fields if "z" in x}
+        found.append((Dates(pattern, _styles(pattern, fields), len(zones) > 1), values))
     most = max((len(values) for _, values in found), default=0)
     return [pair for pair in found if len(pair[1]) == most > 0]
 
@@ -125,7 +128,7 @@ def _value(pattern: str, fields: Mapping[str, str]) -> float:
         raise ValueError("a date without separators has eight digits")
     year = int(fields["Y"]) if "Y" in fields else 1970
     if "y" in fields:
-        year = int(fields["y"]) + (1900 if int(fields["y"]) >= 69 else 2000)  # as POSIX does
+        year = int(fields["y"]) + (1900 if int(fields["y"]) >= 30 else 2000)
     name = (fields.get("b") or fields.get("B") or "").title()
     names = [month[:3] if "b" in fields else month for month in _MONTHS]
     month = names.index(name) + 1 if name else int(fields.get("m", 1))  # index raises ValueError

@@ -79,7 +79,7 @@ def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
     missing = f"; missing {missing_fractions[1]:.0%}, real {missing_fractions[0]:.0%}" if any(missing_fractions) else ""
     axes.set_title(f"{column.name[:28]}{missing}", fontsize=7)
     if column.log_unit or isinstance(column.form, Dates):
-        places = np.linspace(low, high, 3)
+        places = np.array([low, high])
         axes.set_xticks(places, map(column.form.write, column.unscaled(places)))
 
 

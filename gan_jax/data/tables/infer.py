@@ -15,7 +15,7 @@ import numpy as np
 
 from gan_jax.data.reading import MISSING
 from gan_jax.data.tables.dates import Dates, infer_dates
-from gan_jax.data.tables.numbers import MARKS, Numbers, infer_numbers, is_code, match_number, value
+from gan_jax.data.tables.numbers import LARGEST, MARKS, Numbers, infer_numbers, is_code, match_number, value
 from gan_jax.data.tables.schema import MAX_LEVELS, Categorical, Numeric, Schema, Table
 from gan_jax.errors import InputError, unknown
 
@@ -116,7 +116,8 @@ def _quantity(column: _Column, options: Options, mark: str | None) -> tuple[Numb
     if stated or (many and 2 * sum(text in values for text in column.rows) > sum(map(bool, column.rows))):
         bad = [text for text in texts if text not in values]
         others = f", nor are {len(bad) - 1:,} other texts" if len(bad) > 1 else ""
-        kind = "a date or time" if isinstance(form, Dates) else "a finite number"
+        kind = "a date or time" if isinstance(form, Dates) else "a number"
+        kind += f" up to {LARGEST:.0e}" if re.search("(?i)^[-+]?(inf|[0-9.]+e[+]?[0-9]{3})", bad[0]) else ""
         remedy = "" if stated else f", or categorical={name!r} if the column holds texts"
         raise _Problem(
             f"{bad[0]!r} is not {kind} like the other cells{others}: correct it, or set missing={bad[0]!r}{remedy}", bad[0]
@@ -181,8 +182,8 @@ def _levels(column: _Column, options: Options) -> Categorical:
     if len(column.texts) == present > MAX_DISCRETE and name not in options.categorical:
         digits = f", or numeric={name!r} if they are quantities" if _numbers(column, ".")[1] else ""
         raise _Problem(
-            f"its {present:,} values are all different, so they identify rows, and cannot be learnt: leave it out with "
-            f"drop={name!r}{digits}, or reuse them in generated rows with categorical={name!r}"
+            f"its {present:,} values are all different: they identify rows, or are written in a form that is not read: leave "
+            f"it out with drop={name!r}{digits}, or reuse them in generated rows with categorical={name!r}"
         )
     levels = sorted(counts, key=_order)
     if len(levels) <= MAX_LEVELS:

@@ -26,7 +26,7 @@ def wasserstein(rows: Table, real: Table) -> float:
             distances.append(0.0)
             continue
         a, b = (x if len(x) else y.mean(keepdims=True) for x, y in ((a, b), (b, a)))
-        distances.append(wasserstein_distance(a, b) / (b.std() if np.ptp(b) else 1.0))
+        distances.append(wasserstein_distance(a, b) / ((b.std() or np.ptp(b)) if np.ptp(b) else 1.0))
     return float(np.mean(distances)) if distances else float("nan")
 
 

@@ -12,9 +12,11 @@ from functools import cache
 
 import numpy as np
 
+LARGEST = 1e100  # magnitude of a number: the squares of larger ones overflow, and they are rather a mark of missing values
 EXACT = 2**53  # larger integers are not all float64 numbers
 MARKS = {".": ",", ",": "."}  # decimal mark -> the other one, which may separate thousands
 _CURRENCIES = "$€£¥₹₽₩₺₫₴₪฿"
+_CODES = "USD|EUR|GBP|JPY|CNY|CHF|INR|CAD|AUD"
 _SPACES = " \u00a0\u202f"
 
 
@@ -44,7 +46,7 @@ class Numbers:
         raise ValueError(text)
 
     def write(self, number: float) -> str:
-        """Return the cell of a finite number."""
+        """Return the cell of a number."""
         digits = self._digits(abs(number))
         sign = "" if float(digits) == 0 else "-" if number < 0 else "+" if self.plus else ""
         whole, point, rest = digits.partition(".")
@@ -54,7 +56,10 @@ class Numbers:
     def round(self, numbers: np.ndarray) -> np.ndarray:
         """Round numbers as `write` does."""
         if not self.significant and self.decimals <= 15:
-            return np.round(numbers, self.decimals) + 0.0  # -0.0 becomes 0.0
+            with np.errstate(over="ignore"):
+                rounded = np.round(numbers, self.decimals)
+            # Larger float64 numbers have no more decimals. Adding 0.0 turns -0.0 into 0.0.
+            return np.where(np.abs(numbers) < 2**52 / 10**self.decimals, rounded, numbers) + 0.0
         return np.array([float(self._digits(abs(x))) * (-1 if x < 0 else 1) for x in numbers.tolist()]) + 0.0
 
     def _digits(self, number: float) -> str:
@@ -81,19 +86,19 @@ class Numbers:
 def _pattern(mark: str) -> re.Pattern:
     grouped = rf"[1-9][0-9]{{0,2}}(?P<sep>[{MARKS[mark]}'’{_SPACES}])[0-9]{{3}}(?:(?P=sep)[0-9]{{3}})*"
     number = rf"(?P<whole>{grouped}|[0-9]*)(?:{re.escape(mark)}(?P<part>[0-9]*))?(?:(?P<e>[eE])(?P<power>[+-]?[0-9]{{1,3}}))?"
-    sign, currency = "[-+−]?", f"[{_CURRENCIES}][{_SPACES}]?"
-    unit = rf"[{_SPACES}]?[%‰{_CURRENCIES}]"
+    sign, currency = "[-+−]?", f"(?:[{_CURRENCIES}]|{_CODES})[{_SPACES}]?"
+    unit = rf"[{_SPACES}]?(?:[%‰{_CURRENCIES}]|{_CODES})"
     return re.compile(
         rf"(?P<sign>{sign})(?P<currency>(?:{currency})?)(?P<inner>{sign})(?=[0-9{mark}]){number}(?P<unit>{unit})?"
     )
 
 
 def match_number(text: str, mark: str) -> re.Match | None:
-    """Return the match of a finite number with the decimal mark "." or ","; None if the text is none."""
+    """Return the match of a number up to `LARGEST` with the decimal mark "." or ","; None if the text is none."""
     match = _pattern(mark).fullmatch(text)
     if match is None or (match["sign"] and match["inner"]) or not (match["whole"] or match["part"]):
         return None
-    return match if np.isfinite(value(match)) else None
+    return match if abs(value(match)) <= LARGEST else None
 
 
 def value(match: re.Match) -> float:

@@ -97,7 +97,7 @@ class Categorical:
         return len(self.levels) - max(0, len(self.rare) - 1)
 
     def __str__(self) -> str:
-        shown = [level or "(missing)" for level in self.levels[:8]]
+        shown = [level or f"{self.missing} (missing)".strip() for level in self.levels[:8]]
         more = f", ... ({len(self.levels):,} levels)" if len(self.levels) > 8 else ""
         return f"{self.name}: one of {', '.join(shown)}{more}"
 
@@ -157,7 +157,8 @@ def _mixture(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = np.random.RandomState(0).permutation(values)[:MAX_FITTED]
     if len(values) < 2:
         return np.ones(len(values)), values, np.full(len(values), 1e-3)
-    mean, deviation = values.mean(), values.std() if np.ptp(values) else 1.0
+    # The range, if squares underflow.
+    mean, deviation = values.mean(), (values.std() or np.ptp(values) or 1.0) if np.ptp(values) else 1.0
     prior = {"weight_concentration_prior_type": "dirichlet_process", "weight_concentration_prior": 1e-3}
     # After 100 iterations, the default, hardly any superfluous component has lost its weight.
     mixture = BayesianGaussianMixture(n_components=min(MAX_MODES, len(values)), max_iter=300, random_state=0, **prior)
