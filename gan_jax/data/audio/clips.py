@@ -68,6 +68,11 @@ def audio(
     finite. Raises InputError for these otherwise, for data that can be understood in two ways, and if a split is empty.
     """
     _check_options(form, rate, length, bands, fft, hop)
+    for name, value in (("resample", resample), ("drop_damaged", drop_damaged)):
+        if type(value) is not bool:
+            raise InputError(f"data audio: {name} must be True or False, got {value!r}")
+    if classes is not None and (path is None or path.startswith("tfds:")):
+        raise InputError(f"data audio: classes={classes!r} applies to folders and zips of sounds only: leave it off")
     mel = Mel(rate, bands, fft, hop)
     vocoder = form == "vocoder"
     clip_format = ClipFormat(rate, length, vocoder, resample, drop_damaged)

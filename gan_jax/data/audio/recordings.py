@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -154,11 +154,13 @@ def read_clips(sounds: Sounds, form: ClipFormat, where: str) -> Clips:
             facts["silent"].append(name)
     if not form.resample:
         _check_rates(rates, form.rate, where)
+    if not total:
+        raise InputError(f"data audio: no recording {where} is mentioned in both the list of classes and that of splits")
     if damaged and not (form.drop_damaged and clips):
         reasons = [f"{len(bad):,} {reason} ({listed(bad, 3)}{details[bad[0]]})" for reason, bad in damaged.items()]
         raise InputError(
             f"data audio: {sum(map(len, damaged.values())):,} of {total:,} recordings {where} cannot be used: "
-            f"{', '.join(reasons)}: replace them, or leave them out with drop_damaged=True"
+            f"{', '.join(reasons)}: replace them{', or leave them out with drop_damaged=True' if clips else ''}"
         )
     notes = (*_notes_on_lengths(np.array(lengths), sum(map(len, clips)), form), *_notes_on_facts(facts, rates, form.rate))
     return Clips(names, np.concatenate(clips), damaged, notes)
@@ -232,6 +234,9 @@ def _with_splits(clips: Clips, plan: Layout, total: int, dropped: dict[str, int]
         splits, how = {name: plan.splits.by_name[name] for name in names}, plan.splits.place
         if "test" not in splits.values():  # then the validation split serves as one
             splits = {name: "test" if split == "validation" else split for name, split in splits.items()}
+    both = _speakers_in_both(splits)
+    if both:
+        notes = (f"{both:,} speakers, by the file names SPEAKER_nohash_NUMBER, are both trained on and held out", *notes)
     dropped |= {reason: len(bad) for reason, bad in clips.damaged.items()}
     notes = (
         *_notes_on_classes(words and {name: words[name] for name in names}, splits, plan.words.place),
@@ -256,6 +261,16 @@ def _notes_on_classes(words: dict[str, str] | None, splits: dict[str, str], word
         if missing:
             notes.append(f"classes without recordings {what}: {listed(missing, 12)}")
     return tuple(notes)
+
+
+def _speakers_in_both(splits: dict[str, str]) -> int:
+    """Return how many speakers of Speech Commands, whose file names state them, are in the training and the test split."""
+    speakers = {split: set() for split in ("train", "validation", "test")}
+    for name, split in splits.items():
+        speaker, pattern, _ = PurePosixPath(name).stem.partition("_nohash_")
+        if pattern:
+            speakers[split].add(speaker)
+    return len(speakers["train"] & speakers["test"])
 
 
 def _note_on_splits(counts: Counter, how: str) -> str:
