@@ -9,7 +9,7 @@ import numpy as np
 def wav(samples, rate=8_000, width=2):
     """Return a wav file of integer samples [T] or [T, C] of `width` bytes, as Python's own module writes it."""
     samples = np.asarray(samples)
-    samples = samples.reshape(len(samples), -1)
+    samples = samples[:, None] if samples.ndim == 1 else samples
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(samples.shape[1])

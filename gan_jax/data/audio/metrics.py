@@ -151,7 +151,8 @@ def evaluate_pairs(
         real, fake = as_wave(real), as_wave(fake)
         return _file_metrics(fakes, compare(real, fake) | griffin_lim(real, mel.spectrograms(real)), notes)
 
-    description = f"held-out clips ({data.test.count:,}), each compared with the wave generated from its spectrogram"
+    clips = f"clips of all recordings ({len(digests):,})" if protocol.whole else f"held-out clips ({data.test.count:,})"
+    description = f"{clips}, each compared with the wave generated from its spectrogram"
     facts = {"data": data.name, "checksum": data.checksum, "held_out": data.test.count} | mel._asdict()
     return Measure(measure, description, facts, measure_file)
 
