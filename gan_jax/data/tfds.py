@@ -115,9 +115,18 @@ def columns(name: str, data_dir: str | None = None) -> tuple[dict[str, list[str]
         return {key: [_cell(kinds[key], row[key]) for row in rows] for key in names}, notes
 
 
-def sounds(name: str, data_dir: str | None = None) -> Iterator[tuple[str, np.ndarray, int | None]]:
-    """Yield the sounds of a prepared data set: (WORD/SPLIT-SHARD-NUMBER, or SPLIT-SHARD-NUMBER if it has no labels; samples
-    [T]; samples per second, or None if not stated). TFDS itself needs TensorFlow to decode them, but its records hold the plain
+class Recording(NamedTuple):
+    """A sound of a prepared data set."""
+
+    name: str  # SPLIT-SHARD-NUMBER
+    split: str
+    word: str | None  # its class; "" if unknown, None without classes
+    channels: np.ndarray  # samples [T, C]
+    rate: int | None  # samples per second; None if not stated
+
+
+def sounds(name: str, data_dir: str | None = None) -> Iterator[Recording]:
+    """Yield the sounds of a prepared data set. TFDS itself needs TensorFlow to decode them, but its records hold the plain
     samples. Raises InputError as `tfds` does, and if there is no such feature."""
     prepared = find_prepared(name, folder := tfds_folder(data_dir))
     with input_errors(name, folder, prepared):
@@ -129,7 +138,8 @@ def sounds(name: str, data_dir: str | None = None) -> Iterator[tuple[str, np.nda
         if key is None:
             raise InputError(f"tfds:{name}: a feature of decoded sounds is needed, it has {', '.join(sorted(features))}")
         rate = int(features[key]["audio"].get("sampleRate", 0)) or None
-        words = (prepared / "label.labels.txt").read_text().split() if "label" in features else None
+        channels = math.prod(int(size) for size in features[key]["audio"]["shape"]["dimensions"][1:])
+        words = _class_names(prepared)
         if not (files := sorted(prepared.glob("*.array_record*"))):
             raise InputError(f"tfds:{name}: {prepared} is not in the array_record format; {how_to_prepare(name, folder)}")
         for file in files:
@@ -137,9 +147,13 @@ def sounds(name: str, data_dir: str | None = None) -> Iterator[tuple[str, np.nda
             source = ArrayRecordDataSource([str(file)])
             for number in range(len(source)):
                 example = tf_example_pb2.Example.FromString(source[number]).features.feature
-                word = f"{words[example['label'].int64_list.value[0]]}/" if words else ""
-                samples = example[key].int64_list.value
-                yield f"{word}{split}-{shard}-{number}", np.fromiter(samples, np.float32, len(samples)), rate
+                word = None
+                if "label" in features and len(example["label"].int64_list.value) == 1:
+                    label = example["label"].int64_list.value[0]  # -1 if unknown
+                    word = "" if label < 0 else words[label] if words else str(label)
+                samples = example[key].int64_list.value or example[key].float_list.value
+                samples = np.fromiter(samples, np.float32, len(samples)).reshape(-1, channels)
+                yield Recording(f"{split}-{shard}-{number}", split, word, samples, rate)
 
 
 @contextlib.contextmanager

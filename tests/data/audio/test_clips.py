@@ -66,14 +66,16 @@ def test_invalid_input_is_rejected(folder, tmp_path):
         audio(length=1_100)
     with pytest.raises(InputError, match="rate must be a whole number of at least 1000, got 0"):
         audio(rate=0)
-    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ has 8000 samples per second: set rate=8000, or convert it"):
+    with pytest.raises(
+        InputError, match=r"all 30 recordings in \S+ have 8000 samples per second, not 16000: set rate=8000, or"
+    ):
         audio(path=str(folder), rate=16_000)
     (folder / "high_ann_0.wav").write_bytes(b"RIFF")
-    with pytest.raises(InputError, match=r"high_ann_0\.wav in \S+ cannot be read as a sound"):
+    with pytest.raises(InputError, match=r"1 of 30 recordings in \S+ cannot be used: 1 unreadable \(high_ann_0\.wav: "):
         audio(path=str(folder))
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match="there is no wav, flac or ogg file in"):
+    with pytest.raises(InputError, match="there is no sound that can be read in"):
         audio(path=str(empty))
     (tmp_path / "a.txt").write_text("no")
     with pytest.raises(InputError, match="is neither a folder nor a zip of sound files"):
@@ -132,7 +134,7 @@ def test_spoken_digits():
     assert np.bincount(data.test.labels).tolist() == [30] * 10
 
 
-def prepare_sounds(folder, name, splits, words=None, feature="audio"):
+def prepare_sounds(folder, name, splits, words=None, feature="audio", channels=1):
     """Write a data set of sounds in the format of tensorflow-datasets 4.9.10, with int64 samples, without TensorFlow."""
     pytest.importorskip("tensorflow_datasets")
     from array_record.python.array_record_module import ArrayRecordWriter
@@ -140,7 +142,7 @@ def prepare_sounds(folder, name, splits, words=None, feature="audio"):
 
     prepared = folder / name / "1.0.0"
     prepared.mkdir(parents=True)
-    sound = {"dtype": "int64", "encoding": "NONE", "sampleRate": "8000", "shape": {"dimensions": ["-1"]}}
+    sound = {"dtype": "int64", "encoding": "NONE", "sampleRate": "8000", "shape": {"dimensions": ["-1", "2"][:channels]}}
     package = "tensorflow_datasets.core.features"
     features = {feature: {"pythonClassName": f"{package}.audio_feature.Audio", "audio": sound}}
     if words:
@@ -158,7 +160,10 @@ def prepare_sounds(folder, name, splits, words=None, feature="audio"):
             example = tf_example_pb2.Example()
             pitch = (2_000, 300)[number % 2]
             samples = np.int64(1_000 * np.sin(2 * np.pi * pitch * np.arange(900 + number) / 8_000))
-            example.features.feature[feature].int64_list.value.extend(samples.tolist())
+            if channels == 1:
+                example.features.feature[feature].int64_list.value.extend(samples.tolist())
+            else:  # floats, the second channel twice as loud
+                example.features.feature[feature].float_list.value.extend(np.outer(samples, [1, 2]).ravel().tolist())
             example.features.feature["label"].int64_list.value.append(number % 2)
             writer.write(example.SerializeToString())
         writer.close()
@@ -168,17 +173,22 @@ def prepare_sounds(folder, name, splits, words=None, feature="audio"):
 def test_a_data_set_prepared_by_tensorflow_datasets(tmp_path):
     prepare_sounds(tmp_path, "words", {"train": 20, "validation": 3, "test": 10}, ["high", "low"])
     source = audio(str(tmp_path), path="tfds:words", length=LENGTH)
-    assert source.num_classes == 2 and source.train.samples.shape == (23, 8, 64, 1)
+    assert source.num_classes == 2 and source.train.samples.shape == (20, 8, 64, 1)
+    assert source.set_aside(0.1)[1].count == 3
     assert source.test.labels.tolist() == [0, 1] * 5
     band = source.test.samples[:, 4, :, 0].argmax(axis=1)
     assert (band[source.test.labels == 0] > band[source.test.labels == 1].max()).all()
     if importlib.util.find_spec("tensorflow") is None:
         with pytest.raises(InputError, match=r"tfds:words holds no images; sounds are read by --data 'audio\(path="):
             load("tfds:words", 0, 8, str(tmp_path))
+    prepare_sounds(tmp_path, "stereo", {"train": 20, "test": 10}, ["car horn", "low tone"], channels=2)
+    stereo = audio(str(tmp_path), path="tfds:stereo", length=LENGTH)
+    assert stereo.classes == ("car horn", "low tone")
+    np.testing.assert_allclose(stereo.test.samples, source.test.samples, atol=1e-3)
     prepared = prepare_sounds(tmp_path, "read", {"train": 120}, feature="speech")
     source = audio(str(tmp_path), path="tfds:read", form="wave", length=LENGTH)
     assert source.train.labels is None and len(source.train.samples) == 108 and len(source.test.samples) == 12
-    with pytest.raises(InputError, match=r"train-00000-0 in tfds:read has 8000 samples per second: set rate=8000"):
+    with pytest.raises(InputError, match=r"all 120 recordings in tfds:read have 8000 samples per second, not 16000"):
         audio(str(tmp_path), path="tfds:read", rate=16_000, length=LENGTH)
     with pytest.raises(InputError, match="tfds:ljspeech is not prepared in"):
         audio(str(tmp_path), path="tfds:ljspeech")
