@@ -3,8 +3,10 @@
 Each function opens a file by Pillow, which reads the format from the content, and raises InputError naming the file.
 """
 
+import io
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -38,6 +40,7 @@ class Header(NamedTuple):
     deep: bool  # grey with 16 bits
     transparent: bool  # has an alpha channel or a transparent colour
     oriented: bool  # displayed rotated or mirrored
+    profile: bool  # has a colour profile other than sRGB, or the colours of print without one
     several: bool  # holds further pictures, such as the frames of an animation
 
 
@@ -55,7 +58,9 @@ def read_header(file: File, whole: bool = False) -> Header:
         size = image.size if orientation < 5 else image.size[::-1]
         grey = deep or image.mode in _GREY
         mode = "RGB of 16 bits" if wide else image.mode
-        result = Header(size, mode, grey, deep, transparent, orientation > 1, bool(getattr(image, "is_animated", False)))
+        profile = not grey and (image.mode == "CMYK" or not _is_srgb(image.info.get("icc_profile")))
+        several = bool(getattr(image, "is_animated", False))
+        result = Header(size, mode, grey, deep, transparent, orientation > 1, profile, several)
         if whole:
             image.load()
         return result
@@ -84,6 +89,19 @@ def read_pixels(file: File, shape: tuple[int, int, int], form: Form) -> np.ndarr
 
     pixels = _opened(file, decode)
     return pixels.reshape(*pixels.shape[:2], shape[2])
+
+
+@lru_cache(maxsize=64)
+def _is_srgb(profile: bytes | None) -> bool:
+    """Whether colours are those of sRGB, which is also assumed without a profile."""
+    from PIL import ImageCms
+
+    if not profile:
+        return True
+    try:
+        return "srgb" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).lower()
+    except ImageCms.PyCMSError:  # a damaged profile
+        return False
 
 
 def _over_background(image: Any, form: Form) -> Any:

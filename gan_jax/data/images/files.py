@@ -50,7 +50,7 @@ def find_files(path: Path) -> Files:
 def passed_over(others: Iterable[File]) -> tuple[str, ...]:
     """Return the note on files that are not read, counted by suffix; () without such files."""
     others = list(others)
-    return (f"{len(others):,} files are not read as images: {_by_suffix(others)}",) if others else ()
+    return (f"files that are not read as images: {_by_suffix(others)}",) if others else ()
 
 
 def _suffix(file: File) -> str:

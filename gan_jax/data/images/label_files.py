@@ -51,8 +51,8 @@ def read_labels(
             raise InputError(f"{place}: {name} has two labels, {by_image[image]} and {label}")
     if not by_image:
         raise InputError(f"{file.place} has a label for none of the images; it begins with {listed(absent, 2)}")
-    notes = [f"{len(absent):,} rows of {file.parts[-1]} name no image here: {listed(absent, 3)}"] if absent else []
-    notes += [f"{missing:,} rows of {file.parts[-1]} have no label"] if missing else []
+    notes = [f"rows of {file.parts[-1]} that name no image here: {len(absent):,} ({listed(absent, 3)})"] if absent else []
+    notes += [f"rows of {file.parts[-1]} without a label: {missing:,}"] if missing else []
     return FileLabels(by_image, tuple(notes))
 
 

@@ -1,7 +1,7 @@
 """How the images of a folder or zip are arranged: which are held out, and what their labels are.
 
-Files of labels precede folders: `dataset.json` as StyleGAN's dataset_tool.py writes it, or `labels.csv`. Otherwise folders named
-train, test, val, ... are splits, and the folders within them, or else at the top, are classes.
+Files of labels precede folders: `dataset.json` as StyleGAN's dataset_tool.py writes it, or `labels.csv`. Folders named train,
+test, val, ... are splits. The folders within them, or else at the top, are classes if no file contains labels.
 """
 
 import re
@@ -46,8 +46,8 @@ class Layout(NamedTuple):
 def arrange(
     path: Path, files: Files, labels: str = "auto", columns: tuple[str, str] | None = None, data_dir: str | None = None
 ) -> Layout:
-    """Return the arrangement of the files below `path`. `labels` is "auto", "folders" (sub-folders are classes whatever they are
-    called), "none", or the name of a label file; `columns` are those of a table of labels.
+    """Return the arrangement of the files below `path`. `labels` is "auto", "folders" (sub-folders are classes whatever they
+    are called), "none", or the name of a label file; `columns` are those of a table of labels.
 
     Raises InputError if there are several possible meanings, naming the option that decides."""
     notes: list[str] = list(files.notes)
@@ -147,14 +147,14 @@ def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -
     others = len(images) - sum(map(len, within.values()))
     if others:
         names = [folder for folder in folders if [folder] not in by_role.values()] or ["no sub-folder"]
-        notes.append(f"{others:,} images in none of the splits are not used: in {listed(names)}")
+        notes.append(f"images in none of the splits, not used: {others:,} (in {listed(names)})")
     candidates = [role for role in ("test", "val") if role in within]
     usable = [role for role in candidates if labels == "none" or not _only_train_has_classes(within["train"], within[role])]
     held_out = (usable or [None])[0]
     for role in candidates:
         if role != held_out:
             why = "" if role in usable else ": it has no class folders, which train has"
-            notes.append(f"{len(within[role]):,} images of the split {by_role[role][0]} are not used{why}")
+            notes.append(f"images of the split {by_role[role][0]}, not used: {len(within[role]):,}{why}")
     if held_out:
         notes.append(f"the split {by_role[held_out][0]} is held out")
         return [within["train"], within[held_out]]

@@ -29,10 +29,10 @@ def source(
     num_classes: int = 0,
     files_sha256: str = "",
 ) -> Source:
-    """Return the source of uint8 images [N, H, W, C], whose labels are classes 0..K-1 or vectors [N, K], with the classes' names.
+    """Return the source of uint8 images [N, H, W, C], whose labels are classes 0..K-1, with their names, or vectors [N, K].
     Without a test split, a random tenth of each class is held out, at least one image if the class has two.
 
-    `num_classes` is K of images on disk whose labels are not known before they are read, and `files_sha256` that of their files.
+    `num_classes` is K of images on disk whose labels are not known before they are read, `files_sha256` that of their files.
     Raises `InputError` if the splits are incompatible or a label is out of range.
     """
     notes: list[str] = []
@@ -73,8 +73,8 @@ def _hold_out(name: str, images: Split | Stored) -> tuple[Split, Split] | tuple[
 
 
 def _class_notes(name: str, train: np.ndarray, test: np.ndarray, classes: tuple[str, ...]) -> list[str]:
-    """Return a note on the classes that are not held out. Raises InputError if there are classes that are not trained on, unless
-    each class has a single image."""
+    """Return a note on the classes that are not held out. Raises InputError if there are classes that are not trained on,
+    unless each class has a single image."""
     if train.ndim > 1:
         return []
     in_train, in_test = np.unique(train), np.unique(test)
@@ -86,9 +86,9 @@ def _class_notes(name: str, train: np.ndarray, test: np.ndarray, classes: tuple[
     if len(untrained) and len(in_train) < len(train):
         raise InputError(f"{name}: no training image has these classes of held-out images: {names(untrained)}")
     absent = np.setdiff1d(np.arange(max(in_train.max(), in_test.max()) + 1), np.union1d(in_train, in_test))
-    notes = [f"{len(absent):,} classes have no images: {names(absent)}"] if len(absent) else []
+    notes = [f"classes without images: {names(absent)}"] if len(absent) else []
     if len(not_held_out):
-        notes.append(f"{len(not_held_out):,} classes have no held-out images: {names(not_held_out)}")
+        notes.append(f"classes without held-out images: {names(not_held_out)}")
     return notes
 
 

@@ -34,7 +34,7 @@ def survey(files: Sequence[File], form: Form, drop_damaged: bool = False) -> dic
     if not headers:
         raise InputError(f"none of {len(files):,} files is an image that can be read, such as {files[0].place}")
     files = [files[row] for row in kept]
-    notes = [f"{len(damaged):,} damaged files are dropped: {_names(damaged)}"] if damaged else []
+    notes = [f"damaged files that are dropped: {len(damaged):,} ({_names(damaged)})"] if damaged else []
     shape = common_shape(files, headers, form)
     notes += _notes(files, headers, shape, form)
     return {"shape": np.array(shape), "kept": np.array(kept), "notes": np.array(json.dumps(notes))}
@@ -59,36 +59,32 @@ def _notes(files: Sequence[File], headers: Sequence[Header], shape: tuple[int, i
     def those(name: str) -> list[File]:
         return [file for file, header in zip(files, headers, strict=True) if getattr(header, name)]
 
+    modes = listed([f"{mode} ({number:,})" for mode, number in Counter(header.mode for header in headers).most_common()])
+    kind = "grey" if shape[2] == 1 else "RGB"
+    notes = [f"images are {shape[1]}x{shape[0]} pixels, {kind}; modes of the files: {modes}"]
     sizes = [header.size for header in headers]
-    smallest, largest = min(sizes, key=np.prod), max(sizes, key=np.prod)
-    notes = [f"images are {shape[1]}x{shape[0]} pixels, {'grey' if shape[2] == 1 else 'RGB'}"]
-    if form.side is not None and {smallest, largest} != {(form.side, form.side)}:
-        enlarged = sum(min(size) < form.side for size in sizes)
-        notes[0] += f", resampled from the centre of {_size(smallest)} to {_size(largest)}"
-        notes[0] += f"; {enlarged:,} are smaller and enlarged" if enlarged else ""
-    if (grey := those("grey")) and len(grey) < len(files):
-        colour = [file for file, header in zip(files, headers, strict=True) if not header.grey]
-        few, what = (grey, "grey") if len(grey) <= len(colour) else (colour, "colour")
-        notes.append(f"{len(grey):,} grey and {len(colour):,} colour images: all become RGB; {what}: {_names(few)}")
-    if transparent := those("transparent"):
-        colour = "#%02x%02x%02x" % form.background
-        notes.append(
-            f"{len(transparent):,} images with an alpha channel or a transparent colour are composited over {colour} "
-            f"(folder option background): {_names(transparent)}"
-        )
-    if oriented := those("oriented"):
-        notes.append(f"{len(oriented):,} images are rotated or mirrored as their EXIF orientation says: {_names(oriented)}")
-    if several := those("several"):
-        notes.append(f"{len(several):,} files hold several pictures, of which the first is used: {_names(several)}")
-    if deep := those("deep"):
-        notes.append(_levels_note(deep, form))
-    others = Counter(
-        header.mode for header in headers if header.mode not in ("1", "L", "LA", "RGB", "RGBA", "P") and not header.deep
-    )
-    for mode, number in others.items():
-        profile = ", without their colour profile" if mode == "CMYK" else ""
-        notes.append(f"{number:,} images of mode {mode} are converted to 8-bit {'grey' if shape[2] == 1 else 'RGB'}{profile}")
-    return notes
+    smallest, largest = (f"{w}x{h}" for w, h in (min(sizes, key=np.prod), max(sizes, key=np.prod)))
+    if form.side is not None and {*sizes} != {(form.side, form.side)}:
+        notes.append(f"resampled from the centres of images of {smallest} to {largest} pixels")
+        if enlarged := sum(min(size) < form.side for size in sizes):
+            notes.append(f"enlarged, because they are smaller: {enlarged:,} of {len(files):,} images")
+    if (grey := those("grey")) and shape[2] == 3:
+        if colour := [file for file in files if file not in set(grey)]:
+            few, what = (grey, "grey") if len(grey) <= len(colour) else (colour, "colour")
+            notes.append(
+                f"{len(grey):,} grey beside {len(colour):,} colour images, all of which become RGB; {what}: {_names(few)}"
+            )
+    red, green, blue = form.background
+    over = f"composited over #{red:02x}{green:02x}{blue:02x} (option background)"
+    for name, text in (
+        ("transparent", f"images with an alpha channel or a transparent colour, {over}"),
+        ("oriented", "images rotated or mirrored as their EXIF orientation says"),
+        ("several", "files of several pictures, of which the first is used"),
+        ("profile", "images with another colour profile than sRGB, which is not applied"),
+    ):
+        if matching := those(name):
+            notes.append(f"{text}: {len(matching):,} ({_names(matching)})")
+    return notes + ([_levels_note(deep, form)] if (deep := those("deep")) else [])
 
 
 def _levels_note(deep: Sequence[File], form: Form) -> str:
@@ -103,12 +99,8 @@ def _levels_note(deep: Sequence[File], form: Form) -> str:
             f"{file.place}: the largest level of {len(deep):,} images of 16-bit grey is {largest:,}, nearly black: "
             f"set max_level to the level of white, such as {2 ** largest.bit_length() - 1}, or 65535 to keep them dark"
         )
-    return f"{len(deep):,} images of 16-bit grey are scaled to 8 bits: level {white:,} becomes 255 (the largest is {largest:,})"
+    return f"images of 16-bit grey, in which level {white:,} becomes 255: {len(deep):,}; the largest level is {largest:,}"
 
 
 def _names(files: Sequence[File]) -> str:
     return listed(["/".join(file.parts) for file in files], 3)
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
