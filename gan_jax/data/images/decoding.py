@@ -100,7 +100,7 @@ def _is_srgb(profile: bytes | None) -> bool:
         return True
     try:
         return "srgb" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).lower()
-    except ImageCms.PyCMSError:  # a damaged profile
+    except (ImageCms.PyCMSError, OSError):  # a damaged profile
         return False
 
 

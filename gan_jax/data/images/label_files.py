@@ -96,8 +96,7 @@ def _table_pairs(
     text: str, file: File, find: Callable[[str], File | None], columns: tuple[str, str] | None
 ) -> list[tuple[str, str, str]]:
     rows = read_rows(text, file.place)
-    widths = {len(row.cells) for row in rows}
-    if not rows or min(widths) < 2:
+    if not rows or len(rows[0].cells) < 2:
         raise InputError(f"{file.place} must be a table with a column of files and a column of classes")
     odd = next((row for row in rows if len(row.cells) != len(rows[0].cells)), None)
     if odd:

@@ -39,7 +39,9 @@ def source(
     if test is None:
         train, test = _hold_out(name, train)
         by_class = "" if train.labels is None or train.labels.ndim > 1 else " of each class"
-        notes.append(f"a random tenth{by_class} is held out: {train.count:,} images to train on, {test.count:,} held out")
+        notes.append(
+            f"for training, a random tenth{by_class} is held out: {test.count:,} of {train.count + test.count:,} images"
+        )
     shapes = [split.shape if isinstance(split, Stored) else split.samples.shape[1:] for split in (train, test)]
     if shapes[0] != shapes[1]:
         raise InputError(f"{name}: train and test images differ in shape: {shapes[0]} and {shapes[1]}")
