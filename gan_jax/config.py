@@ -51,7 +51,7 @@ class Config:
     """seed of the weights, the noise and the order of the data"""
 
     data: str = "digits"
-    """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ (a folder of images) or folder(path=...); toys:
+    """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ or PATH.zip (of images) or folder(path=...); toys:
     ring, grid, spiral, two_moons; text(path=...), audio(path=...), molecules(path=...), table(path=...), which generate small
     data sets without a path; blank(...) for pretrained generators"""
     batch: int = bounded(128, COUNT)

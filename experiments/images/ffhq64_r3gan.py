@@ -1,6 +1,6 @@
 """FFHQ at 64 x 64 with R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images, which are resized when read.
 
-    python experiments/train.py experiments/images/ffhq64_r3gan.py --data 'mirrored:folder(path="ffhq", side=64)'
+    python experiments/train.py experiments/images/ffhq64_r3gan.py --data 'mirrored:folder(path="ffhq", side=64, labels="none")'
 
 The game of cifar10_r3gan.py with one more resolution and no labels. Settings of their table 9 and their code: gamma falls from
 2 to .2, the average's half-life rises to half a million images and the augmentation probability to .3, all over the first 20
@@ -17,7 +17,7 @@ CIFAR = load_recipe(Path(__file__).with_name("cifar10_r3gan.py"))
 CONFIG = replace(
     CIFAR,
     name="ffhq64_r3gan",
-    data='mirrored:folder(path="ffhq", side=64)',
+    data='mirrored:folder(path="ffhq", side=64, labels="none")',
     model="r3gan(bfloat16=4)",
     **{"g_condition": None, "d_condition": None, "gamma": 2.0, "gamma_final": 0.2},
     **{"augment_p_final": 0.3, "ema_half_life_final": 5e5, "batch": 256},

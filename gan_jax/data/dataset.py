@@ -103,10 +103,12 @@ class Stored(NamedTuple):
     shape: tuple[int, ...]  # of a single sample
     # row numbers [n] -> their samples, in that order. Called by several threads at once; raises RunError naming a damaged file.
     read: Callable[[np.ndarray], Split]
+    labels: np.ndarray | None = None  # of all samples, if they are known before these are read
 
     def take(self, rows: np.ndarray) -> "Stored":
         """Return the samples at row numbers [n], still on disk."""
-        return Stored(len(rows), self.shape, lambda chosen: self.read(rows[chosen]))
+        labels = None if self.labels is None else self.labels[rows]
+        return Stored(len(rows), self.shape, lambda chosen: self.read(rows[chosen]), labels)
 
 
 @dataclass(frozen=True)

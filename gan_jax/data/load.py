@@ -21,7 +21,7 @@ DOMAINS = {
     "table": "tables.rows:table",
     "blank": "blank:blank",
 }
-NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "mirrored:NAME", "tfds:NAME", "PATH.npz", "PATH/ (a folder of images)", "folder")
+NAMES = (*BUILTIN, *DOMAINS, "stacked:NAME", "mirrored:NAME", "tfds:NAME", "PATH.npz", "PATH/ or PATH.zip (images)", "folder")
 
 
 def load(
@@ -36,8 +36,8 @@ def load(
     """Return the real samples called `name`, in batches whose order depends on `seed`; a fraction `validation` of the train
     split is set aside.
 
-    Names are those of `NAMES`, some with options: `ring(sigma=0.01)`, `text(path="corpus.txt")`. Class sub-folders of a
-    folder of images become labels; `data_dir` is searched for `tfds:NAME` and for the paths in options (`paths.py`). A batch
+    Names are those of `NAMES`, some with options: `ring(sigma=0.01)`, `text(path="corpus.txt")`. How a folder of
+    images is understood, `images/layouts.py` says; `data_dir` is searched for `tfds:NAME` and for the paths in options (`paths.py`). A batch
     may be larger than the data (some rows then occur more than once): every epoch is still covered exactly. `stream` is
     always, never or auto (`stream.should_stream`). With `process_slice` (i, n), each batch holds only the part of process i,
     rows i B / n to (i + 1) B / n.
@@ -73,18 +73,18 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
     if name == "folder" and not Path(name).is_dir():
         raise InputError('data folder needs a path, as in folder(path="photos", side=128)')
     if head == "folder" and "(" in name:
-        return bind("data", head, folder.cropped_folder, parse_call(name)[1])(data_dir, stream)
+        return bind("data", head, folder.folder, parse_call(name)[1])(data_dir, stream)
     if head in DOMAINS:
         module, function = DOMAINS[head].split(":")
         reader = getattr(importlib.import_module(f"gan_jax.data.{module}"), function)
         return bind("data", head, reader, parse_call(name)[1])(data_dir)
     path = Path(name).expanduser()
-    if name and path.is_dir():  # Path("") is the working directory
-        return folder.folder(path, stream)
+    if name and (path.is_dir() or (path.suffix.lower() == ".zip" and path.is_file())):  # Path("") is the working directory
+        return folder.folder(data_dir, stream, path=str(path))
     if path.suffix == ".npz" and path.is_file():
         return pixels.npz(path)
     if name and path.exists():
-        raise InputError(f"data {name!r} is neither a folder nor an .npz file; known: {', '.join(NAMES)}")
+        raise InputError(f"data {name!r} is neither a folder, a .zip nor an .npz file; known: {', '.join(NAMES)}")
     if path.suffix == ".npz" or "/" in name:
         raise InputError(f"data {name!r}: no such file or folder; known: {', '.join(NAMES)}")
     raise unknown("data", head, NAMES)

@@ -110,13 +110,10 @@ def _delimiter(content: str) -> str:
 
 
 def split_rows(count: int, fraction: float, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row numbers to train on and those to hold out, `fraction` of them, in a fixed random order: files are often
-    sorted. With labels [N] of classes, a fraction of each class is held out, at least one row if the class has two."""
+    """Return the row numbers to train on and those to hold out, `fraction` of them, at least one of two, in a fixed random
+    order: files are often sorted. With labels [N] of classes, this holds for each class."""
     order = np.random.RandomState(0).permutation(count)
-    if labels is None:
-        size = round(fraction * count)
-        return order[size:], order[:size]
-    by_class = [order[labels[order] == label] for label in np.unique(labels)]
+    by_class = [order] if labels is None else [order[labels[order] == label] for label in np.unique(labels)]
     sizes = [min(max(1, round(fraction * len(rows))), len(rows) - 1) for rows in by_class]
     held_out = np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
     chosen = np.isin(order, held_out)

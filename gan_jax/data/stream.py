@@ -99,8 +99,8 @@ def read_ahead(split: Stored, order: np.ndarray, rows_at: Callable[[int], np.nda
 def cached_facts(
     root: Path, files: Sequence[Path], compute: Callable[[], dict[str, np.ndarray]], settings: str = ""
 ) -> dict[str, np.ndarray]:
-    """Return `compute()`, which depends on the files and `settings`, and `sha256` of the files' names below `root`, sizes and
-    contents. The result is cached until a name, size or modification time changes: a large data set is read through only once,
+    """Return `compute()`, which depends on the files and `settings`, and `sha256` of the files' names (below `root`, if they are
+    there), sizes and contents. The result is cached until a name, size or modification time changes: a large data set is read through only once,
     not at every start."""
     try:
         stats = [file.stat() for file in files]
@@ -111,7 +111,7 @@ def cached_facts(
             facts = compute()
             with ThreadPoolExecutor(THREADS) as threads:
                 contents = list(threads.map(_sha256, files))
-            names = [str(file.relative_to(root)) for file in files]
+            names = [str(file.relative_to(root)) if file.is_relative_to(root) else file.name for file in files]
             sizes = [stat.st_size for stat in stats]
             identity = json.dumps([list(entry) for entry in zip(names, sizes, contents, strict=True)])
             facts["sha256"] = np.array(hashlib.sha256(identity.encode()).hexdigest())

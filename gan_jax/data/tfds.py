@@ -13,7 +13,6 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +34,7 @@ class _Records(NamedTuple):
     source: Any  # a tensorflow-datasets source: `__getitems__(row numbers)` returns their examples
     files: list[str]
     ends: list[int]  # for each file, one more than its last row number
+    undecoded: Any  # the same, without decoding images
     shape: tuple[int, int, int]
     labelled: bool
     num_classes: int  # as the data set states; 0 if it does not
@@ -55,15 +55,18 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
     if not files:
         raise InputError(f"tfds:{name}: {prepared} is not in the array_record format; {how_to_prepare(name, folder)}")
     if should_stream(_decoded_size(prepared), stream):
-        facts = cached_facts(prepared, [prepared / "features.json", *files], dict)
         splits = _prepared(name, folder, prepared)
+        facts = cached_facts(prepared, [prepared / "features.json", *files], lambda: _labels_to_split(name, prepared, *splits))
         with quiet(), contextlib.suppress(Exception):  # TFDS logs its advice at the first image; errors are reported below
             _read(splits[0], [0])
         if splits[0].labelled and not splits[0].num_classes:
             raise InputError(f"tfds:{name} does not state its number of classes, so it cannot be streamed: set --stream never")
-        train, test = (split and Stored(split.ends[-1], split.shape, _reader(name, split)) for split in splits)
-        source = pixels.streamed(f"tfds:{name}", train, test, splits[0].num_classes, str(facts["sha256"]))
-        return replace(source, classes=_class_names(prepared))
+        labels = [facts.get("labels"), None]
+        train, test = (
+            s and Stored(s.ends[-1], s.shape, _reader(name, s), known) for s, known in zip(splits, labels, strict=True)
+        )
+        num_classes, sha256 = splits[0].num_classes, str(facts["sha256"])
+        return pixels.source(f"tfds:{name}", train, test, _class_names(prepared), num_classes, sha256)
     stamp = [name, prepared.name, *((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files)]
     digest = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
     cache = cache_path(f"tfds-{name.replace('/', '-')}-{prepared.name}-{digest}.npz")
@@ -75,7 +78,7 @@ def tfds(name: str, data_dir: str | None = None, stream: str = "auto") -> Source
         keys = ("train_images", "train_labels", "test_images", "test_labels")
         arrays = zip(keys, (*splits[0], *(splits[1] or (None, None))), strict=True)
         write_cache(cache, {key: array for key, array in arrays if array is not None})
-    return replace(pixels.source(f"tfds:{name}", *splits), classes=_class_names(prepared))
+    return pixels.source(f"tfds:{name}", *splits, _class_names(prepared))
 
 
 def _class_names(prepared: Path) -> tuple[str, ...]:
@@ -220,7 +223,8 @@ def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Recor
             shards = builder.info.splits[split].file_instructions
             ends = list(accumulate(shard.take for shard in shards))
             source, files = builder.as_data_source(split), [shard.filename for shard in shards]
-            return _Records(source, files, ends, tuple(image.shape), labelled, num_classes)
+            undecoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            return _Records(source, files, ends, undecoded, tuple(image.shape), labelled, num_classes)
 
         with input_errors(name, folder, prepared):  # a split or file may be missing
             return records(train), records(test) if test else None
@@ -232,6 +236,16 @@ def _decode(name: str, folder: Path, prepared: Path) -> tuple[Split, Split | Non
     with input_errors(name, folder, prepared), quiet():  # a file may be truncated or changed
         train, test = (split and _read(split, range(split.ends[-1])) for split in splits)
     return train, test
+
+
+def _labels_to_split(name: str, prepared: Path, train: _Records, test: _Records | None) -> dict[str, np.ndarray]:
+    """Return the labels by which a part of the only split is held out; nothing if there are two splits or no labels."""
+    if test is not None or not train.labelled:
+        return {}
+    try:
+        return {"labels": np.fromiter((record["label"] for record in train.undecoded), np.int32, train.ends[-1])}
+    except Exception as error:  # see `input_errors`
+        raise InputError(f"tfds:{name}: {prepared} is damaged ({' '.join(str(error).split())})") from error
 
 
 def _reader(name: str, split: _Records) -> Callable[[np.ndarray], Split]:

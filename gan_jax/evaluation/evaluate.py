@@ -94,17 +94,50 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
     fake_data = load(fake, 0, 1, data_dir)
     for note in fake_data.notes:
         _say(f"{fake}: {note}")
-    if fake_data.sample_shape != real_data.sample_shape:
-        raise InputError(
-            f"samples of {fake} have shape {fake_data.sample_shape}, those of {real} {real_data.sample_shape}: they must agree"
-        )
+    if fake_data.streamed:
+        raise InputError(f"{fake} would take a quarter of memory, where whole sets are compared: use fewer or smaller samples")
     stored = jax.tree.map(lambda *splits: np.concatenate(splits), fake_data.train.samples, fake_data.test.samples)
-    samples, count = fake_data.to_float(stored), fake_data.train.count + fake_data.test.count
-    train_label, label = fake_data.train.labels, None
-    if train_label is not None and train_label.ndim == 1 and fake_data.num_classes == real_data.num_classes:
-        label = np.concatenate([train_label, fake_data.test.labels])
+    samples, notes = _with_channels_of(real_data, fake_data.to_float(stored), fake, real)
+    label = _labels_as_in(real_data, fake_data, notes)
+    for note in notes:
+        _say(f"{fake}: {note}")
+    count = fake_data.train.count + fake_data.test.count
     _say("measuring")
-    return _result(f"{fake}, {count} samples", measure, measure(samples, label), count=count)
+    return _result(f"{fake}, {count} samples", measure, measure(samples, label), count=count, notes=notes)
+
+
+def _with_channels_of(real_data: Data, samples: Any, fake: str, real: str) -> tuple[Any, list[str]]:
+    """Return the samples, and notes on their conversion. Grey images are colour images of three equal channels: either may be
+    compared with the other. Raises InputError if shapes differ in another way."""
+    shape, expected = jax.tree.map(lambda x: x.shape[1:], samples), real_data.sample_shape
+    if shape == expected:
+        return samples, []
+    if all(type(s) is tuple and len(s) == 3 for s in (shape, expected)) and shape[:2] == expected[:2]:
+        if shape[2] == 1:
+            return np.repeat(samples, 3, axis=3), [f"grey images are compared with the colour images of {real}"]
+        if (samples == samples[..., :1]).all():
+            return samples[..., :1], ["images whose three channels are equal are compared as grey ones"]
+        raise InputError(f"{fake} has colour images, {real} grey ones: convert one of them")
+    resize = ": folder(path=..., side=N) brings images to one size" if len(expected) == 3 else ""
+    raise InputError(f"samples of {fake} have shape {shape}, those of {real} {expected}: they must agree{resize}")
+
+
+def _labels_as_in(real_data: Data, fake_data: Data, notes: list[str]) -> np.ndarray | None:
+    """Return the classes [N] of all fake samples by their numbers in the real data; None if they have none. Classes with names
+    are matched by name; if that is impossible, a note says so."""
+    train, test = fake_data.train.labels, fake_data.test.labels
+    if train is None or train.ndim != 1 or real_data.train.labels is None or real_data.train.labels.ndim != 1:
+        return None
+    label, names, real_names = np.concatenate([train, test]), fake_data.classes, real_data.classes
+    if names and real_names:
+        if set(names) <= set(real_names):
+            return np.array([real_names.index(name) for name in names], label.dtype)[label]
+        notes.append("its labels are not used: some of its classes are not those of the real samples")
+        return None
+    if fake_data.num_classes > real_data.num_classes:
+        notes.append(f"its labels are not used: it has {fake_data.num_classes} classes, the real data {real_data.num_classes}")
+        return None
+    return label
 
 
 def _path(fake: str, real: str) -> str:

@@ -5,6 +5,9 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "fd": ("Fréchet distance", "↓", "Distance between Gaussians fitted to features of generated and of real samples."),
     "fd_train": ("… to the training samples", "↓", "Far below the Fréchet distance above: G memorises training samples."),
     "fid": ("Fréchet Inception distance", "↓", "Fréchet distance in the features of the Inception network."),
+    "fd_all": ("Fréchet distance to all real samples", "↓", "The same for two sets of samples: no real one is held out."),
+    "fid_all": ("FID to all real samples", "↓", "The same for two sets of samples: no real one is held out."),
+    "few_real": ("Real samples compared with", "", "So few that no value in this table can be trusted."),
     "kd": ("Kernel distance", "↓", "Squared MMD of the features, cubic kernel. Unbiased, so it may be negative."),
     "kid": ("Kernel Inception distance", "↓", "Squared MMD of Inception features, cubic kernel. Unbiased."),
     "is": (

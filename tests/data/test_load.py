@@ -80,7 +80,7 @@ def test_impossible_seed_or_size(seed, batch_size, name):
         ("", "unknown data"),
         ("nowhere/", "no such file or folder"),
         ("/nowhere/at.npz", "no such file or folder"),
-        (__file__, "neither a folder nor an .npz"),
+        (__file__, "neither a folder, a .zip nor an .npz"),
         ("tfds:", "is called NAME"),
         ("tfds:../../etc", "is called NAME"),
     ],

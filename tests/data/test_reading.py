@@ -94,6 +94,10 @@ def test_classes_are_held_out_in_proportion():
     assert sorted([*train, *test]) == list(range(93))
 
 
+def test_at_least_one_of_two_rows_is_held_out():
+    assert [len(split_rows(count, 0.1)[1]) for count in (1, 2, 4, 14, 16)] == [0, 1, 1, 1, 2]
+
+
 def test_what_is_dropped_is_counted_by_reason():
     note = "1,000 of 1,100 rows are used; dropped: 90 blank, 10 bad"
     assert counted(1000, 1100, "rows", {"bad": 10, "blank": 90, "long": 0}) == (note,)

@@ -12,12 +12,14 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from made import write
+from PIL import Image
 
 from gan_jax.cli.command import seed
 from gan_jax.data.dataset import Protocol
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.evaluation.evaluate import evaluate_run, evaluate_samples, table
+from gan_jax.evaluation.evaluate import _labels_as_in, evaluate_run, evaluate_samples, table
 from gan_jax.evaluation.sample import BATCH, latents, standing_statistics
 from gan_jax.runs.run_dir import load_run
 from gan_jax.training.train import train
@@ -113,7 +115,61 @@ def test_samples_against_samples(files):
     result = evaluate_samples(str(files / "fake.npz"), str(files / "real.npz"), QUICK)
     assert result["facts"]["count"] == 897
     assert result["facts"]["extractor"].startswith("classifier of ")
-    assert {"kd", "kd_floor", "class_min", "class_max"} == set(result["metrics"])
+    assert {"kd_all", "class_min", "class_max"} == set(result["metrics"])  # no image is held out for comparison
+    assert "all samples against all 900 real images" in result["measured on"]
+
+
+@pytest.mark.filterwarnings("ignore:Frechet distance of")
+def test_two_sets_of_images_are_compared_whole(tmp_path):
+    """The distance is that of Dowson and Landau's formula for all images of both, whatever was held out for training."""
+    random = np.random.RandomState(0)
+    real, fake = random.randint(0, 256, (130, 3, 3), np.uint8), random.randint(0, 200, (60, 3, 3), np.uint8)
+    np.savez(tmp_path / "real.npz", images=real[:90], labels=np.arange(90) % 2)
+    np.savez(tmp_path / "split.npz", x_train=real[:70], x_test=real[70:90])
+    for i, image in enumerate(fake):
+        path = tmp_path / "fake" / f"{i:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.repeat(image[..., None], 3, axis=2)).save(path)  # as many programs write grey images
+    (tmp_path / "mine.py").write_text("def flat(samples):\n    return samples.reshape(len(samples), -1)\n")
+    x, y = (images.reshape(len(images), -1) / 127.5 - 1 for images in (real[:90], fake))
+    c1, c2 = np.cov(x.T), np.cov(y.T)
+    roots = np.sqrt(np.linalg.eigvals(c1 @ c2).real)
+    expected = np.square(x.mean(axis=0) - y.mean(axis=0)).sum() + np.trace(c1 + c2) - 2 * roots.sum()
+    for name in ("real.npz", "split.npz"):
+        protocol = Protocol(f"{tmp_path}/mine.py:flat", ("frechet",))
+        result = evaluate_samples(str(tmp_path / "fake"), str(tmp_path / name), protocol)
+        assert set(result["metrics"]) == {"fd_all", "few_real"} and result["metrics"]["few_real"] == 90
+        assert result["metrics"]["fd_all"] == pytest.approx(expected, rel=1e-4)
+        assert result["facts"]["real"] == 90 and "whose three channels are equal" in result["facts"]["notes"][0]
+        with pytest.raises(InputError, match=r"memory cannot be measured on .*: it depends on which real images are held out"):
+            evaluate_samples(str(tmp_path / "fake"), str(tmp_path / name), Protocol("random", ("memory",)))
+        named = evaluate_samples(str(tmp_path / "fake"), str(tmp_path / name), Protocol("random"))["measured on"]
+        assert "not measured: nearest_train (it depends on which real images are held out" in named
+
+
+def test_images_of_another_size_or_colour_are_refused(tmp_path):
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (20, 4, 4, 3), np.uint8)
+    for name, array in (("grey", images[..., 0]), ("colour", images), ("wide", images[:, :, :3])):
+        np.savez(tmp_path / f"{name}.npz", images=array)
+    grey, colour, wide = (str(tmp_path / f"{name}.npz") for name in ("grey", "colour", "wide"))
+    with pytest.raises(InputError, match=r"colour.npz has colour images, .*grey.npz grey ones: convert one of them"):
+        evaluate_samples(colour, grey, Protocol("random", ("kernel",)))
+    with pytest.raises(InputError, match=r"shape \(4, 3, 3\), those of .*: they must agree: folder\(path=..., side=N\)"):
+        evaluate_samples(wide, colour, Protocol("random", ("kernel",)))
+    result = evaluate_samples(grey, colour, Protocol("random", ("kernel",)))
+    assert result["facts"]["notes"] == [f"grey images are compared with the colour images of {colour}"]
+
+
+def test_classes_of_fakes_are_matched_by_name(tmp_path):
+    for kind, classes in (("real", ("ant", "bee", "cat")), ("fake", ("bee", "cat")), ("other", ("ant", "dog"))):
+        for name in classes:
+            for i in range(3):
+                write(tmp_path / kind / name / f"{i}.png")
+    real, fake, other = (load(str(tmp_path / name), 0, 1) for name in ("real", "fake", "other"))
+    notes = []
+    assert sorted(_labels_as_in(real, fake, notes)) == [1, 1, 1, 2, 2, 2] and not notes
+    assert _labels_as_in(real, other, notes) is None and len(notes) == 1
 
 
 def command(*arguments):
@@ -126,7 +182,7 @@ def test_the_command(files, tmp_path):
     process = command(files / "fake.npz", files / "real.npz", "--metrics", "kernel", "--extractor", "random", "--out", out)
     assert process.returncode == 0, process.stderr
     result = json.loads(out.read_text())
-    assert {"kd", "kd_error", "kd_floor"} == set(result["metrics"])
+    assert {"kd_all", "kd_all_error"} == set(result["metrics"])
     assert process.stdout.splitlines()[-1] == f"written to {out}"
     process = command(files / "fake.npz", files / "real.npz", "--metrics", "kernels", "--extractor", "random")
     assert (process.returncode, process.stderr.splitlines()[-1][:47]) == (2, "error: unknown metric 'kernels': did you mean '")

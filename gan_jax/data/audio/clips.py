@@ -163,7 +163,7 @@ def _files(mel: Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, 
     return pixels.show(upright) | _wav_files(mel, sounds, "-{}")
 
 
-def _wav_files(mel: _Mel, sounds: np.ndarray, name: str) -> dict[str, bytes]:
+def _wav_files(mel: Mel, sounds: np.ndarray, name: str) -> dict[str, bytes]:
     return {f"{name.format(number)}.wav": _wav(sound, mel.rate) for number, sound in enumerate(sounds)}
 
 

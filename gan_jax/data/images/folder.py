@@ -1,5 +1,7 @@
-"""Folders of image files, of one size or cropped to one: read into memory, or streamed if they do not fit."""
+"""Folders and zips of image files, of one size or cropped to one: read into memory, or streamed if they do not fit."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,129 +10,148 @@ import numpy as np
 
 from gan_jax.data.dataset import Source, Split, Stored
 from gan_jax.data.images import pixels
+from gan_jax.data.images.decoding import Form, read_header, read_pixels
+from gan_jax.data.images.files import File, find_files
+from gan_jax.data.images.layouts import Images, Layout, arrange
+from gan_jax.data.images.survey import VERSION, common_shape, survey
 from gan_jax.data.paths import locate
-from gan_jax.data.stream import cached_facts, should_stream
+from gan_jax.data.reading import listed
+from gan_jax.data.stream import cached_facts, read_rows, should_stream
 from gan_jax.errors import InputError, RunError
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
+def folder(
+    data_dir: str | None,
+    stream: str = "auto",
+    *,
+    path: str = "",
+    side: int | None = None,
+    background: str = "white",
+    labels: str = "auto",
+    columns: tuple[str, str] | None = None,
+    max_level: int | None = None,
+    damaged: str = "refuse",
+) -> Source:
+    """Return the images in a folder or zip, arranged as `layouts.py` describes. Files of other kinds, and all names that start
+    with . or __, are passed over.
 
-def cropped_folder(data_dir: str | None, stream: str, *, path: str = "", side: int = 128) -> Source:
-    """Return a `folder` of images of any size: the largest centred square of each, resampled to `side` x `side` pixels with a
-    Lanczos filter. Raises InputError if `side` is below 1 or `path` is not a folder, and as `folder` does."""
-    if type(side) is not int or side < 1:
-        raise InputError(f"data folder: side must be a whole number of at least 1, got {side!r}")
+    Images are what their files display: rotated as EXIF says, transparent pixels over `background` (a name or #rrggbb), 16-bit
+    grey scaled so that `max_level` (65535) becomes 255, the first picture of a file that holds several. They must have one
+    size, or become the largest centred square of each, resampled to `side` x `side` pixels with a Lanczos filter. If all files
+    are grey, images have one channel; otherwise all become RGB. Sub-folders are classes unless `labels` says otherwise ("auto",
+    "folders", "none" or a label file, with `columns`). `damaged` is "refuse" or "drop".
+
+    For `auto`, streaming depends on the number of files and on the first one's size and channels. Raises InputError naming the
+    first file that is unreadable or of another size; if streamed, only headers are checked here."""
+    form = _form(side, background, max_level)
+    for option, value, kind in (("labels", labels, str), ("columns", columns, tuple | list | None)):
+        if not isinstance(value, kind):
+            raise InputError(f"data folder: {option} cannot be {value!r}")
+    if damaged not in ("refuse", "drop"):
+        raise InputError(f'data folder: damaged must be "refuse" or "drop", got {damaged!r}')
     located = locate(path, data_dir)
-    if not located.is_dir():
-        raise InputError(f"data folder: {located} is not a folder")
-    return folder(located, stream, side)
+    if not located.is_dir() and located.suffix.lower() != ".zip":
+        raise InputError(f"data folder: {located} is neither a folder nor a zip")
+    layout = arrange(located, find_files(located), labels, columns, data_dir)
+    files = [file for images in (layout.train, layout.test) if images for file in images.files]
+    drop_damaged = damaged == "drop"
+
+    def facts() -> dict[str, np.ndarray]:
+        return survey(files, form, drop_damaged)
+
+    streamed = should_stream(len(files) * _first_size(files, form, drop_damaged), stream)
+    if streamed:
+        root, contents = _contents(located, [*files, *layout.label_files])
+        known = cached_facts(root, contents, facts, json.dumps(["folder", VERSION, form, drop_damaged]))
+    else:
+        known = facts()
+    return _source(str(located), _kept(layout, set(known["kept"].tolist())), form, known, streamed)
 
 
-def folder(path: Path, stream: str = "auto", size: int | None = None) -> Source:
-    """Return the images in a folder: all of one size, or cropped to `size` x `size` (see `cropped_folder`). Sub-folders are
-    classes, numbered by sorted name; `train/` and `test/`, if both exist, are the splits. Files of other formats and all
-    names that start with . or __ are ignored.
+def _form(side: int | None, background: str, max_level: int | None) -> Form:
+    from PIL import ImageColor
 
-    If all files are grey, images have one channel; otherwise all become RGB, without alpha. Only the first frame of an
-    animation is used. For `auto`, streaming depends on the number of files and on the first one's size and channels. Raises
-    `InputError` naming the first file that is unreadable or of another size; if streamed, only headers are checked here.
-    """
-    folders = [path / "train", path / "test"]
-    if not all(folder.is_dir() for folder in folders):
-        folders = [path]
-    by_class = [_by_class(folder) for folder in folders]
-    classes = sorted({name for split in by_class for name in split})
-    if "" in classes and len(classes) > 1:
-        raise InputError(f"{path}: images both outside and inside class folders ({', '.join(classes[1:4])}): labels unclear")
-    labels, classes = [None] * len(folders), classes if len(classes) > 1 else []  # a single class carries no information
-    if classes:
-        labels = [np.repeat([classes.index(c) for c in split], [len(v) for v in split.values()]) for split in by_class]
-        labels = [split.astype(np.int32) for split in labels]
-    split_files = [[file for class_files in split.values() for file in class_files] for split in by_class]
-    files = [file for split in split_files for file in split]
-    name = str(path) if size is None else f"{path}, {size} x {size}"
-    if should_stream(len(files) * int(np.prod(_shape(files[:1], size))), stream):
-        facts = cached_facts(path, files, lambda: {"shape": np.array(_shape(files, size))}, f"side {size}")
-        shape = tuple(map(int, facts["shape"]))
-        splits = [_stored(*split, shape, size is not None) for split in zip(split_files, labels, strict=True)]
-        source = pixels.streamed(name, splits[0], splits[1] if len(splits) > 1 else None, len(classes), str(facts["sha256"]))
-        return replace(source, classes=tuple(classes))
-    samples = np.split(_decode(files, size), [len(split_files[0])])
-    splits = [Split(*split) for split in zip(samples[: len(folders)], labels, strict=True)]
-    return replace(pixels.source(name, splits[0], splits[1] if len(splits) > 1 else None), classes=tuple(classes))
+    for option, value, largest in (("side", side, 2**14), ("max_level", max_level, 65535)):
+        if value is not None and (type(value) is not int or not 1 <= value <= largest):
+            raise InputError(f"data folder: {option} must be a whole number from 1 to {largest}, got {value!r}")
+    try:
+        colour = ImageColor.getrgb(background)
+        if len(colour) != 3:
+            raise ValueError("a background is not transparent itself")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"data folder: background must be a colour such as black or #808080, got {background!r}") from error
+    return Form(side, colour, max_level)
 
 
-def _by_class(path: Path) -> dict[str, list[Path]]:
-    """Return class name ("" outside class folders) -> its image files, both sorted."""
-    files: dict[str, list[Path]] = {}
-    for file in sorted(path.rglob("*")):
-        parts = file.relative_to(path).parts
-        if file.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__")) for part in parts) and file.is_file():
-            files.setdefault(parts[0] if len(parts) > 1 else "", []).append(file)
-    if not files:
-        raise InputError(f"{path}: no images here ({', '.join(SUFFIXES)})")
-    return files
+def _first_size(files: Sequence[File], form: Form, drop_damaged: bool) -> int:
+    """Return the bytes of the first image, decoded."""
+    for file in files:
+        try:
+            return int(np.prod(common_shape([file], [read_header(file)], form)))
+        except InputError:
+            if not drop_damaged:
+                break
+    return 0  # the survey reports it
 
 
-def _stored(files: list[Path], labels: np.ndarray | None, shape: tuple[int, int, int], crop: bool) -> Stored:
+def _contents(path: Path, files: Sequence[File]) -> tuple[Path, list[Path]]:
+    """Return the folder that the files' names are relative to, and the files that hold them: a zip holds all."""
+    if path.is_file():
+        return path.parent, [path, *(Path(file.place) for file in files if Path(file.place).is_file())]
+    return path, [Path(file.place) for file in files]
+
+
+def _kept(layout: Layout, kept: set[int]) -> Layout:
+    """Return the layout without the files that were dropped; rows count the training files first."""
+
+    def chosen(images: Images | None, start: int) -> Images | None:
+        rows = [row for row in range(len(images.files)) if start + row in kept] if images else []
+        if not rows:
+            return None
+        return Images([images.files[row] for row in rows], None if images.labels is None else images.labels[rows])
+
+    train, test = chosen(layout.train, 0), chosen(layout.test, len(layout.train.files))
+    if train is None or (layout.test and test is None):
+        raise InputError(f"all files of a split are damaged, such as {(layout.test if train else layout.train).files[0].place}")
+    return layout._replace(train=train, test=test)
+
+
+def _source(name: str, layout: Layout, form: Form, facts: dict[str, np.ndarray], streamed: bool) -> Source:
+    train, test, notes = layout.train, layout.test, (*layout.notes, *json.loads(str(facts["notes"])))
+    shape = tuple(map(int, facts["shape"]))
+    labels = train.labels if test is None or train.labels is None else np.concatenate([train.labels, test.labels])
+    notes = (_count_note(len(train.files) + (len(test.files) if test else 0), labels, layout.classes), *notes)
+    stored = [_stored(images, shape, form) for images in (train, test) if images]
+    sha256 = str(facts["sha256"]) if streamed else ""
+    source = pixels.source(name, stored[0], stored[1] if test else None, layout.classes, files_sha256=sha256)
+    source = replace(source, notes=(*notes, *source.notes))
+    if streamed:
+        return source
+    train, test = (read_rows(split, np.arange(split.count)) for split in (source.train, source.test))
+    return replace(source, train=train, test=test)
+
+
+def _count_note(count: int, labels: np.ndarray | None, classes: tuple[str, ...]) -> str:
+    if labels is None:
+        return f"{count:,} images without classes"
+    if labels.ndim == 2:
+        return f"{count:,} images with label vectors of length {labels.shape[1]}"
+    counts = sorted(Counter(labels.tolist()).items())
+    names = [f"{classes[label] if classes else label} ({number:,})" for label, number in counts]
+    return f"{count:,} images in {len(counts):,} classes: {listed(names, 10)}"
+
+
+def _stored(images: Images, shape: tuple[int, int, int], form: Form) -> Stored:
     def read(rows: np.ndarray) -> Split:
         samples = np.empty((len(rows), *shape), np.uint8)
         for sample, row in zip(samples, rows, strict=True):
+            file = images.files[row]
             try:
-                sample[:] = _pixels(files[row], shape, crop)
-            except (InputError, ValueError) as error:  # a ValueError: the size has changed
-                raise RunError(str(error) if isinstance(error, InputError) else f"{files[row]} has changed: {error}") from error
-        return Split(samples, None if labels is None else labels[rows])
+                sample[:] = read_pixels(file, shape, form)
+            except InputError as error:
+                raise RunError(str(error)) from error
+            except ValueError as error:  # the size has changed
+                raise RunError(f"{file.place} has changed: {error}") from error
+        return Split(samples, None if images.labels is None else images.labels[rows])
 
-    return Stored(len(files), shape, read)
-
-
-def _decode(files: list[Path], size: int | None) -> np.ndarray:
-    """Return the images, uint8 [N, H, W, 1 or 3]. All headers are read first, so that the array is allocated once."""
-    shape = _shape(files, size)
-    images = np.empty((len(files), *shape), np.uint8)
-    for image, file in zip(images, files, strict=True):
-        image[:] = _pixels(file, shape, size is not None)
-    return images
-
-
-def _shape(files: Sequence[Path], size: int | None) -> tuple[int, int, int]:
-    """Return the shape of all images according to their headers, (H, W, 1 or 3), or (size, size, 1 or 3). Raises InputError
-    naming the first file that is incompatible with the others."""
-    first, grey = None, True
-    for file in files:
-        file_size, mode = _open(file, lambda image: (image.size, image.mode))
-        first = first or file_size
-        if size is None and file_size != first:
-            pair = f"{file_size[0]}x{file_size[1]} pixels, {files[0]} is {first[0]}x{first[1]}"
-            raise InputError(
-                f"{file} is {pair}: images must have one size, or be cropped to one: --data 'folder(path=\"...\", side=64)'"
-            )
-        if mode.startswith(("I", "F")):
-            raise InputError(f"{file}: more than 8 bits per channel (Pillow mode {mode}): convert it to 8 bits")
-        grey = grey and mode in ("1", "L", "LA")
-    width, height = first if size is None else (size, size)
-    return height, width, 1 if grey else 3
-
-
-def _pixels(file: Path, shape: tuple[int, int, int], crop: bool) -> np.ndarray:
-    """Return the image, uint8 [H, W, C]: cropped and resampled to that shape, or unchanged."""
-    from PIL import Image, ImageOps
-
-    def decode(image):
-        image = image.convert("L" if shape[2] == 1 else "RGB")
-        return np.asarray(ImageOps.fit(image, (shape[1], shape[0]), Image.Resampling.LANCZOS) if crop else image)
-
-    pixels = _open(file, decode)
-    return pixels.reshape(*pixels.shape[:2], shape[2])
-
-
-def _open(file: Path, function):
-    """Return `function(image)` of the opened image file."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return function(image)
-    except Exception as error:  # Pillow raises many types of errors for damaged files
-        raise InputError(f"{file}: not a readable image ({error})") from error
+    return Stored(len(images.files), shape, read, images.labels)

@@ -1,6 +1,7 @@
 """Measure a set of generated images: the metrics of `suite.py`, each together with its value for real images."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ from gan_jax.spec.lookup import find, find_function, public_functions
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
 from gan_jax.storage.weights import INCEPTION
 
+TRUSTED = 100  # real images with which the standard error of a fraction, such as precision, is at most .05
 _SEED = 0
 QUICK = tuple(name for name, metric in public_functions(suite).items() if metric.quick)
 
@@ -34,21 +36,34 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     NAME_error: the standard error, if `protocol.errors`: by the jackknife over the samples, unless the metric computes its own.
     In the original Inception network's features, distances are called fid and kid.
 
-    Raises InputError if a split is too small, the extractor or a metric is unknown, or samples have another shape or are too
-    few; ValueError if they are not finite.
+    With `protocol.whole` all samples are compared with all real images, and the values of such metrics are called NAME_all.
+    Metrics that need more real images, or held-out ones that do not exist, are omitted; the description names them. If there
+    are fewer than `TRUSTED` real images, it says that no value can be trusted, and few_real is their number.
+
+    Raises InputError if a metric that `protocol` names cannot be measured, the extractor or a metric is unknown, or samples
+    have another shape or are too few; ValueError if they are not finite.
     """
-    if min(len(data.train.samples), len(data.test.samples)) <= NEIGHBOURS:
-        sizes = f"{len(data.train.samples)} to train on, {len(data.test.samples)} held out"
-        raise InputError(f"{data.name} is too small to measure: {sizes}, more than {NEIGHBOURS} of each are needed")
-    extractor = choose_extractor(data, protocol.extractor)
-    real = RealImages(data, *(image_set(data, split, extractor, protocol.max_samples) for split in ("test", "train")))
+    if protocol.whole and data.streamed:
+        raise InputError(f"{data.name} would take a quarter of memory, where whole sets are compared: use smaller images")
     metrics = _choose_metrics(protocol.metrics)
     strict = bool(protocol.metrics) and "all" not in protocol.metrics
+    omitted = {name: why for name, metric in metrics.items() if (why := _obstacle(metric, data, protocol.whole))}
+    if omitted and (strict or len(omitted) == len(metrics)):
+        raise InputError(
+            "; ".join(f"--metrics {name} cannot be measured on {data.name}: {why}" for name, why in omitted.items())
+        )
+    metrics = {name: metric for name, metric in metrics.items() if name not in omitted}
+    extractor = choose_extractor(data, protocol.extractor)
+    splits = ("whole",) if protocol.whole else ("test", "train")
+    sets = [image_set(data, split, extractor, protocol.max_samples) for split in splits]
+    real = RealImages(data, sets[0], sets[-1])
     is_fid = extractor.hash == INCEPTION.sha256 and real.held_out.features.shape[1] == 2048
 
     @lru_cache(maxsize=8)
     def values_of_real(n: int, sets: int) -> Values:
         def value(metric: Metric) -> Values:
+            if real.whole and metric.compares:
+                return {}  # the real images would be compared with themselves
             return _rename(metric, _measure_real(metric, real, n, sets), is_fid, "_floor" if metric.floor else "_real")
 
         return _measure_each(metrics, strict, value)
@@ -66,15 +81,23 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         n = min(len(fake.samples), len(real.train.samples))
 
         def value(metric: Metric) -> Values:
-            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), is_fid)
+            suffix = "_all" if real.whole and metric.compares else ""
+            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), is_fid, inner_suffix=suffix)
 
-        return _measure_each(metrics, strict, value) | values_of_real(n, len(fake.samples) // n)
+        return _measure_each(metrics, strict, value) | values_of_real(n, len(fake.samples) // n) | few_real
 
     held_out, train = len(real.held_out.samples), len(real.train.samples)
-    description = (
-        f"{extractor.name}: up to {train:,} samples against {held_out:,} held-out images (kd and precision to coverage: "
-        f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; for comparison as many train images, for "
-        f"fd drawn with replacement; nearest_train: against {len(data.train.samples):,} train images"
+    few_real = {"few_real": float(min(held_out, train))} if min(held_out, train) < TRUSTED else {}
+    caution = (
+        f"too few real images, {min(held_out, train)}: with fewer than {TRUSTED}, no value of these metrics can be trusted"
+    )
+    omissions = ", ".join(f"{name} ({why})" for name, why in omitted.items())
+    description = "; ".join(
+        [
+            _describe_whole(train, extractor) if protocol.whole else _describe_splits(data, held_out, train, extractor),
+            *([f"not measured: {omissions}"] if omitted else []),
+            *([caution] if few_real else []),
+        ]
     )
     facts = {
         "extractor": extractor.name,
@@ -82,10 +105,36 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         "resize": extractor.resize,
         "data": data.name,
         "checksum": data.checksum,
-        "held_out": held_out,
-        "train": train,
+        **({"real": train} if protocol.whole else {"held_out": held_out, "train": train}),
+        **({"not measured": omitted} if omitted else {}),
+        **({"caution": caution} if few_real else {}),
     }
     return Measure(measure, description, facts)
+
+
+def _describe_splits(data: Data, held_out: int, train: int, extractor: Extractor) -> str:
+    return (
+        f"{extractor.name}: up to {train:,} samples against {held_out:,} held-out images (kd and precision to coverage: "
+        f"{min(train, PAIRS):,} of each), fd the mean over all sets of that size; for comparison as many train images, for "
+        f"fd drawn with replacement; nearest_train: against {len(data.train.samples):,} train images"
+    )
+
+
+def _describe_whole(count: int, extractor: Extractor) -> str:
+    return (
+        f"{extractor.name}: all samples against all {count:,} real images, none of them held out (kd and precision to "
+        f"coverage: at most {PAIRS:,} random ones of each)"
+    )
+
+
+def _obstacle(metric: Metric, data: Data, whole: bool) -> str:
+    """Return why a metric cannot be measured, whatever the samples; "" if it can."""
+    train, held_out = data.train.count, data.test.count
+    if whole:
+        return "it depends on which real images are held out, and none are" if metric.two_splits else ""
+    if min(train, held_out) < metric.least:
+        return f"it needs {metric.least} real images of each split, there are {train} to train on and {held_out} held out"
+    return ""
 
 
 def find_extractor(text: str, data: Data) -> Extractor:
@@ -129,14 +178,19 @@ def _find_metric(name: str, known: dict[str, Metric]) -> Metric:
 
 
 def _measure_each(metrics: dict[str, Metric], strict: bool, value: Callable[[Metric], Values]) -> Values:
-    """Return the values of all metrics; unless `strict`, skip those that do not apply to the samples."""
+    """Return the values of all metrics; unless `strict`, skip those that do not apply to the samples. Raises InputError naming
+    a metric that cannot be computed."""
     result = {}
-    for metric in tqdm(metrics.values(), desc="measuring", leave=False, disable=None):
+    for name, metric in tqdm(metrics.items(), desc="measuring", leave=False, disable=None):
         try:
             result |= value(metric)
         except InputError:
             if strict:
                 raise
+        except ValueError as error:  # too few samples, or too few of a class
+            if strict:
+                raise InputError(f"--metrics {name}: {error}") from error
+            tqdm.write(f"not measured: {name}: {error}", file=sys.stderr)
     return result
 
 
@@ -168,19 +222,20 @@ def _measure_real(metric: Metric, real: RealImages, n: int, sets: int) -> Values
     return {name: value for name, value in values.items() if not name.endswith("_error")}
 
 
-def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "") -> Values:
-    """Append a suffix to the names, and use those of the FID's features if these are measured."""
+def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "", inner_suffix: str = "") -> Values:
+    """Append a suffix to the names, and `inner_suffix` before _error; use those of the FID's features if these are measured."""
     names = metric.inception_names if is_fid else {}
     result = {}
     for name, value in values.items():
         base = name.removesuffix("_error")
-        result[f"{names.get(base, base)}{name[len(base) :]}{suffix}"] = value
+        result[f"{names.get(base, base)}{inner_suffix}{name[len(base) :]}{suffix}"] = value
     return result
 
 
 def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) -> ImageSet:
-    """Return the first images of a split (`Data` is shuffled), with their features, from the cache if possible."""
-    stored: Split = getattr(data, split)
+    """Return the first images of a split (`Data` is shuffled), or of the "whole" data, with their features, from the cache if
+    possible."""
+    stored: Split = _whole(data) if split == "whole" else getattr(data, split)
     samples = data.to_float(stored.samples[:max_samples])
     label = None if stored.labels is None else stored.labels[:max_samples]
     key = f"{data.checksum} {split} {len(samples)} {extractor.hash} {extractor.name} {extractor.resize}"
@@ -193,6 +248,12 @@ def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) ->
         arrays = {"features": images.features, "logits": images.logits}
         write_cache(path, {name: x for name, x in arrays.items() if x is not None})
     return images
+
+
+def _whole(data: Data) -> Split:
+    """Return the images of both splits, in random order."""
+    order = np.random.RandomState(_SEED).permutation(data.train.count + data.test.count)
+    return Split(*(None if x is None else np.concatenate([x, y])[order] for x, y in zip(data.train, data.test, strict=True)))
 
 
 def _extract(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> ImageSet:

@@ -47,4 +47,5 @@ def _append_mirrored(split: Split | Stored) -> Split | Stored:
         mirror = (rows >= split.count)[:, None, None, None]
         return Split(np.where(mirror, samples[:, :, ::-1], samples), labels)
 
-    return Stored(2 * split.count, split.shape, read)
+    labels = None if split.labels is None else np.concatenate([split.labels] * 2)
+    return Stored(2 * split.count, split.shape, read, labels)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split, Stored
+from gan_jax.data.reading import listed, split_rows
 from gan_jax.errors import InputError
 
+HELD_OUT = 0.1  # fraction of the images
 # Accepted array names in an .npz: samples and labels of the train split, then of the test split.
 LAYOUTS = (
     ("train_images", "train_labels", "test_images", "test_labels"),
@@ -19,36 +21,77 @@ LAYOUTS = (
 )
 
 
-def source(name: str, train: Split, test: Split | None) -> Source:
-    """Return the source of uint8 images [N, H, W, C], whose labels are classes 0..K-1 or vectors [N, K]. Without a test split,
-    every tenth image is held out: rows 0, 10, 20, ... (a tenth of each class if images are sorted by class).
+def source(
+    name: str,
+    train: Split | Stored,
+    test: Split | Stored | None,
+    classes: tuple[str, ...] = (),
+    num_classes: int = 0,
+    files_sha256: str = "",
+) -> Source:
+    """Return the source of uint8 images [N, H, W, C], whose labels are classes 0..K-1, with their names, or vectors [N, K].
+    Without a test split, a random tenth of each class is held out, at least one image if the class has two.
 
+    `num_classes` is K of images on disk whose labels are not known before they are read, `files_sha256` that of their files.
     Raises `InputError` if the splits are incompatible or a label is out of range.
     """
+    notes: list[str] = []
     if test is None:
-        held_out = _held_out(name, len(train.samples))
-        train, test = train.take(~held_out), train.take(held_out)
-    if train.samples.shape[1:] != test.samples.shape[1:]:
-        shapes = f"{train.samples.shape[1:]} and {test.samples.shape[1:]}"
-        raise InputError(f"{name}: train and test images differ in shape: {shapes}")
+        train, test = _hold_out(name, train)
+        by_class = "" if train.labels is None or train.labels.ndim > 1 else " of each class"
+        notes.append(
+            f"for training, a random tenth{by_class} is held out: {test.count:,} of {train.count + test.count:,} images"
+        )
+    shapes = [split.shape if isinstance(split, Stored) else split.samples.shape[1:] for split in (train, test)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"{name}: train and test images differ in shape: {shapes[0]} and {shapes[1]}")
     if (train.labels is None) != (test.labels is None):
         raise InputError(f"{name}: labels are needed for both train and test images, or for neither")
-    num_classes = 0 if train.labels is None else _num_classes(name, train.labels, test.labels)
-    return Source(train, test, num_classes, to_float, show, pack, evaluator)
+    if train.labels is not None:
+        num_classes = max(_num_classes(name, train.labels, test.labels), len(classes))
+        notes += _class_notes(name, train.labels, test.labels, classes)
+    return Source(
+        train,
+        test,
+        num_classes,
+        to_float,
+        show,
+        pack,
+        evaluator,
+        classes=classes,
+        notes=tuple(notes),
+        files_sha256=files_sha256,
+    )
 
 
-def streamed(name: str, train: Stored, test: Stored | None, num_classes: int, files_sha256: str) -> Source:
-    """Return the source of images on disk, with the sha256 of their files."""
-    if test is None:
-        held_out = _held_out(name, train.count)
-        train, test = train.take(np.flatnonzero(~held_out)), train.take(np.flatnonzero(held_out))
-    return Source(train, test, num_classes, to_float, show, pack, evaluator, files_sha256=files_sha256)
-
-
-def _held_out(name: str, count: int) -> np.ndarray:
-    if count < 2:
+def _hold_out(name: str, images: Split | Stored) -> tuple[Split, Split] | tuple[Stored, Stored]:
+    if images.count < 2:
         raise InputError(f"{name}: at least 2 images are needed, one to train on and one to hold out")
-    return np.arange(count) % 10 == 0
+    labels = images.labels
+    if labels is not None and (labels.ndim > 1 or np.bincount(np.unique(labels, return_inverse=True)[1]).max() < 2):
+        labels = None  # nothing to stratify by
+    train, test = (images.take(np.sort(rows)) for rows in split_rows(images.count, HELD_OUT, labels))
+    return train, test
+
+
+def _class_notes(name: str, train: np.ndarray, test: np.ndarray, classes: tuple[str, ...]) -> list[str]:
+    """Return a note on the classes that are not held out. Raises InputError if there are classes that are not trained on,
+    unless each class has a single image."""
+    if train.ndim > 1:
+        return []
+    in_train, in_test = np.unique(train), np.unique(test)
+
+    def names(labels: np.ndarray) -> str:
+        return listed([classes[label] if classes else str(label) for label in labels])
+
+    untrained, not_held_out = np.setdiff1d(in_test, in_train), np.setdiff1d(in_train, in_test)
+    if len(untrained) and len(in_train) < len(train):
+        raise InputError(f"{name}: no training image has these classes of held-out images: {names(untrained)}")
+    absent = np.setdiff1d(np.arange(max(in_train.max(), in_test.max()) + 1), np.union1d(in_train, in_test))
+    notes = [f"classes without images: {names(absent)}"] if len(absent) else []
+    if len(not_held_out):
+        notes.append(f"classes without held-out images: {names(not_held_out)}")
+    return notes
 
 
 def _num_classes(name: str, train: np.ndarray, test: np.ndarray) -> int:
@@ -174,10 +217,10 @@ def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
     labels = _member(file, path, labels_key)
     if labels.shape[:1] != stored.shape[:1]:
         raise InputError(f"{path}: {labels_key} is {labels.shape}, must be one label for each of {len(stored)} images")
-    return Split(stored, _labels(f"{path}: {labels_key}", labels))
+    return Split(stored, as_labels(f"{path}: {labels_key}", labels))
 
 
-def _labels(name: str, labels: np.ndarray) -> np.ndarray:
+def as_labels(name: str, labels: np.ndarray) -> np.ndarray:
     """Convert labels to the stored form: classes int32 [N], multi-hot vectors int32 [N, K] or vectors float32 [N, K]."""
     kind = labels.dtype.kind
     if kind in "iu" and (labels.ndim == 1 or labels.shape[1:] == (1,)):

@@ -41,11 +41,17 @@ class ImageSet(NamedTuple):
 
 @dataclass(frozen=True)
 class RealImages:
-    """The real images that fakes are compared with, held out and from the train split, at most `Protocol.max_samples` each."""
+    """The real images that fakes are compared with: held out and from the train split, at most `Protocol.max_samples` each, or
+    the same object twice, all real images in random order (`Protocol.whole`)."""
 
     data: Data
     held_out: ImageSet
     train: ImageSet
+
+    @property
+    def whole(self) -> bool:
+        """Whether fakes are compared with all real images."""
+        return self.held_out is self.train
 
     @cached_property
     def held_out_nearest(self) -> float:
@@ -81,6 +87,9 @@ class Metric(AnnotatedFunction):
     real_values: Callable[[RealImages, int, int], Values] | None = None
     # What values are called if the features are those of the original Inception network.
     inception_names: Mapping[str, str] = field(default_factory=dict)
+    least: int = 2  # real images that it needs of each split
+    two_splits: bool = False  # depends on which images were held out, so it does not apply to two sets of images
+    compares: bool = True  # with real images: compared with all of them, values are called NAME_all
 
 
 def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:
@@ -102,7 +111,10 @@ def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:
 )
 def frechet(real: RealImages, fake: ImageSet) -> Values:
     """fd to the held-out split, fd_train to as many images of the train split: means over the disjoint sets of that size among
-    the fakes, because the bias of a Frechet distance depends on the number of samples."""
+    the fakes, because the bias of a Frechet distance depends on the number of samples.
+    fd_all: of all fakes to all real images."""
+    if real.whole:
+        return {"fd": frechet_distance(real.train.features, fake.features)}
     n = min(len(fake.features), len(real.train.features))
     sets = [fake.features[i : i + n] for i in range(0, len(fake.features) - n + 1, n)]
     return {
@@ -124,13 +136,13 @@ def kernel(real: RealImages, fake: ImageSet) -> Values:
     return {"kd": squared_mmd(real.held_out.features[:PAIRS], fake.features[:PAIRS])}
 
 
-@partial(Metric, reference="train", quick=True, max_fakes=PAIRS)
+@partial(Metric, reference="train", quick=True, max_fakes=PAIRS, least=NEIGHBOURS + 1)
 def prdc(real: RealImages, fake: ImageSet) -> Values:
     """precision, recall, density, coverage, of at most 5,000 images each."""
     return neighbourhoods(real.held_out.features[:PAIRS], fake.features[:PAIRS], NEIGHBOURS)
 
 
-@partial(Metric, reference="held_out")
+@partial(Metric, reference="held_out", least=4)
 def precision_recall(real: RealImages, fake: ImageSet) -> Values:
     """precision_k3, recall_k3: as NVIDIA measures them (pr50k3_full of StyleGAN2-ADA), against the train split, with closed
     balls to the third neighbour, of all images. Their features are VGG-16's and rounded to 16 bits: name the extractor.
@@ -140,7 +152,7 @@ def precision_recall(real: RealImages, fake: ImageSet) -> Values:
     return {f"{name}_k3": values[name] for name in ("precision", "recall")}
 
 
-@partial(Metric, reference="held_out", quick=True)
+@partial(Metric, reference="held_out", quick=True, least=1, compares=False)
 def inception_score(real: RealImages, fake: ImageSet) -> Values:
     """is: under the extractor's own classes."""
     from gan_jax.metrics.inception_score import inception_score
@@ -148,7 +160,7 @@ def inception_score(real: RealImages, fake: ImageSet) -> Values:
     return {"is": inception_score(_logits("inception_score", fake))}
 
 
-@partial(Metric, reference=None, quick=True)
+@partial(Metric, reference=None, quick=True, least=1, compares=False)
 def classes(real: RealImages, fake: ImageSet) -> Values:
     """class_min, class_max: smallest and largest fraction of the fakes classified as one class; accuracy: fraction classified
     as their label, if they have labels."""
@@ -158,7 +170,7 @@ def classes(real: RealImages, fake: ImageSet) -> Values:
     return {"class_min": float(fractions.min()), "class_max": float(fractions.max())} | accuracy
 
 
-@partial(Metric, reference="train")
+@partial(Metric, reference="train", least=1, compares=False)
 def class_shares(real: RealImages, fake: ImageSet) -> Values:
     """share_0, share_1, ...: the fraction classified as each class."""
     logits = _logits("class_shares", fake)
@@ -166,13 +178,13 @@ def class_shares(real: RealImages, fake: ImageSet) -> Values:
     return {f"share_{i}": float(fraction) for i, fraction in enumerate(fractions)}
 
 
-@partial(Metric, reference=None, quick=True)
+@partial(Metric, reference=None, quick=True, least=1, two_splits=True)
 def nearest_train(real: RealImages, fake: ImageSet) -> Values:
     """nearest_train: median pixel distance of 1,000 fakes to the whole train split, divided by that of held-out images."""
     return {"nearest_train": real.nearest(fake.samples) / max(real.held_out_nearest, 1e-12)}
 
 
-@partial(Metric, reference="held_out")
+@partial(Metric, reference="held_out", two_splits=True)
 def memory(real: RealImages, fake: ImageSet) -> Values:
     """authenticity, and c_t of the data-copying test, in the extractor's features."""
     return {
@@ -181,13 +193,13 @@ def memory(real: RealImages, fake: ImageSet) -> Values:
     }
 
 
-@partial(Metric, reference="held_out")
+@partial(Metric, reference="held_out", compares=False)
 def vendi(real: RealImages, fake: ImageSet) -> Values:
     """vendi: the effective number of different samples, in the extractor's features."""
     return {"vendi": diversity.vendi_score(fake.features)}
 
 
-@partial(Metric, reference="held_out")
+@partial(Metric, reference="held_out", least=4, compares=False)
 def ms_ssim(real: RealImages, fake: ImageSet) -> Values:
     """ms_ssim: mean similarity of 1,000 random pairs."""
     if min(fake.samples.shape[1:3]) < _SSIM_MIN_SIZE:
@@ -207,12 +219,13 @@ def sliced(real: RealImages, fake: ImageSet) -> Values:
 @partial(Metric, reference="held_out", inception_names={"fd_intra": "fid_intra"})
 def intra_class(real: RealImages, fake: ImageSet) -> Values:
     """fd_intra: mean over classes of the Frechet distance within a class to the train split, of at most as many fakes."""
-    fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
+    if not real.whole:
+        fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
     fake_label, real_label = _label("intra_class", fake), _label("intra_class", real.train)
     return {"fd_intra": by_class.intra_class_frechet(real.train.features, real_label, fake.features, fake_label)[0]}
 
 
-@partial(Metric, reference="train")
+@partial(Metric, reference="train", two_splits=True)
 def learnability(real: RealImages, fake: ImageSet) -> Values:
     """cas: accuracy on the held-out split of a classifier trained on at most as many fakes as there are training images;
     cas_reverse: trained on the train split, tested on the fakes. Means over three trainings."""

@@ -105,8 +105,37 @@ def test_invalid_samples_are_reported(digits, measure):
         measure(np.zeros((5, 8, 8, 1)))
     with pytest.raises(ValueError, match="finite"):
         measure(np.full((20, 8, 8, 1), np.nan))
-    with pytest.raises(InputError, match="too small"):
-        metrics.evaluator(dataclasses.replace(digits, test=Split(digits.test.samples[:4], digits.test.labels[:4])))
+
+
+@pytest.mark.filterwarnings("ignore:Frechet distance of")
+@pytest.mark.parametrize(
+    "held_out, names", [(4, {"fd", "fd_train", "kd"}), (1, set()), (99, {"fd", "fd_train", "kd", "precision", "coverage"})]
+)
+def test_few_held_out_images_are_marked_and_what_needs_more_is_named(digits, held_out, names):
+    data = dataclasses.replace(digits, test=Split(digits.test.samples[:held_out], None), num_classes=0)
+    data = dataclasses.replace(data, train=Split(digits.train.samples[:200], None))
+    measure = metrics.evaluator(data)
+    values = measure(data.to_float(digits.train.samples[:50]))
+    assert names <= set(values) and values["few_real"] == held_out and "nearest_train" in values
+    assert ("precision" in values) == (held_out > 5) and ("fd" in values) == (held_out > 1)
+    assert (
+        f"too few real images, {held_out}: with fewer than 100, no value of these metrics can be trusted" in measure.description
+    )
+    assert ("not measured: " in measure.description) == (held_out < 6) == ("prdc" in measure.facts.get("not measured", ()))
+    if held_out < 6:
+        with pytest.raises(InputError, match=f"prdc cannot be measured on digits: it needs 6 real .* and {held_out} held out"):
+            metrics.evaluator(data, Protocol(metrics=("prdc",)))
+
+
+@pytest.mark.filterwarnings("ignore:Frechet distance of")
+def test_a_metric_that_fails_on_these_samples_is_skipped_and_named(digits, capsys):
+    """The data-copying test needs 20 fakes in a cell."""
+    samples = digits.to_float(digits.train.samples[:30])
+    values = metrics.evaluator(digits, Protocol("random", ("all",)))(samples)
+    assert "vendi" in values and "c_t" not in values
+    assert "not measured: memory: none of 10 cells contains 20 samples" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--metrics memory: none of 10 cells"):
+        metrics.evaluator(digits, Protocol("random", ("memory",)))(samples)
 
 
 def test_unlabelled_images_are_measured_with_random_features(digits):
