@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import re
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,14 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"(\xb5/\xfd": "zstd",
+    b"PAR1": "parquet",
+}
 
 
 class Row(NamedTuple):
@@ -40,7 +49,8 @@ class Row(NamedTuple):
 
 def read_text(path: Path, what: str) -> str:
     """Return the content of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, without the mark; `what` begins the
-    messages. It may be compressed by gzip. Raises InputError naming the line for other encodings and for NUL characters."""
+    messages. It may be compressed by gzip. Raises InputError for other packed files, and naming the line for other encodings and
+    for NUL characters."""
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
@@ -54,6 +64,9 @@ def read_text(path: Path, what: str) -> str:
 def decode_text(content: bytes, where: str) -> str:
     """Return the text of a file's content; see `read_text`. `where` begins the messages."""
     mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    packed = next((name for magic, name in _PACKED.items() if content.startswith(magic)), None)
+    if packed:
+        raise InputError(f"{where} is a {packed} file: unpack or convert it to text first")
     content = content.removeprefix(mark)
     try:
         text = content.decode(encoding)
@@ -66,7 +79,20 @@ def decode_text(content: bytes, where: str) -> str:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise InputError(f"{where}, line {line}: a NUL character: this is not a text file, or it is UTF-16 without a mark")
-    return text
+    return text.replace("\n\ufeff", "\n")  # marks of files that were joined
+
+
+def read_strings(path: Path, key: str) -> list[str]:
+    """Return the array `key` of an .npz, such as `sample.py` writes, as strings. Raises InputError naming what is there."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            names = stored.files
+            strings = stored[key] if key in names else None
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as an .npz: {error}") from error
+    if strings is None or strings.dtype.kind != "U" or strings.ndim != 1:
+        raise InputError(f"{path}: an array `{key}` of strings [N] is needed, found {listed(names) or 'nothing'}")
+    return strings.tolist()
 
 
 def lines(content: str) -> list[str]:

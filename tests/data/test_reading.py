@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from gan_jax.data.reading import counted, decode_text, lines, listed, read_rows, read_text, split_rows
+from gan_jax.data.reading import counted, decode_text, lines, listed, read_rows, read_strings, read_text, split_rows
 from gan_jax.errors import InputError
 
 
@@ -21,6 +21,7 @@ def test_byte_order_marks_are_not_text(encoding):
         (b"one\ntwo\nthr\0ee\n", "line 3: a NUL character"),
         ("one".encode("utf-16-le"), "line 1: a NUL character"),
         ("one".encode("utf-16")[:-1], "the file is damaged"),
+        (gzip.compress(b"one\n"), "is a gzip file: unpack or convert it to text first"),
     ],
 )
 def test_other_encodings_are_refused_with_their_line(tmp_path, content, message):
@@ -37,9 +38,25 @@ def test_compressed_files_are_read(tmp_path):
         read_text(tmp_path / "file.gz", "data")
 
 
+def test_marks_of_joined_files_are_not_text():
+    assert decode_text(b"\xef\xbb\xbfone\n\xef\xbb\xbftwo", "here") == "one\ntwo"
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"data: .*absent cannot be read: No such file"):
         read_text(tmp_path / "absent", "data")
+
+
+def test_strings_of_an_archive(tmp_path):
+    np.savez(tmp_path / "a.npz", text=["one", ""], z=[1.0])
+    assert read_strings(tmp_path / "a.npz", "text") == ["one", ""]
+    with pytest.raises(InputError, match=r"an array `smiles` of strings \[N\] is needed, found text, z"):
+        read_strings(tmp_path / "a.npz", "smiles")
+    np.save(tmp_path / "c.npy", ["one"])
+    (tmp_path / "b.npz").write_bytes(b"one")
+    for name in ("b.npz", "c.npy"):
+        with pytest.raises(InputError, match=rf"{name} cannot be read as an .npz"):
+            read_strings(tmp_path / name, "text")
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ A divergence of n-grams depends on the number of samples: compare it only for eq
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
 from gan_jax.data.text.oracle import Oracle
+from gan_jax.data.text.sequences import Vocabulary
 from gan_jax.errors import InputError
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.jackknife import with_errors
@@ -18,33 +19,39 @@ ORDERS = (1, 2, 3, 4)
 BLEU_ORDERS = (2, 3, 4, 5)
 HYPOTHESES, REFERENCES = 200, 500  # maximum number of sentences scored by BLEU, and of sentences they are compared with
 SPACE = " "
-TextMetric = Callable[[np.ndarray], dict[str, float]]  # symbol numbers [N, T] -> metrics
-Texts = Callable[[np.ndarray], list[str]]  # symbol numbers [N, T] -> N texts
+# (symbol numbers [N, T], the vocabulary that they are in, which begins with that of the data) -> metrics
+TextMetric = Callable[[np.ndarray, Vocabulary], dict[str, float]]
 
 
 def ngram_metrics(
-    train: np.ndarray, test: np.ndarray, symbols: list[str], characters: bool, corpus: np.ndarray, errors: bool
+    train: np.ndarray, test: np.ndarray, vocabulary: Vocabulary, corpus: np.ndarray, errors: bool, whole: bool = False
 ) -> TextMetric:
-    """Return a metric of generated text: divergences of n-grams from `test` [M, T], and statistics of the text itself. Each
-    NAME comes with its value for the same number of training samples: NAME_floor for divergences, else NAME_real. "words", for
-    characters only, is the fraction of words that occur in the samples `corpus` [K, T]."""
-    vocabulary = set(words(corpus, symbols)) if characters else set()
+    """Return a metric of generated text: divergences of n-grams from as many samples of `test` [M, T], or from all if `whole`,
+    and statistics of the text itself. Each NAME comes with its value for the same number of training samples: NAME_floor for
+    divergences (not if `whole`, since `test` contains these samples), else NAME_real. "words", for characters only, is the
+    fraction of words that occur in the samples `corpus` [K, T]."""
+    characters = vocabulary.separator == ""
+    corpus_words = set(words(corpus, vocabulary.symbols)) if characters else set()
 
-    def statistic(ids: np.ndarray) -> dict[str, float]:
-        m = min(len(ids), len(test))
-        values = {f"jsd{n}": jensen_shannon(ngrams(ids[:m], n), ngrams(test[:m], n)) for n in ORDERS}
+    def statistic(ids: np.ndarray, symbols: list[str]) -> dict[str, float]:
+        m, reference = (len(ids), test) if whole else (min(len(ids), len(test)), test[: len(ids)])
+        values = {f"jsd{n}": jensen_shannon(ngrams(ids[:m], n), ngrams(reference, n)) for n in ORDERS}
         values |= {f"distinct{n}": distinct(ids, n) for n in (2, 4)}
         values["unique"] = len({row.tobytes() for row in np.ascontiguousarray(ids)}) / len(ids)
         if characters:
             sample_words = list(words(ids, symbols))
-            values["words"] = sum(word in vocabulary for word in sample_words) / max(1, len(sample_words))
+            values["words"] = sum(word in corpus_words for word in sample_words) / max(1, len(sample_words))
         return values
 
-    def measure(ids: np.ndarray) -> dict[str, float]:
-        ids = ids.astype(test.dtype)
-        real = statistic(train[: len(ids)])
-        reference = {f"{name}_floor" if name.startswith("jsd") else f"{name}_real": value for name, value in real.items()}
-        return (with_errors(statistic, (ids,)) if errors else statistic(ids)) | reference
+    @lru_cache(maxsize=2)
+    def real(count: int) -> dict[str, float]:
+        values = statistic(train[:count], vocabulary.symbols)
+        floors = {} if whole else {f"{name}_floor": value for name, value in values.items() if name.startswith("jsd")}
+        return floors | {f"{name}_real": value for name, value in values.items() if not name.startswith("jsd")}
+
+    def measure(ids: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
+        function = partial(statistic, symbols=vocabulary.symbols)
+        return (with_errors(function, (ids,)) if errors else function(ids)) | real(len(ids))
 
     return measure
 
@@ -92,30 +99,30 @@ def words(ids: np.ndarray, symbols: list[str]) -> Iterable[str]:
         yield from filter(None, row_words[:-1] if row[-1] else row_words)
 
 
-def bleu_metrics(train: np.ndarray, test: np.ndarray, texts: Texts, names: Sequence[str], errors: bool) -> TextMetric:
+def bleu_metrics(train: np.ndarray, test: np.ndarray, vocabulary: Vocabulary, names: Sequence[str], errors: bool) -> TextMetric:
     """Return a metric that computes BLEU and self-BLEU, if they are in `names`, for `HYPOTHESES` sentences against `REFERENCES`
-    sentences, and their values for training samples. BLEU rises with the number of references: compare it only for equal
-    numbers."""
+    sentences of `test`, and their values for training samples, if there are two. BLEU rises with the number of references:
+    compare it only for equal numbers."""
 
-    def scores(ids: np.ndarray) -> dict[str, np.ndarray]:
+    def scores(ids: np.ndarray, texts: Callable[[np.ndarray], list[str]]) -> dict[str, np.ndarray]:
         """Return {metric: its value for each sentence [M]}."""
         sentences = texts(ids[:REFERENCES])
         by_name = {}
         if "bleu" in names:
-            by_name |= _by_order("bleu", bleu(sentences[:HYPOTHESES], texts(test[:REFERENCES])))
+            by_name |= _by_order("bleu", bleu(sentences[:HYPOTHESES], vocabulary.join(test[:REFERENCES])))
         if "self_bleu" in names:
             by_name |= _by_order("self_bleu", self_bleu(sentences, HYPOTHESES))
         return by_name
 
     @cache
     def real(count: int) -> dict[str, float]:
-        return {f"{name}_real": float(values.mean()) for name, values in scores(train[:count]).items()}
+        return {f"{name}_real": float(values.mean()) for name, values in scores(train[:count], vocabulary.join).items()}
 
-    def measure(ids: np.ndarray) -> dict[str, float]:
+    def measure(ids: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
         metrics = {}
-        for name, values in scores(ids).items():
+        for name, values in scores(ids, vocabulary.join).items():
             metrics |= _mean(name, values, errors)
-        return metrics | real(min(len(ids), REFERENCES))
+        return metrics | (real(min(len(ids), REFERENCES)) if len(train) > 1 else {})
 
     return measure
 
@@ -155,26 +162,33 @@ def self_bleu(texts: Sequence[str], count: int) -> np.ndarray:
     return np.concatenate([bleu([text], [*texts[:i], *texts[i + 1 :]]) for i, text in enumerate(texts[:count])])
 
 
-def frechet_metric(train: np.ndarray, test: np.ndarray, embed: Callable[[np.ndarray], np.ndarray], errors: bool) -> TextMetric:
-    """Return the metric "fd", the Fréchet distance between embeddings [N, D] of generated and held-out samples, and its value
-    for training samples.
+def frechet_metric(
+    train: np.ndarray,
+    test: np.ndarray,
+    vocabulary: Vocabulary,
+    embed: Callable[[list[str]], np.ndarray],
+    errors: bool,
+    whole: bool = False,
+) -> TextMetric:
+    """Return the metric "fd", the Fréchet distance between embeddings [N, D] of generated samples and of those in `test`, and
+    its value for training samples, unless `test` contains them (`whole`).
 
     Source: de Masson d'Autume et al. 2019 (ScratchGAN), arXiv:1905.09922, section 4, with another embedding."""
-    test_features = np.asarray(embed(test), np.float32)
+    test_features = np.asarray(embed(vocabulary.join(test)), np.float32)
 
     def statistic(features: np.ndarray) -> dict[str, float]:
         return {"fd": frechet_distance(test_features, features)}
 
     @cache
     def floor(count: int) -> float:
-        return statistic(np.asarray(embed(train[:count]), np.float32))["fd"]
+        return statistic(np.asarray(embed(vocabulary.join(train[:count])), np.float32))["fd"]
 
-    def measure(ids: np.ndarray) -> dict[str, float]:
-        features = np.asarray(embed(ids), np.float32)
+    def measure(ids: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
+        features = np.asarray(embed(vocabulary.join(ids)), np.float32)
         if features.ndim != 2 or features.shape != (len(ids), test_features.shape[-1]):
             raise InputError(f"an embedding of text must be [N, D] with constant D: got {features.shape} for {len(ids)} texts")
         metrics = with_errors(statistic, (features,)) if errors else statistic(features)
-        return metrics | {"fd_floor": floor(len(ids))}
+        return metrics if whole else metrics | {"fd_floor": floor(len(ids))}
 
     return measure
 
@@ -185,11 +199,12 @@ def oracle_metrics(train: np.ndarray, test: np.ndarray, oracle: Oracle, errors: 
     metric of diversity."""
 
     def nll(ids: np.ndarray) -> np.ndarray:
-        return -oracle.log_probability(ids).mean(axis=1)
+        words_only = np.where(ids <= len(oracle.embedding), ids, 0)  # other symbols are as improbable as padding
+        return -oracle.log_probability(words_only).mean(axis=1)
 
     entropy, train_nll = float(nll(test).mean()), float(nll(train).mean())
 
-    def measure(ids: np.ndarray) -> dict[str, float]:
+    def measure(ids: np.ndarray, vocabulary: Vocabulary) -> dict[str, float]:
         values = nll(ids)
         metrics = _mean("nll_oracle", values, errors) | _mean("nll_oracle_gap", values - entropy, errors)
         return metrics | {"nll_oracle_real": train_nll, "nll_oracle_gap_floor": train_nll - entropy}

@@ -36,18 +36,26 @@ def decode(source, split="train"):
 
 def test_each_line_is_a_sample(corpus):
     source = text(path=str(corpus), length=12)
-    assert decode(source, "test") == ["line 0 of é", "line 1 of é", "line 2 of é", "line 3 of é"]
-    assert decode(source)[-1] == "line 39 of é"[:12] and len(decode(source)) == 36
+    assert sorted(decode(source, "test") + decode(source)) == sorted(f"line {i} of é" for i in range(40))
     assert source.train.samples.dtype == np.uint8 and source.train.samples.shape == (36, 12)
-    assert source.test.samples[0, -1] == 0  # eleven characters, then padding
+    row = decode(source).index("line 5 of é")
+    assert source.train.samples[row, -1] == 0 < source.train.samples[row, -2]  # eleven characters, then padding
+
+
+def test_the_held_out_lines_represent_a_sorted_file(tmp_path):
+    (tmp_path / "sorted.txt").write_text("".join(f"{letter}\n" for letter in "abcdefghij" for _ in range(100)))
+    held_out = decode(text(path=str(tmp_path / "sorted.txt")), "test")
+    assert len(held_out) == 100 and all(2 <= held_out.count(letter) <= 22 for letter in "abcdefghij")  # 10 expected
 
 
 def test_words_and_windows(corpus):
     source = text(path=str(corpus), length=4, level="word")
-    assert decode(source)[0] == "line 4 of é"
-    source = text(path=str(corpus), length=5, windows=True)
-    content = corpus.read_text(encoding="utf-8")
-    assert decode(source, "test") + decode(source) == [content[i : i + 5] for i in range(0, len(content) - 4, 5)]
+    assert len(set(decode(source))) == 36 and set(decode(source, "test")) == {"line <unk> of é"}
+    source = text(path=str(corpus), length=7, windows=True)
+    content = corpus.read_text(encoding="utf-8").removesuffix("\n")  # ends the last line
+    windows = [content[i : i + 7] for i in range(0, len(content) - 6, 7)]
+    assert sorted(decode(source, "test") + decode(source)) == sorted(windows)
+    assert f"the last {len(content) % 7} symbols do not fill a window and are dropped" in source.notes
 
 
 def test_the_vocabulary_consists_of_the_words_of_the_training_sentences(tmp_path):
@@ -98,10 +106,10 @@ def test_invalid_options_are_rejected(options, message):
 
 def test_invalid_files_and_metrics_are_rejected(tmp_path):
     (tmp_path / "few.txt").write_text("one\ntwo\n")
-    with pytest.raises(InputError, match=r"has too few samples: 2 and 0 of 32 symbols"):
+    with pytest.raises(InputError, match=r"has too few samples: 2 and 0 of 32 symbols; windows=True cuts"):
         text(path=str(tmp_path / "few.txt"))
-    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"binary.txt cannot be read as UTF-8"):
+    (tmp_path / "binary.txt").write_bytes(b"f\xfcr\n")
+    with pytest.raises(InputError, match=r"binary.txt, line 1: byte 0xfc is not UTF-8"):
         text(path=str(tmp_path / "binary.txt"))
     data = load("text", 0, 8)
     with pytest.raises(InputError, match="text has no extractor 'random': name your own embedding"):
@@ -215,6 +223,11 @@ def test_text_is_evaluated_by_the_oracle_that_generated_it(tmp_path, monkeypatch
     entropy = metrics["nll_oracle"] - metrics["nll_oracle_gap"]
     assert entropy == pytest.approx(-oracle_network(20).log_probability(data.test.samples).mean(), rel=1e-5)
     assert worse["nll_oracle"] - worse["nll_oracle_gap"] == pytest.approx(entropy, rel=1e-5)
+    np.savez(tmp_path / "fake.npz", text=data.pack(data.to_float(data.train.samples[:500]))["text"])
+    (tmp_path / "other.txt").write_text("21 x 22 y z\n" * 20)
+    same, other = (measure.measure_file(tmp_path / name).metrics for name in ("fake.npz", "other.txt"))
+    assert same["nll_oracle"] == metrics["nll_oracle"] and same["known"] == 1
+    assert other["nll_oracle_gap"] > 1 and other["known"] == 0
 
 
 def test_the_evaluator_distinguishes_text_from_noise():
