@@ -188,8 +188,8 @@ class Config:
     eval_samples: int = bounded(10_000, Bounds("at least 2", lambda value: value >= 2))
     """generated samples in an evaluation"""
     extractor: str | None = None
-    """features in which images are compared: classifier, random, inception, dinov2, path.py:function; null chooses classifier
-    for images with classes, else random"""
+    """features in which images are compared: classifier, random, inception, dinov2, resnet50, swav, clip, vgg16,
+    path.py:function; null chooses classifier for images with classes, else random"""
     metrics: str = ""
     """names of gan_jax/data/images/suite.py between commas, or all; empty for those that take seconds"""
     validation: float = bounded(0.0, Bounds("at least 0 and below 1", lambda value: 0 <= value < 1))

@@ -1,12 +1,12 @@
 """A few hundred of your own images with FastGAN (Liu et al. 2021, arXiv:2101.04775), at 256 pixels, in hours on one GPU.
 
     python experiments/train.py experiments/images/folder_fastgan.py --data 'mirrored:folder(path="photos", side=256)'
-    --model 'fastgan(perceptual="lpips.py:distance")'    with your own function and weights
+    --model 'fastgan(perceptual="gan_jax.data.images.perceptual:lpips")'    after `weights.py vgg16`, or with your own function
 
 The authors' networks, hinge loss with random margins, DiffAugment's color and translation, and D's three reconstructions, whose
 errors their code sums over the batch: gamma is its size. It is not their run to the letter:
 
-- without `perceptual`, reconstructions are compared by absolute differences, not by LPIPS, whose weights we do not ship;
+- without `perceptual`, reconstructions are compared by absolute differences, not by LPIPS, whose weights have to be fetched;
 - D's branch for small images receives G's image at every second pixel; their G has a second output of 128 pixels for it;
 - the random margins of the hinge are averaged out, and each image reconstructs a random quarter of its own;
 - G's images go through tanh, as theirs do at 1,024 pixels only.

@@ -22,7 +22,8 @@ def main() -> None:
     )
     parser.add_argument(
         "--extractor",
-        help="feature extractor: classifier, random, inception, dinov2, or path.py:function (default: depends on the data)",
+        help="feature extractor: classifier, random, inception, dinov2, resnet50, swav, clip, vgg16, or path.py:function "
+        "(default: depends on the data)",
     )
     parser.add_argument(
         "--errors", choices=("yes", "no"), default="yes", help="estimate standard errors, at ten times the cost (default: yes)"

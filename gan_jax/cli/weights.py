@@ -1,8 +1,9 @@
-"""Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), or `dinov2` (1.2 GB).
+"""Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), `dinov2` (1.2 GB),
+`resnet50` (103 MB), `swav`, `clip` (354 MB), `vgg16` (with LPIPS); or of LPIPS: `vgg16_torchvision` (553 MB) and `lpips`.
 
-Downloads the file, verifies its size and sha256, converts it once to an .npz in the cache, and prints both paths. After an
-interruption, the same command resumes. Without a network, put the file at the path given in the error message, and run the same
-command to verify and convert it.
+Downloads the file, verifies its size and sha256 where they are published, converts it once to an .npz in the cache, and prints
+both paths. After an interruption, the same command resumes. Without a network, put the file at the path given in the error
+message, and run the same command to verify and convert it.
 
 Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.py, evaluate.py and train.py --fork_from:
 `python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
@@ -17,7 +18,9 @@ from gan_jax.storage.cache import cache_path
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("name", help="inception or dinov2; or with --run_dir, an .npz, .safetensors or PyTorch file")
+    parser.add_argument(
+        "name", help="inception, dinov2, resnet50, swav, clip, vgg16, vgg16_torchvision or lpips; or with --run_dir, a file"
+    )
     parser.add_argument("--to", type=Path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
     parser.add_argument("--run_dir", type=Path, help="new directory for the run of a pretrained generator")
     parser.add_argument(
@@ -38,12 +41,12 @@ def main() -> None:
         print(import_run(Path(options.name), options.run_dir, options.data, options.truncation, options.data_dir))
         print(f"python experiments/sample.py {options.run_dir} --samples 100")
         return
-    from gan_jax.storage.weights import DINOV2, INCEPTION, convert, download
+    from gan_jax.storage.weights import PUBLISHED, convert, download, sha256
 
-    choices = {weights.name: weights for weights in (INCEPTION, DINOV2)}
-    if options.name not in choices:
-        raise unknown("weights", options.name, choices)
-    weights = choices[options.name]
+    if options.name not in PUBLISHED:
+        raise unknown("weights", options.name, PUBLISHED)
+    weights = PUBLISHED[options.name]
     path = download(weights, options.to or cache_path(""))
-    print(f"{path}: {weights.description}, sha256 {weights.sha256}, verified")
+    verified = "verified" if weights.sha256 else "not verified: its authors publish no checksum"
+    print(f"{path}: {weights.description}, sha256 {sha256(path)}, {verified}")
     print(f"{convert(path)}: the same tensors as .npz; either file can serve as an extractor's weights")

@@ -14,20 +14,22 @@ from gan_jax.types import Array
 
 EPSILON = 1e-4
 BATCH = 250  # pairs of samples whose features are in memory at once
+LARGEST = 256  # pixels per side of images that are compared by a perceptual distance
 PLACES = ("end", "full")
 
 
 def path_length(
     generator: LoadedGenerator, extractor: Extractor, count: int, key: Array, *, space: str | None = None, place: str = "end"
 ) -> float:
-    """Return the mean over `count` pairs of latents of |f(G(u(t + e))) - f(G(u(t)))|^2 / e^2, e = 1e-4, without the lowest and
-    the highest hundredth. f are the extractor's features. u leads from one latent to the other, along a line in w or an arc in
-    z (`space`; w if the generator has one); t is 0 for `place` "end" and uniform in [0, 1] for "full".
+    """Return the mean over `count` pairs of latents of d(G(u(t)), G(u(t + e))) / e^2, e = 1e-4, without the lowest and the
+    highest hundredth. d is the extractor's `distance` of images reduced to 256 pixels by averaging, if it has one, otherwise
+    the squared difference of its features. u leads from one latent to the other, along a line in w or an arc in z (`space`; w
+    if the generator has one); t is 0 for `place` "end" and uniform in [0, 1] for "full".
 
-    Where the features are those of LPIPS (an extractor of your own whose squared differences are that distance), this is the
-    perceptual path length: in w at the end it is ppl2_wend of StyleGAN2-ADA, which reduces images to 256 pixels first.
-    Otherwise it is comparable only with values for the same extractor. Raises InputError for an extractor that rounds samples,
-    which hides the change, for samples that are not images, and for an unknown space or place.
+    With LPIPS (`--extractor vgg16`) this is the perceptual path length: in w at the end, without a crop, it is ppl2_wend of
+    StyleGAN2-ADA. Otherwise it is comparable only with values for the same extractor. Raises InputError for an extractor
+    without a distance that rounds samples, which hides the change, for samples that are not images, and for an unknown space or
+    place.
 
     Source: Karras et al. 2019 (StyleGAN), arXiv:1812.04948, section 4.1; Karras et al. 2020 (StyleGAN2), arXiv:1912.04958,
     section 3; percentiles and e as in their code.
@@ -35,7 +37,7 @@ def path_length(
     spaces = ("z", "w") if generator.has_w else ("z",)
     if space not in (None, *spaces) or place not in PLACES:
         raise InputError(f"path_length: space must be {' or '.join(spaces)} and place end or full, got {space} and {place}")
-    if extractor.rounds:
+    if extractor.rounds and extractor.distance is None:
         raise InputError(f"path_length: {extractor.name} rounds images to 8 bits, which hides small changes: choose another")
     shape = generator.data.sample_shape
     if type(shape) is not tuple or len(shape) != 3 or count < 2:
@@ -43,11 +45,29 @@ def path_length(
     pairs = _pairs(generator, space or spaces[-1], place)
     distances = []
     for number, start in enumerate(range(0, count, BATCH)):
-        near, far = (extractor.features(x)[0] for x in pairs(min(BATCH, count - start), jax.random.fold_in(key, number)))
-        distances.append(np.square(far.astype(np.float64) - near).sum(axis=1) / EPSILON**2)
-    distance = np.concatenate(distances)
+        images = pairs(min(BATCH, count - start), jax.random.fold_in(key, number))
+        distances.append(_distance(extractor, *images).astype(np.float64))
+    distance = np.concatenate(distances) / EPSILON**2
     low, high = np.percentile(distance, 1, method="lower"), np.percentile(distance, 99, method="higher")
     return float(distance[(distance >= low) & (distance <= high)].mean())
+
+
+def _distance(extractor: Extractor, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The distances [N] of images x and y [N, H, W, C]."""
+    if extractor.distance is not None:
+        return extractor.distance(*(_reduced(images) for images in (x, y)))
+    x, y = (extractor.features(images)[0] for images in (x, y))
+    return np.square(y.astype(np.float64) - x).sum(axis=1)
+
+
+def _reduced(images: np.ndarray) -> np.ndarray:
+    """Reduce images [N, H, W, C] of more than 256 rows by a whole number, to 256 if possible, averaging pixels."""
+    count, height, width, channels = images.shape
+    factor = max(1, height // LARGEST)
+    if height % factor or width % factor:
+        raise InputError(f"path_length: images of {height} x {width} pixels cannot be reduced by {factor}")
+    blocks = images.reshape(count, height // factor, factor, width // factor, factor, channels)
+    return blocks.mean(axis=(2, 4))
 
 
 def _pairs(generator: LoadedGenerator, space: str, place: str) -> Callable[[int, Array], tuple[np.ndarray, np.ndarray]]:

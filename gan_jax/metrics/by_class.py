@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gan_jax.metrics.features import resnet50_training
 from gan_jax.metrics.features.classifier import fit
 from gan_jax.metrics.features.network import Network, extract
 from gan_jax.metrics.frechet import frechet_distance
@@ -33,7 +34,12 @@ def intra_class_frechet(
 
 
 def classification_accuracy(
-    train_images: ArrayLike, train_label: ArrayLike, test_images: ArrayLike, test_label: ArrayLike, seed: int = 0
+    train_images: ArrayLike,
+    train_label: ArrayLike,
+    test_images: ArrayLike,
+    test_label: ArrayLike,
+    seed: int = 0,
+    resnet50: bool = False,
 ) -> tuple[float, dict[int, float]]:
     """Train a classifier on one set of images and return its top-1 accuracy on another, overall and per class.
 
@@ -42,7 +48,8 @@ def classification_accuracy(
     images and tested on fakes, it measures whether samples belong to the class they were generated for. Report it next to the
     accuracy obtained by training on as many real images. `seed` is that of the training; the spread over several seeds
     indicates how reliable the score is. The classifier is the small network of `features/classifier.py`, trained for its
-    fixed number of steps, where the paper trains a ResNet-50 on ImageNet, so scores are comparable only with each other.
+    fixed number of steps, so scores are comparable only with each other; or with `resnet50` a ResNet-50, as in the paper for
+    ImageNet, trained by `features/resnet50_training.py`, which needs an accelerator.
     Raises ValueError if images are not [N, H, W, C] of one shape, or labels are not classes.
 
     Source: Ravuri and Vinyals 2019, arXiv:1905.10887.
@@ -52,9 +59,14 @@ def classification_accuracy(
         raise ValueError(f"images must be [N, H, W, C] of one shape: train {train_images.shape}, test {test_images.shape}")
     train_label = _labels("train", train_images, train_label)
     test_label = _labels("test", test_images, test_label)
-    network = Network(int(max(train_label.max(), test_label.max())) + 1)
-    params = fit(network, train_images, train_label, seed=seed)
-    _, logits = extract(network, params, test_images)
+    num_classes = int(max(train_label.max(), test_label.max())) + 1
+    if resnet50:
+        logits = resnet50_training.predict(
+            *resnet50_training.fit(train_images, train_label, num_classes, seed=seed), test_images
+        )
+    else:
+        network = Network(num_classes)
+        _, logits = extract(network, fit(network, train_images, train_label, seed=seed), test_images)
     correct = logits.argmax(axis=1) == test_label
     return float(correct.mean()), {int(c): float(correct[test_label == c].mean()) for c in np.unique(test_label)}
 

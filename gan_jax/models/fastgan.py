@@ -92,9 +92,9 @@ class Discriminator(nn.Module):
     that quarter of the last grid but one. The last feature is the sum of their errors, for the penalty `reconstruction`; the F
     before it are the means of the last grid over positions.
 
-    `perceptual` is path/file.py:function or package.module:function, supplied by the user, such as LPIPS, and holds its own
-    weights: (images, images), both [B, h, w, C] in [-1, 1] -> their distances [B]. Raises ValueError for images that cannot be
-    halved three times."""
+    `perceptual` is path/file.py:function or package.module:function, such as gan_jax.data.images.perceptual:lpips, and holds
+    its own weights: (images, images), both [B, h, w, C] in [-1, 1] -> their distances [B]. Raises ValueError for images that
+    cannot be halved three times."""
 
     sample_shape: Shape
     num_classes: int = 0

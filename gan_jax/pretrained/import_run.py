@@ -34,7 +34,8 @@ from gan_jax.pretrained.stylegan2 import stylegan2
 from gan_jax.pretrained.tensors import Tensors
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_dir import RunDir
-from gan_jax.storage.weights import load_tensors, sha256
+from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.weights import sha256
 
 
 def import_run(file: Path, run_dir: Path, data: str | None = None, truncation: float = 1.0, data_dir: str | None = None) -> str:

@@ -4,12 +4,18 @@ It inherits the networks: parameters, running statistics, and the averaged gener
 0; schedules and the order of the data start over with the fork's own seed; optimisers are reset, since their moments belong to
 the gradients of another game at other learning rates; the memory of penalties and of an adaptive augmentation is reset; and
 power-function averages, whose first step discards the initial value, start from the weights.
+
+The data may have another number of classes. The arrays whose shape depends on it (tables of classes, projections, heads, and
+the statistics that belong to them) are then initialised anew, counted and recorded; everything else must fit. If both have
+equally many classes, all arrays are inherited, whatever the classes are.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,22 +31,30 @@ class Fork(NamedTuple):
     """What a run starts with, and its record in environment.json."""
 
     state: TrainState  # of the other run, on the host
-    record: dict[str, Any]  # run_dir, step, sha256 of all its arrays
+    record: dict[str, Any]  # run_dir, step, sha256 of all its arrays; `new`, the shapes of arrays that are not inherited
 
     def begin(self, game: Game, fresh: TrainState) -> TrainState:
         """The newly initialised state `fresh` with the other run's weights."""
 
-        def player(fresh: Player, params: Any, stats: Any, tx: Any) -> Player:
-            return fresh.replace(params=params, stats=stats, opt_state=tx.init(params))
+        def inherited(name: str, fresh: Any, weights: Any) -> Any:
+            """The variables `fresh` of player `name` with the arrays of `weights`, except those that are new."""
+            arrays = {path: x for path, x in _flat({name: weights}).items() if path not in self.record.get("new", {})}
+            tree = jax.tree.structure(fresh)
+            return jax.tree.unflatten(tree, [arrays.get(path, x) for path, x in _flat({name: fresh}).items()])
+
+        def player(name: str, weights: Any, tx: Any) -> Player:
+            old = getattr(fresh, name)
+            variables = inherited(name, _variables(old), weights)
+            params = variables.pop("params")
+            return old.replace(params=params, stats=variables, opt_state=tx.init(params))
 
         @jax.jit  # otherwise each operation of an optimiser's init is compiled separately
         def adopt(fresh: TrainState, g: Any, d: Any, ema: Any) -> TrainState:
-            posthoc = tuple(jax.tree.map(jnp.copy, {"params": g[0], **g[1]}) for _ in fresh.posthoc)
-            players = {"g": player(fresh.g, *g, game.g_tx), "d": player(fresh.d, *d, game.d_tx)}
-            return fresh.replace(**players, ema=ema, posthoc=posthoc)
+            players = {"g": player("g", g, game.g_tx), "d": player("d", d, game.d_tx)}
+            posthoc = tuple(jax.tree.map(jnp.copy, _variables(players["g"])) for _ in fresh.posthoc)
+            return fresh.replace(**players, ema=inherited("g", fresh.ema, ema), posthoc=posthoc)
 
-        g, d = ((player.params, player.stats) for player in (self.state.g, self.state.d))
-        return adopt(fresh, g, d, self.state.ema)
+        return adopt(fresh, _variables(self.state.g), _variables(self.state.d), self.state.ema)
 
 
 def find_fork(
@@ -70,29 +84,66 @@ def find_fork(
     origin = source or (record and Path(record["run_dir"]))
     if started or origin is None:
         return None
-    _, _, _, state = load_run(origin, say, data_dir)
-    _check_fit(origin, state, jax.eval_shape(lambda: init_state(game, jax.random.key(0))))
-    return Fork(state, {"run_dir": str(origin), "step": step_of(state), "sha256": digest(state)})
+    _, _, source_game, state = load_run(origin, say, data_dir)
+    new = _new_arrays(origin, state, source_game, game)
+    if new:
+        listed = ", ".join([*new][:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
+        classes = f"{_classes(source_game)} classes in {origin}, {_classes(game)} here"
+        say(f"fork: {classes}: {len(new)} arrays that depend on their number are initialised anew: {listed}")
+    record = {"run_dir": str(origin), "step": step_of(state), "sha256": digest(state)}
+    return Fork(state, record | ({"new": new} if new else {}))
 
 
 def _same(source: Path, recorded: str) -> bool:
     return str(source) == recorded or source.resolve() == Path(recorded).resolve()
 
 
-def _check_fit(origin: Path, source: TrainState, target: TrainState) -> None:
-    def weights(state: TrainState) -> dict[str, str]:
-        trees = {"g": (state.g.params, state.g.stats), "d": (state.d.params, state.d.stats)}
-        leaves = jax.tree_util.tree_leaves_with_path({name: {"params": p, **stats} for name, (p, stats) in trees.items()})
-        return {jax.tree_util.keystr(path, simple=True, separator="/"): _shape(leaf) for path, leaf in leaves}
-
-    source_shapes, target_shapes = weights(source), weights(target)
-    names = [name for name in source_shapes | target_shapes if source_shapes.get(name) != target_shapes.get(name)]
+def _new_arrays(origin: Path, source: TrainState, source_game: Game, game: Game) -> dict[str, str]:
+    """The arrays of `game`, name -> shape, that depend on the number of classes, if it is another than in `source_game`. Raises
+    InputError if the networks differ in anything else."""
+    target_shapes = _shapes(game)
+    same_classes = _shapes(_with_classes_of(source_game, game))
+    source_shapes = {path: _shape(x) for path, x in _flat({"g": _variables(source.g), "d": _variables(source.d)}).items()}
+    names = [name for name in source_shapes | same_classes if source_shapes.get(name) != same_classes.get(name)]
     if names:
         name, more = names[0], f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         raise InputError(
             f"the networks of --fork_from {origin} do not fit: {name} is {source_shapes.get(name, 'absent')} there and "
             f"{target_shapes.get(name, 'absent')} here{more}; keep the fields that define the networks"
         )
+    return {name: shape for name, shape in target_shapes.items() if shape != source_shapes.get(name)}
+
+
+def _with_classes_of(source: Game, game: Game) -> Game:
+    """`game` with networks for the classes of `source`; itself if neither game has classes, or both have equally many."""
+    if not _classes(source) or not _classes(game) or _classes(source) == _classes(game):
+        return game
+
+    def clone(module: nn.Module | None) -> nn.Module | None:
+        return module.clone(num_classes=_classes(source)) if hasattr(module, "num_classes") else module
+
+    networks = {name: clone(getattr(game, name)) for name in ("generator", "discriminator", "auxiliary")}
+    return replace(game, **networks, label=source.label)
+
+
+def _classes(game: Game) -> int:
+    return getattr(game.generator, "num_classes", 0)
+
+
+def _shapes(game: Game) -> dict[str, str]:
+    """The shapes of both players' variables, by name."""
+    state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
+    return {path: _shape(x) for path, x in _flat({"g": _variables(state.g), "d": _variables(state.d)}).items()}
+
+
+def _variables(player: Player) -> dict[str, Any]:
+    return {"params": player.params, **player.stats}
+
+
+def _flat(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by name, in their order."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _shape(leaf: Any) -> str:

@@ -52,6 +52,7 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "swd": ("Sliced Wasserstein distance", "↓", "Mean distance along random directions of the features."),
     "path_length": ("Path length", "↓", "How much features change with the latents; with LPIPS, the perceptual path length."),
     "cas": ("Classification accuracy score", "↑", "Accuracy on real images of a classifier trained on samples."),
+    "cas_resnet50": ("… by a ResNet-50", "↑", "The same of a ResNet-50, as published for ImageNet."),
     "cas_reverse": ("… the reverse", "↑", "Accuracy on samples of a classifier trained on real images."),
     "duality_gap": ("Duality gap", "↓", "Sum of what each player could still gain against the other; 0 at an equilibrium."),
     "d_exploitability": ("Exploitability of G by D", "↓", "What a better discriminator could gain against this generator."),

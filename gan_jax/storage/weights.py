@@ -1,46 +1,30 @@
-"""Published pretrained weights: downloaded on request, verified, and read without executing anything in the file."""
+"""Published pretrained weights: downloaded on request and verified."""
 
 import hashlib
 import http.client
-import io
-import json
-import math
-import pickle
-import struct
 import urllib.error
 import urllib.request
-import zipfile
-from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage.cache import cache_path, write_cache
+from gan_jax.storage.tensors import load_tensors
 
 _TIMEOUT = 8.0  # seconds, for connecting and for each read
 _CHUNK = 1 << 20
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first object in a PyTorch file older than 1.6
-_BFLOAT16 = "bfloat16"  # not a NumPy type: read as float32, which represents it exactly
-_STORAGES = {
-    "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": _BFLOAT16, "LongStorage": "<i8",
-    "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?",
-}  # fmt: skip
-_SAFETENSORS = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": _BFLOAT16, "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "?",
-}  # fmt: skip
 
 
 class Weights(NamedTuple):
-    """A published file: `name` is what users type, `size` is in bytes, `description` states what it is and its licence."""
+    """A published file: `name` is what users type, `size` is in bytes, `description` states what it is and its licence. `size`
+    and `sha256` are None if they are not published: the file is then not verified."""
 
     name: str
     url: str
-    size: int
-    sha256: str
+    size: int | None
+    sha256: str | None
     description: str
 
     @property
@@ -49,8 +33,8 @@ class Weights(NamedTuple):
         return self.url.rsplit("/", 1)[1]
 
 
-# Sizes and hashes as pinned independently by several public projects. The authors' own file name contains the first eight
-# digits of the hash for Inception, but not for DINOv2.
+# Sizes and hashes as pinned independently by several public projects. The names of torchvision's files and Inception's contain
+# the first eight digits of the hash, the address of CLIP's all of them.
 INCEPTION = Weights(
     name="inception",
     url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
@@ -66,6 +50,50 @@ DINOV2 = Weights(
     description="DINOv2 ViT-L/14, without registers, by Meta AI (Apache-2.0)",
 )
 
+RESNET50 = Weights(
+    name="resnet50",
+    url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    size=102_530_333,
+    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    description="ResNet-50 of torchvision, IMAGENET1K_V1 (BSD-3-Clause)",
+)
+SWAV = Weights(
+    name="swav",
+    url="https://dl.fbaipublicfiles.com/deepcluster/swav_800ep_pretrain.pth.tar",
+    size=None,
+    sha256=None,
+    description="ResNet-50 trained by SwAV for 800 epochs, by Meta AI (CC BY-NC 4.0)",
+)
+CLIP = Weights(
+    name="clip",
+    url="https://openaipublic.azureedge.net/clip/models/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+    size=353_976_522,
+    sha256="40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+    description="CLIP ViT-B/32, by OpenAI (MIT)",
+)
+VGG16 = Weights(
+    name="vgg16",
+    url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/vgg16.pt",
+    size=None,
+    sha256="b437eb095feaeb0b83eb3fa11200ebca4548ee39a07fb944a417ddc516cc07c3",
+    description="VGG-16 with LPIPS, as in StyleGAN2-ADA's metrics, by NVIDIA (NVIDIA Source Code License)",
+)
+VGG16_TORCHVISION = Weights(
+    name="vgg16_torchvision",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    size=553_433_881,
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    description="VGG-16 of torchvision, IMAGENET1K_V1 (BSD-3-Clause), the network of LPIPS",
+)
+LPIPS = Weights(
+    name="lpips",
+    url="https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/vgg.pth",
+    size=7_289,
+    sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    description="weights of LPIPS v0.1 for the layers of VGG-16, by R. Zhang et al. (BSD-2-Clause)",
+)
+PUBLISHED = {weights.name: weights for weights in (INCEPTION, DINOV2, RESNET50, SWAV, CLIP, VGG16, VGG16_TORCHVISION, LPIPS)}
+
 
 def download(weights: Weights, directory: Path) -> Path:
     """Download the file to `directory`, verify it, and return its path. An existing file is only verified.
@@ -79,7 +107,7 @@ def download(weights: Weights, directory: Path) -> Path:
         _verify(path, weights, "delete it and download it again")
         return path
     try:
-        if not part.exists() or part.stat().st_size < weights.size:
+        if not part.exists() or weights.size is None or part.stat().st_size < weights.size:
             _fetch(weights, part, path)
         _verify(part, weights, "the download was deleted", delete=True)
         part.replace(path)
@@ -114,31 +142,6 @@ def convert(path: Path) -> Path:
     return target
 
 
-def load_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of an .npz, .safetensors or PyTorch file (zip, or older) by name. Formats are detected by content.
-
-    PyTorch files are pickles, i.e. programs that could do anything: this reader supports ordered dictionaries and tensors, runs
-    nothing from the file, and refuses anything else. bfloat16 becomes float32. Raises InputError, which names the file.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-            file.seek(0)
-            if head[8:] == b"{":
-                return _read_safetensors(file)
-            if head[:4] == b"PK\x03\x04":
-                return _read_zip(file)
-            return _read_legacy(file)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle can raise anything
-        formats = "an .npz, .safetensors or PyTorch file of tensors"
-        raise InputError(f"{path} is damaged, or not {formats} ({type(error).__name__}: {error})") from error
-
-
 def _fetch(weights: Weights, part: Path, path: Path) -> None:
     """Append the missing bytes to `part`, or start from the beginning if the server cannot resume."""
     received = part.stat().st_size if part.exists() else 0
@@ -150,11 +153,14 @@ def _fetch(weights: Weights, part: Path, path: Path) -> None:
         raise InputError(f"cannot download {weights.url} ({cause}): get it elsewhere and put it at {path}") from error
     resumed = (response.headers.get("Content-Range") or "").startswith(f"bytes {received}-")
     received = received if response.status == 206 and resumed else 0
+    size = weights.size
+    if size is None and response.headers.get("Content-Length"):
+        size = received + int(response.headers["Content-Length"])
     reason = "the server closed the connection"
     part.parent.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(total=weights.size, initial=received, unit="B", unit_scale=True, desc=weights.file, disable=None)
+    bar = tqdm(total=size, initial=received, unit="B", unit_scale=True, desc=weights.file, disable=None)
     with response, part.open("ab" if received else "wb") as file, bar:
-        while received <= weights.size:  # a longer response is not the file, and must not fill the disk
+        while size is None or received <= size:  # a longer response is not the file, and must not fill the disk
             try:
                 chunk = response.read(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
@@ -165,136 +171,19 @@ def _fetch(weights: Weights, part: Path, path: Path) -> None:
             file.write(chunk)
             received += len(chunk)
             bar.update(len(chunk))
-    if received < weights.size:
+    if size is not None and received < size:
         remedy = "run the same command again to resume"
-        raise RunError(f"download of {weights.url} stopped after {received} of {weights.size} bytes ({reason}): {remedy}")
+        raise RunError(f"download of {weights.url} stopped after {received} of {size} bytes ({reason}): {remedy}")
 
 
 def _verify(path: Path, weights: Weights, remedy: str, delete: bool = False) -> None:
-    """Raise InputError unless size and sha256 match. The size is checked first: it is fast and more informative."""
+    """Raise InputError unless size and sha256 match those published. The size is checked first: it is fast, and says more."""
     size = path.stat().st_size
-    actual = f"{size} bytes" if size != weights.size else f"sha256 {sha256(path)}"
-    if actual == f"sha256 {weights.sha256}":
+    if weights.size not in (None, size):
+        actual = f"{size} bytes"
+    elif weights.sha256 is None or (actual := f"sha256 {sha256(path)}") == f"sha256 {weights.sha256}":
         return
     if delete:
         path.unlink()
-    expected = f"{weights.size} bytes, sha256 {weights.sha256}"
+    expected = (weights.size is not None) * f"{weights.size} bytes, " + f"sha256 {weights.sha256}"
     raise InputError(f"{path} is not the file published at {weights.url}: {actual}, expected {expected}: {remedy}")
-
-
-def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Length of the header (uint64), header (JSON), tensors. Source: https://github.com/huggingface/safetensors, README."""
-    (length,) = struct.unpack("<Q", file.read(8))
-    header = json.loads(file.read(length))
-    data = memoryview(file.read())
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            tensors[name] = _decode(data[begin:end], _SAFETENSORS[entry["dtype"]]).reshape(entry["shape"])
-    return tensors
-
-
-def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Read an .npz, or a PyTorch file: NAME/data.pkl, and NAME/data/KEY for each storage."""
-    with zipfile.ZipFile(file) as archive:
-        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        if not pickles:
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        tensors = _check(_Unpickler(io.BytesIO(archive.read(pickles[0]))).load())
-        folder = pickles[0].removesuffix(".pkl")
-        keys = {tensor.storage.key for tensor in tensors.values()}
-        storages = {key: archive.read(f"{folder}/{key}") for key in sorted(keys)}
-    return {name: _rebuild(tensor, storages) for name, tensor in tensors.items()}
-
-
-def _read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Read a PyTorch file older than 1.6: pickles of magic number, protocol, system, object and storage keys; then the storages
-    in that order."""
-    if _Unpickler(file).load() != _TORCH_MAGIC:
-        raise InputError("not a PyTorch file")
-    protocol, system, state_dict, keys = (_Unpickler(file).load() for _ in range(4))
-    if protocol != 1001 or not system["little_endian"]:
-        raise InputError(
-            f"a PyTorch file with protocol {protocol}, {system}; only little-endian files with protocol 1001 are supported"
-        )
-    tensors = _check(state_dict)
-    sizes = {tensor.storage.key: _itemsize(tensor.storage.dtype) for tensor in tensors.values()}
-    storages = {}
-    for key in keys:  # each storage is its number of elements (int64), then the elements
-        (count,) = struct.unpack("<q", file.read(8))
-        storages[key] = file.read(count * sizes[key])
-    return {name: _rebuild(tensor, storages) for name, tensor in tensors.items()}
-
-
-class _Storage(NamedTuple):
-    dtype: str
-    key: str
-
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler restricted to the names that state dictionaries use; none of them resolves to PyTorch itself."""
-
-    def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="utf-8")
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        # New functions for each call, because a pickle can set attributes on the objects it receives.
-        if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            return lambda storage, offset, size, stride, *_: _Tensor(storage, offset, size, stride)
-        if module == "torch._utils" and name == "_rebuild_parameter":
-            return lambda tensor, *_: tensor
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
-        raise InputError(f"refused: the file refers to {module}.{name}, which is not needed to store tensors")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, _, *view = pid
-        if kind != "storage" or dtype not in _STORAGES.values() or not isinstance(key, str) or any(v is not None for v in view):
-            raise InputError(f"refused: unknown storage {pid!r}")
-        return _Storage(dtype, key)
-
-
-def _check(state_dict: Any) -> dict[str, _Tensor]:
-    """Check that a state dictionary is a flat dictionary of names and tensors, and return it."""
-    if not isinstance(state_dict, dict) or not state_dict:
-        raise InputError(f"contains a {type(state_dict).__name__}, not a dictionary of tensors")
-    for name, value in state_dict.items():
-        if not isinstance(name, str) or not isinstance(value, _Tensor) or not isinstance(value.storage, _Storage):
-            raise InputError(f"contains a {type(value).__name__} under {name!r}, not a tensor")
-    return dict(state_dict)
-
-
-def _rebuild(tensor: _Tensor, storages: dict[str, bytes]) -> np.ndarray:
-    """Return a strided view of a storage as a new array, after checking that it lies within the storage."""
-    flat = _decode(storages[tensor.storage.key], tensor.storage.dtype)
-    last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.size, tensor.stride, strict=True))
-    count = math.prod(tensor.size)
-    if min(tensor.offset, *tensor.size, *tensor.stride, 0) < 0 or count > flat.size or (count and last >= flat.size):
-        layout = f"strides {tensor.stride}, offset {tensor.offset}"
-        raise InputError(f"a tensor {tensor.size} ({layout}) does not fit the {flat.size} elements stored for it")
-    if not count:
-        return np.zeros(tensor.size, flat.dtype)
-    strides = [stride * flat.itemsize for stride in tensor.stride]
-    return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.size, strides).copy()
-
-
-def _decode(raw: bytes | memoryview, dtype: str) -> np.ndarray:
-    if dtype == _BFLOAT16:
-        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
-    return np.frombuffer(raw, dtype)
-
-
-def _itemsize(dtype: str) -> int:
-    return 2 if dtype == _BFLOAT16 else np.dtype(dtype).itemsize

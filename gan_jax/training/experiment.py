@@ -177,7 +177,9 @@ def dry_run(
     if experiment.warning:
         lines += [_row("warning", experiment.warning)]
     if experiment.fork is not None:
-        lines += [_row("forked from", f"{experiment.fork.record['run_dir']}, step {experiment.fork.record['step']}")]
+        record = experiment.fork.record
+        new = f", {len(record['new'])} arrays new, for other classes" if "new" in record else ""
+        lines += [_row("forked from", f"{record['run_dir']}, step {record['step']}{new}")]
     return "\n".join([*lines, _row("run_dir", run_dir)])
 
 

@@ -11,6 +11,7 @@ import pytest
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
+from gan_jax.evaluation.path_length import _reduced as reduced
 from gan_jax.evaluation.path_length import path_length
 from gan_jax.metrics.features.extractor import Extractor
 
@@ -74,6 +75,28 @@ def test_path_length_in_z():
     angle = np.arccos(cosine)[:, None]
     expected = trimmed(np.square(angle / np.sin(angle) * (last - first * np.cos(angle))).sum(axis=1))
     assert value == pytest.approx(expected, rel=0.1)
+
+
+def test_path_length_by_a_perceptual_distance():
+    """The squared change of the first row by a `distance`, which sees images that are not rounded, is that of its features."""
+
+    def distance(x, y):
+        return np.square(y.astype(np.float64) - x)[:, 0, :, 0].sum(axis=1)
+
+    perceptual = Extractor(None, "d", "", "none", rounds=True, distance=distance)
+    value = path_length(loaded(Plain()), perceptual, 100, KEY)
+    assert value == pytest.approx(path_length(loaded(Plain()), row(0, 1.0), 100, KEY), rel=1e-6)
+
+
+def test_images_above_256_pixels_are_reduced_by_averaging():
+    """As StyleGAN2-ADA's metric does: 1,024 pixels by 4, 512 by 2, 300 not at all."""
+    images = np.arange(2 * 512 * 512 * 1, dtype=np.float64).reshape(2, 512, 512, 1)
+    expected = (images[:, ::2, ::2] + images[:, 1::2, ::2] + images[:, ::2, 1::2] + images[:, 1::2, 1::2]) / 4
+    np.testing.assert_array_equal(reduced(images), expected)
+    assert reduced(images[:, :300, :300]).shape == (2, 300, 300, 1)
+    assert reduced(np.zeros((1, 1024, 1024, 3))).shape == (1, 256, 256, 3)
+    with pytest.raises(InputError, match="513 x 512 pixels cannot be reduced by 2"):
+        reduced(np.zeros((1, 513, 512, 3)))
 
 
 def test_invalid_path_lengths():

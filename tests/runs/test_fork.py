@@ -10,7 +10,12 @@ import jax
 import numpy as np
 import pytest
 
+from gan_jax.config import Config
+from gan_jax.data.load import load
 from gan_jax.errors import InputError
+from gan_jax.game.build import build
+from gan_jax.game.state import init_state
+from gan_jax.runs import fork
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.runs.verify import verify
@@ -130,3 +135,72 @@ def test_without_a_recipe_the_command_uses_the_config_of_the_original_run(origin
     monkeypatch.setattr("sys.argv", ["train.py", "--fork_from", str(tmp_path / "gone"), *flags])
     with pytest.raises(InputError, match="gone is not a run directory"):
         command.main()
+
+
+# Another number of classes
+
+
+def labelled(path: Path, classes: int) -> str:
+    """Random images of 4 x 4 pixels, 12 of each class."""
+    rng = np.random.default_rng(classes)
+    label = np.arange(12 * classes) % classes
+    np.savez(path, images=rng.integers(0, 256, (len(label), 4, 4, 1), np.uint8), labels=label)
+    return str(path)
+
+
+def conditional(tmp_path, classes: int, **changes):
+    fields = {"g_condition": "concat", "d_condition": "projection", "d_norm": "spectral", "auxiliary": "ac_gan", "z_dim": 2}
+    fields |= {"g_width": 8, "g_depth": 1, "d_width": 8, "d_depth": 1, "batch": 6, "posthoc_ema": True, "devices": 1}
+    config = Config(data=labelled(tmp_path / f"{classes}.npz", classes), **fields | changes)
+    return build(config, load(config.data, 0, config.batch))
+
+
+def flat(tree) -> dict[str, np.ndarray]:
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def forking(monkeypatch, tmp_path, source_game, game):
+    """The fork of a run of `source_game`, whose parameters are random, and what it says."""
+    source = jax.device_get(jax.jit(lambda: init_state(source_game, jax.random.key(1)))())
+    source = source.replace(ema=jax.tree.map(lambda x: 2 * x, source.ema))
+    monkeypatch.setattr(fork, "load_run", lambda *_: (None, None, source_game, source))
+    said = []
+    return fork.find_fork(tmp_path / "origin", tmp_path / "run", {}, game, said.append), said
+
+
+def test_a_fork_to_other_classes_renews_the_arrays_that_depend_on_their_number(tmp_path, monkeypatch):
+    source_game, game = conditional(tmp_path, 3), conditional(tmp_path, 5)
+    made, said = forking(monkeypatch, tmp_path, source_game, game)
+    new = made.record["new"]
+    # G's table of classes, of z_dim numbers each; D's, of its width; AC-GAN's head, and the vectors of their spectral norms.
+    assert new.pop("g/params/Embed_0/embedding") == "float32[5, 2]"
+    assert {name.split("/")[0] for name in new} == {"d"} and sorted(new.values()).count("float32[5, 8]") == 1
+    assert "float32[8, 5]" in new.values() and all("5" in shape for shape in new.values())
+    made = made._replace(record=made.record | {"new": new | {"g/params/Embed_0/embedding": "float32[5, 2]"}})
+    assert len(said) == 1 and said[0].startswith(f"fork: 3 classes in {tmp_path}/origin, 5 here: {len(new) + 1} arrays")
+
+    fresh = jax.device_get(jax.jit(lambda: init_state(game, jax.random.key(2)))())
+    begun = jax.device_get(made.begin(game, fresh))
+    counted = 0
+    for part in (lambda s: (s.g.params, s.g.stats), lambda s: (s.d.params, s.d.stats), lambda s: s.ema):
+        source, initial, result = (part(state) for state in (made.state, fresh, begun))
+        source, initial, result = flat(source), flat(initial), flat(result)
+        assert result.keys() == initial.keys() == source.keys()
+        for name, x in result.items():
+            renewed = source[name].shape != initial[name].shape
+            counted += renewed
+            np.testing.assert_array_equal(x, initial[name] if renewed else source[name], err_msg=name)
+    assert counted == len(new) + 2  # G's table also in the average
+    assert digest(begun.posthoc[0]) == digest({"params": begun.g.params, **begun.g.stats})
+
+
+def test_other_differences_are_refused_with_other_classes_too(tmp_path, monkeypatch):
+    source_game = conditional(tmp_path, 3)
+    for game, message in (
+        (conditional(tmp_path, 5, g_width=9), r"g/params/Dense_0/kernel is float32\[4, 8\] there and float32\[4, 9\] here"),
+        (conditional(tmp_path, 5, auxiliary=None), r"d/params/auxiliary\S+ is float32\S+.* there and absent here"),
+    ):
+        with pytest.raises(InputError, match=message):
+            forking(monkeypatch, tmp_path, source_game, game)
+    made, said = forking(monkeypatch, tmp_path, source_game, conditional(tmp_path, 3))
+    assert "new" not in made.record and said == []

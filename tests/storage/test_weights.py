@@ -20,7 +20,8 @@ import pytest
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage import weights
 from gan_jax.storage.cache import cache_path
-from gan_jax.storage.weights import Weights, convert, download, load_tensors
+from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.weights import Weights, convert, download
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"
@@ -46,6 +47,15 @@ def assert_same(tensors: dict, expected: dict) -> None:
 @pytest.mark.parametrize("name", ["zip.pth", "legacy.pth"])
 def test_pytorch_files_of_both_formats(name):
     assert_same(load_tensors(GOLDEN / name), EXPECTED)
+
+
+def test_torchscript_files():
+    """golden/script.pt, by torch.jit.save of PyTorch 2.13, without its debug files: a module with modules within it."""
+    halves = np.arange(3, dtype=np.float32) / 2
+    expected = {"lpips0": halves.reshape(3, 1, 1), "inner.scale": np.array([1.5, -2.25], np.float16)}
+    expected |= {"inner.conv.weight": halves[:2].reshape(2, 1, 1, 1), "inner.conv.bias": halves[:2]}
+    expected |= {"layers.0.weight": halves[None, :2], "layers.0.bias": halves[:1]}
+    assert_same(load_tensors(GOLDEN / "script.pt"), expected)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -297,7 +307,8 @@ def test_the_command_downloads_converts_and_prints_the_paths(published, server, 
     server.content = (GOLDEN / "legacy.pth").read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "INCEPTION", published._replace(name="inception", size=len(server.content), sha256=digest))
+    inception = published._replace(name="inception", size=len(server.content), sha256=digest)
+    monkeypatch.setitem(weights.PUBLISHED, "inception", inception)
     monkeypatch.setattr("sys.argv", ["weights.py", "inception"])
     main = runpy.run_path(str(COMMAND))["main"]
     main()
@@ -307,14 +318,39 @@ def test_the_command_downloads_converts_and_prints_the_paths(published, server, 
     monkeypatch.setattr("sys.argv", ["weights.py", "inception", "--to", str(tmp_path / "to")])
     main()
     assert (tmp_path / "to" / "some.pth").exists()
+    assert f"sha256 {digest}, verified\n" in capsys.readouterr().out
+    monkeypatch.setitem(weights.PUBLISHED, "swav", inception._replace(name="swav", size=None, sha256=None))
+    monkeypatch.setattr("sys.argv", ["weights.py", "swav", "--to", str(tmp_path / "other")])
+    main()
+    assert f"sha256 {digest}, not verified: its authors publish no checksum" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["weights.py", "dino"])
-    with pytest.raises(InputError, match=r"unknown weights 'dino': did you mean 'dinov2'. known: dinov2, inception"):
+    with pytest.raises(
+        InputError, match=r"unknown weights 'dino': did you mean 'dinov2'. known: clip, dinov2, inception, lpips"
+    ):
         main()
 
 
 def test_published_file_names():
-    """The name of the Inception file ends in the first eight digits of its hash."""
+    """Names of torchvision's files, and Inception's, end in the first eight digits of the hash; CLIP's address has them all."""
     assert weights.INCEPTION.file == f"pt_inception-2015-12-05-{weights.INCEPTION.sha256[:8]}.pth"
-    assert weights.DINOV2.file == "dinov2_vitl14_pretrain.pth"
-    for published in (weights.INCEPTION, weights.DINOV2):
-        assert len(published.sha256) == 64 and published.url.startswith("https://")
+    assert weights.RESNET50.file == f"resnet50-{weights.RESNET50.sha256[:8]}.pth"
+    assert weights.VGG16_TORCHVISION.file == f"vgg16-{weights.VGG16_TORCHVISION.sha256[:8]}.pth"
+    assert weights.CLIP.url.split("/")[-2:] == [weights.CLIP.sha256, "ViT-B-32.pt"]
+    assert weights.DINOV2.file == "dinov2_vitl14_pretrain.pth" and weights.LPIPS.file == "vgg.pth"
+    for name, published in weights.PUBLISHED.items():
+        assert name == published.name and published.url.startswith("https://")
+        assert published.sha256 is None or len(published.sha256) == 64
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_of_unpublished_size_is_complete_or_resumed(ranges, published, server, tmp_path):
+    unverified = published._replace(size=None, sha256=None)
+    server.cut, server.ranges = 1_200_000, ranges
+    with pytest.raises(RunError, match=r"stopped after 1200000 of 3000000 bytes"):
+        download(unverified, tmp_path)
+    server.cut = None
+    assert download(unverified, tmp_path).read_bytes() == CONTENT
+    assert download(unverified, tmp_path).read_bytes() == CONTENT and len(server.requested) == 2
+    server.content = CONTENT[:-1] + b"?"
+    with pytest.raises(InputError, match=rf"is not the file .*: sha256 \w+, expected sha256 {published.sha256}: the download"):
+        download(published._replace(size=None), tmp_path / "hashed")

@@ -16,6 +16,8 @@ from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.network import DIMENSION, Network, extract
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
 from gan_jax.storage.files import digest
+from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.weights import CLIP, DINOV2, INCEPTION, LPIPS, RESNET50, SWAV, VGG16, Weights, sha256
 
 _VERSION = 1  # of everything that determines the classifier's weights: raise it when the network or its training changes
 _SEED = 0
@@ -82,11 +84,9 @@ def random(data: Data) -> Extractor:
 def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False) -> Extractor:
     """Return the network of the FID (`metrics/features/inception.py`), with weights from a file or the downloaded ones."""
     from gan_jax.metrics.features import inception
-    from gan_jax.storage.weights import INCEPTION, load_tensors, sha256
 
-    path = _weights_file("inception", weights, INCEPTION.file)
     try:
-        return inception.extractor(load_tensors(path), path, sha256(path), tap=tap, bias=bias)
+        return inception.extractor(*_read("inception", weights, INCEPTION), tap=tap, bias=bias)
     except ValueError as error:
         raise InputError(f"--extractor inception: {error}") from error
 
@@ -94,10 +94,38 @@ def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: 
 def dinov2(data: Data, *, weights: str | None = None) -> Extractor:
     """Return DINOv2 (`metrics/features/dinov2.py`), with weights from a file or the downloaded ones."""
     from gan_jax.metrics.features import dinov2
-    from gan_jax.storage.weights import DINOV2, load_tensors, sha256
 
-    path = _weights_file("dinov2", weights, DINOV2.file)
-    return dinov2.extractor(load_tensors(path), path, sha256(path))
+    return dinov2.extractor(*_read("dinov2", weights, DINOV2))
+
+
+def resnet50(data: Data, *, weights: str | None = None) -> Extractor:
+    """Return torchvision's ResNet-50 (`metrics/features/resnet50.py`), with weights from a file or the downloaded ones."""
+    from gan_jax.metrics.features import resnet50
+
+    return resnet50.extractor(*_read("resnet50", weights, RESNET50))
+
+
+def swav(data: Data, *, weights: str | None = None) -> Extractor:
+    """Return SwAV's ResNet-50 (`metrics/features/resnet50.py`), with weights from a file or the downloaded ones."""
+    from gan_jax.metrics.features import resnet50
+
+    return resnet50.extractor(*_read("swav", weights, SWAV), swav=True)
+
+
+def clip(data: Data, *, weights: str | None = None) -> Extractor:
+    """Return the image tower of CLIP ViT-B/32 (`metrics/features/clip.py`), with weights from a file or the downloaded ones."""
+    from gan_jax.metrics.features import clip
+
+    return clip.extractor(*_read("clip", weights, CLIP))
+
+
+def vgg16(data: Data, *, weights: str | None = None, lpips: str | None = None) -> Extractor:
+    """Return VGG-16 (`metrics/features/vgg16.py`), with NVIDIA's weights, downloaded or from a file, or torchvision's from a
+    file. `lpips` is the file of LPIPS's weights, which NVIDIA's contains: with either, `--path_length` is perceptual."""
+    from gan_jax.metrics.features import vgg16
+
+    linear = None if lpips is None else load_tensors(_weights_file("vgg16", lpips, LPIPS))
+    return vgg16.extractor(*_read("vgg16", weights, VGG16), linear=linear)
 
 
 def _cached_params(path: Path, abstract: dict) -> dict | None:
@@ -113,10 +141,16 @@ def _cached_params(path: Path, abstract: dict) -> dict | None:
     return unflatten_dict(params, sep="/")
 
 
-def _weights_file(name: str, weights: str | None, file: str) -> Path:
-    path = cache_path(file) if weights is None else Path(weights).expanduser()
+def _read(name: str, weights: str | None, published: Weights) -> tuple[dict[str, np.ndarray], Path, str]:
+    """The tensors of the file `weights`, or of the downloaded one, its path and its sha256."""
+    path = _weights_file(name, weights, published)
+    return load_tensors(path), path, sha256(path)
+
+
+def _weights_file(name: str, weights: str | None, published: Weights) -> Path:
+    path = cache_path(published.file) if weights is None else Path(weights).expanduser()
     if not path.is_file():
-        remedy = f"python experiments/weights.py {name} fetches them"
+        remedy = f"python experiments/weights.py {published.name} fetches them"
         if weights is None:
             raise InputError(f"--extractor {name}: its weights are not in {path}: {remedy}, {name}(weights='PATH') uses others")
         raise InputError(f"--extractor {name}: no file {path}; {remedy}")

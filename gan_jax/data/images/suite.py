@@ -221,7 +221,7 @@ def intra_class(real: RealImages, fake: ImageSet) -> Values:
     """fd_intra: mean over classes of the Frechet distance within a class to the train split, of at most as many fakes."""
     if not real.whole:
         fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fake_label, real_label = _label("intra_class", fake), _label("intra_class", real.train)
+    fake_label, real_label = label_of("intra_class", fake), label_of("intra_class", real.train)
     return {"fd_intra": by_class.intra_class_frechet(real.train.features, real_label, fake.features, fake_label)[0]}
 
 
@@ -230,7 +230,7 @@ def learnability(real: RealImages, fake: ImageSet) -> Values:
     """cas: accuracy on the held-out split of a classifier trained on at most as many fakes as there are training images;
     cas_reverse: trained on the train split, tested on the fakes. Means over three trainings."""
     fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fake_label, test_label, train_label = (_label("learnability", images) for images in (fake, real.held_out, real.train))
+    fake_label, test_label, train_label = (label_of("learnability", images) for images in (fake, real.held_out, real.train))
     scores: dict[str, list[float]] = {"cas": [], "cas_reverse": []}
     for seed in range(3):
         score, _ = by_class.classification_accuracy(fake.samples, fake_label, real.held_out.samples, test_label, seed)
@@ -245,11 +245,11 @@ def learnability(real: RealImages, fake: ImageSet) -> Values:
 
 def _logits(metric: str, images: ImageSet) -> np.ndarray:
     if images.logits is None:
-        raise InputError(f"--metrics {metric} needs an extractor that classifies: classifier, or inception")
+        raise InputError(f"--metrics {metric} needs an extractor that classifies: classifier, inception, resnet50 or vgg16")
     return images.logits
 
 
-def _label(metric: str, images: ImageSet) -> np.ndarray:
+def label_of(metric: str, images: ImageSet) -> np.ndarray:
     if images.label is None or images.label.ndim != 1:
         raise InputError(f"--metrics {metric} needs real images with classes, and a generator conditioned on them")
     return images.label

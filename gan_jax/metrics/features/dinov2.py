@@ -17,16 +17,19 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from gan_jax.errors import InputError
+from gan_jax.imaging.resize import cubic, pillow_bicubic
 from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.images import IMAGENET, checked, normalised, to_uint8
+from gan_jax.metrics.features.pytorch import check_names
 from gan_jax.types import Array
 
+_MODEL = "DINOv2 (without registers)"
 _PATCH = 14  # pixels per side of a patch
 _GRID = 16  # patches per side of an image
 _IMAGE_SIZE = _PATCH * _GRID
 _HEAD_WIDTH = 64  # of an attention head, in all published models
 _BATCH_SIZE = 16
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _PUBLISHED = {384: ("S", 12), 768: ("B", 12), 1024: ("L", 24)}  # width -> (letter, depth) of the published models
 _HUGGING_FACE = {  # official names -> Hugging Face names; Hugging Face stores query, key and value separately
     "blocks.": "encoder.layer.",
@@ -47,14 +50,12 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str) -> Extrac
     Its features map samples float32 [N, H, W, 1 or 3] in [-1, 1] to (float32 [N, D], None). D is 1024 for ViT-L/14, the model
     of FD-DINOv2; ViT-S and ViT-B (384, 768) are supported too and identified by `name`. `tensors` are those of the official
     `dinov2_vitl14_pretrain.pth` or of `model.safetensors` in Hugging Face's facebook/dinov2-large, stored in any format of
-    `storage/weights.py: load_tensors`.
+    `storage/tensors.py: load_tensors`.
 
     A sample is rounded to 8 bits, as in an image file, grey is repeated to three channels, and any height and width become
-    224 x 224 by Pillow's antialiased bicubic filter (Keys' kernel with a = -0.5, its support widened when shrinking; first
-    horizontally, then vertically, each rounded to 8 bits), bit for bit. The order is fixed, whereas Pillow 13 starts vertically
-    if the height shrinks more, and then rounds differently from Pillow 12 and from us. Then follow ImageNet's mean and standard
-    deviation, the transformer, and the class token after the last layer norm. `dgm-eval --clean_resize`, which does not round,
-    gives different features.
+    224 x 224 by Pillow's antialiased bicubic filter, bit for bit (`imaging/resize.py: pillow_bicubic`). Then follow ImageNet's
+    mean and standard deviation, the transformer, and the class token after the last layer norm. `dgm-eval --clean_resize`,
+    which does not round, gives different features.
 
     The 37 x 37 position embeddings are shrunk to 16 x 16 as in the official model: bicubic with a = -0.75, not antialiased,
     at the scale 37 / 16.1. (The 0.1 guarded against rounding and was kept for compatibility. Hugging Face resamples by size, at
@@ -65,25 +66,15 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str) -> Extrac
     """
     network, params = _network_and_params(path, tensors)
     params = jax.device_put(params)
-    run = in_batches(partial(_apply, network), _BATCH_SIZE, _to_uint8)
+    run = in_batches(partial(_apply, network), _BATCH_SIZE, to_uint8)
     letter, depth = _PUBLISHED.get(network.width, ("", 0))
     architecture = f"ViT-{letter}/14" if depth == network.depth else f"of {network.depth} blocks of width {network.width}"
 
     def features(samples: np.ndarray) -> tuple[np.ndarray, None]:
-        samples = np.asarray(samples, np.float32)
-        if samples.ndim != 4 or samples.shape[-1] not in (1, 3) or not samples.size:
-            raise ValueError(f"samples must be [N, H, W, 1 or 3] with N > 0, got {samples.shape}")
-        if not np.isfinite(samples).all():
-            raise ValueError(f"samples {samples.shape} must be finite")
-        return run(params, samples), None
+        return run(params, checked(samples)), None
 
     resized = f"{_IMAGE_SIZE} px, bicubic as Pillow's, 8 bits"
     return Extractor(features, f"DINOv2 {architecture}", digest, resized, rounds=True)
-
-
-def _to_uint8(images: np.ndarray) -> np.ndarray:
-    """Map [-1, 1] to uint8, 0 to 255."""
-    return np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 class _Attention(nn.Module):
@@ -138,28 +129,10 @@ class _Network(nn.Module):
 @partial(jax.jit, static_argnums=0)
 def _apply(network: _Network, params: dict, images: Array) -> Array:
     """Images uint8 [B, H, W, 1 or 3] -> features [B, width]."""
-    x = _resize(jnp.broadcast_to(images, (*images.shape[:3], 3)))
-    x = (x.astype(jnp.float32) / 255 - jnp.array([[[_MEAN]]])) / jnp.array([[[_STD]]])
+    x = pillow_bicubic(jnp.broadcast_to(images, (*images.shape[:3], 3)), _IMAGE_SIZE, _IMAGE_SIZE)
+    x = normalised(x, IMAGENET)
     with jax.default_matmul_precision("highest"):  # by default, accelerators round the factors to 10 bits or fewer
         return network.apply({"params": params}, x)
-
-
-def _resize(images: Array) -> Array:
-    """Resize images uint8 [B, H, W, C] to int32 [B, 224, 224, C], 0 to 255: Pillow's bicubic in its 22-bit fixed point."""
-    x = images.astype(jnp.int32)
-    for axis in (2, 1):
-        weights = np.rint(_pillow_weights(x.shape[axis], _IMAGE_SIZE) * 2**22).astype(np.int32)
-        x = jnp.moveaxis(jnp.tensordot(x, weights, (axis, 1)), -1, axis)
-        x = jnp.clip((x + 2**21) >> 22, 0, 255)
-    return x
-
-
-def _pillow_weights(size: int, new_size: int) -> np.ndarray:
-    """Matrix [new_size, size] by which Pillow resamples a row of pixels. Weights are normalised within the border."""
-    scale = size / new_size
-    centres = (np.arange(new_size) + 0.5) * scale
-    weights = _cubic((np.arange(size) + 0.5 - centres[:, None]) / max(scale, 1), -0.5)
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _positions(embeddings: np.ndarray) -> np.ndarray:
@@ -174,24 +147,17 @@ def _positions(embeddings: np.ndarray) -> np.ndarray:
     weights = np.zeros((_GRID, size))
     for tap in range(-1, 3):
         columns = np.floor(centres).astype(int) + tap
-        np.add.at(weights, (rows, columns.clip(0, size - 1)), _cubic(columns - centres, -0.75))
+        np.add.at(weights, (rows, columns.clip(0, size - 1)), cubic(columns - centres, -0.75))
     grid = embeddings[0, 1:].reshape(size, size, width)
     grid = np.einsum("ai,bj,ijd->abd", weights, weights, grid, optimize=True).reshape(batch, _GRID**2, width)
     return np.concatenate([embeddings[:, :1], grid], axis=1)
-
-
-def _cubic(x: np.ndarray, a: float) -> np.ndarray:
-    """Keys' cubic convolution kernel at distances x. Source: Keys 1981, IEEE Trans. ASSP 29(6)."""
-    x = np.abs(x)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    return np.where(x < 1, near, np.where(x < 2, a * (((x - 5) * x + 8) * x - 4), 0))
 
 
 def _network_and_params(path: Path, tensors: dict[str, np.ndarray]) -> tuple[_Network, dict]:
     """Infer the network from the shapes of `tensors`. Returns it and its parameters."""
     hugging_face = any(name.startswith("encoder.") for name in tensors)
     (class_token,), (hidden,) = (_source_names(name, hugging_face) for name in ("cls_token", "blocks.0.mlp.fc1.bias"))
-    _check_names(path, "missing", {class_token, hidden} - tensors.keys())
+    check_names(path, _MODEL, "missing", {class_token, hidden} - tensors.keys())
     width = tensors[class_token].size
     if not width or width % _HEAD_WIDTH:
         shape = tensors[class_token].shape
@@ -206,8 +172,8 @@ def _network_and_params(path: Path, tensors: dict[str, np.ndarray]) -> tuple[_Ne
     names = {key: re.sub("(kernel|scale)$", "weight", ".".join(key)) for key in abstract}
     sources = {key: _source_names(name, hugging_face) for key, name in names.items()}
     expected = {source for names_of_key in sources.values() for source in names_of_key}
-    _check_names(path, "missing", expected - tensors.keys())
-    _check_names(path, "unknown", tensors.keys() - expected - {"mask_token", "embeddings.mask_token"})
+    check_names(path, _MODEL, "missing", expected - tensors.keys())
+    check_names(path, _MODEL, "unknown", tensors.keys() - expected - {"mask_token", "embeddings.mask_token"})
     params = {}
     for key, leaf in abstract.items():
         parts = [tensors[source] for source in sources[key]]
@@ -219,13 +185,6 @@ def _network_and_params(path: Path, tensors: dict[str, np.ndarray]) -> tuple[_Ne
             shapes = ", ".join(f"{source} {part.shape}" for source, part in zip(sources[key], parts, strict=True))
             raise InputError(f"{path} is not DINOv2 of width {width}: wrong shape or not finite: {shapes}")
     return network, unflatten_dict(params)
-
-
-def _check_names(path: Path, problem: str, names: set[str]) -> None:
-    """Raise InputError if there are any `names` with the `problem` ("missing" or "unknown")."""
-    if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise InputError(f"{path} is not DINOv2 (without registers), {problem}: {', '.join(sorted(names)[:3])}{more}")
 
 
 def _source_names(name: str, hugging_face: bool) -> list[str]:

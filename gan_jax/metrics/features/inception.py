@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.imaging.resize import tensorflow_bilinear
 from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.images import checked, to_uint8
 from gan_jax.types import Array
 
 TAPS = (64, 192, 768, 2048)  # feature widths; each identifies one layer
@@ -41,13 +43,10 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
         taps, logits = _network(params, resize(images))
         return taps[tap], logits
 
-    run = in_batches(apply, _BATCH_SIZE, _to_uint8)
+    run = in_batches(apply, _BATCH_SIZE, to_uint8)
 
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        samples = np.asarray(samples, np.float32)
-        if samples.ndim != 4 or samples.shape[3] not in (1, 3) or 0 in samples.shape:
-            raise ValueError(f"Inception needs images [N, H, W, 1 or 3], got {samples.shape}")
-        return run(params, samples)
+        return run(params, checked(samples))
 
     resized = f"TF1 bilinear to {_SIZE}"
     name = f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})"
@@ -154,26 +153,11 @@ def _concatenate(*branches: Array) -> Array:
     return jnp.concatenate(branches, axis=-1)
 
 
-def _to_uint8(images: np.ndarray) -> np.ndarray:
-    """Map [-1, 1] to uint8, 0 to 255."""
-    return np.clip(np.rint(127.5 * images + 127.5), 0, 255).astype(np.uint8)
-
-
 @jax.jit
 def resize(images: Array) -> Array:
-    """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1), bilinearly as in TensorFlow 1.
-
-    Output pixel i is sampled at i H / 299: corners are not aligned, there are no half-pixel centres, and shrinking is not
-    antialiased. The difference from any later resize changes the FID (Parmar et al. 2022, arXiv:2104.11222).
-    """
-    x = images.astype(jnp.float32)
-    for axis in (2, 1):
-        size = x.shape[axis]
-        position = np.arange(_SIZE, dtype=np.float32) * np.float32(size / _SIZE)
-        low = position.astype(np.int32)
-        fraction = (position - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
-        first, second = jnp.take(x, low, axis), jnp.take(x, np.minimum(low + 1, size - 1), axis)
-        x = first + (second - first) * fraction
+    """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1), bilinearly as in TensorFlow 1. The difference
+    from any later resize changes the FID (Parmar et al. 2022, arXiv:2104.11222)."""
+    x = tensorflow_bilinear(images, _SIZE, _SIZE)
     return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
 
 
