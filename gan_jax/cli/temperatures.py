@@ -9,8 +9,9 @@ The last row holds the metrics of training samples. Also writes a JSON file.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, Parser, out_file, seed, write_json
+from gan_jax.cli.command import DATA_DIR_HELP, TRUST_HELP, Parser, out_file, seed, write_json
 from gan_jax.errors import InputError
+from gan_jax.runs import trust
 from gan_jax.spec.expressions import names_between_commas
 
 
@@ -28,8 +29,11 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, default=Path("temperatures.json"), help="JSON file to write (default: %(default)s)"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
+    if options.trust:
+        trust.accept_all()
     try:
         temperatures = [float(part) for part in options.temperatures.split(",")]
     except ValueError as error:
