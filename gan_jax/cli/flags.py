@@ -7,7 +7,6 @@ from typing import Any
 
 from gan_jax.config import Config, load_recipe
 from gan_jax.errors import InputError, unknown
-from gan_jax.runs import trust
 from gan_jax.spec.fields import type_name
 
 RECIPES = Path(__file__).parents[2] / "experiments"  # in a checkout
@@ -23,6 +22,8 @@ def parse(argv: list[str], default_recipe: Path, description: str, add_options: 
     add_options(parser)
     # Parsed twice: first for the recipe, then with its values as the defaults.
     options = _parse(parser, argv)
+    from gan_jax.runs import trust  # here, so that --help does not load NumPy
+
     if options.get("trust"):
         trust.accept_all()
     recipe = Path(options.recipe or default_recipe)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, TRUST_HELP, Parser, seed
 from gan_jax.errors import InputError
-from gan_jax.runs import trust
 
 
 def main() -> None:
@@ -33,12 +32,13 @@ def main() -> None:
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    if options.trust:
-        trust.accept_all()
     # Imported here so that --help does not load JAX.
     from gan_jax.evaluation.sample_run import sample_run
     from gan_jax.evaluation.view_run import view_run
+    from gan_jax.runs import trust
 
+    if options.trust:
+        trust.accept_all()
     out = options.out or options.run_dir / "samples"
     shared = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
     for name in ("standing_statistics", "sampler", "png"):

@@ -250,7 +250,7 @@ def load_run(
     """A saved run: its config, data, game and the state of its newest intact checkpoint, or of that at `step`. Nothing is
     written.
 
-    Raises InputError if there is no run, no checkpoint that verifies, or code named by the run that this user did not choose."""
+    Raises InputError if there is no run, no checkpoint that verifies, or if `trust.check_code` refuses its code."""
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
     refuse_links(path)

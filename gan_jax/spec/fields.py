@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from gan_jax.errors import InputError
 
-
 Calls = Callable[[str], list[tuple[str, dict[str, Any]]]]  # a field's text -> the functions it names, with their options
 
 
