@@ -1,7 +1,7 @@
 """Read the tensors of PyTorch files, zipped or older, without PyTorch and without executing anything in them.
 
-Such a file is a pickle, i.e. a program that could do anything. This reader supports dictionaries of tensors and refuses anything
-else. Sizes are checked against the file's before memory is allocated.
+Such a file is a pickle, i.e. a program that could do anything. This reader supports dictionaries of tensors and refuses
+anything else. Sizes are checked against the file's before memory is allocated.
 """
 
 import io
