@@ -1,4 +1,4 @@
-"""Published pretrained weights: downloaded on request and verified."""
+"""Published pretrained weights: downloaded on request, verified, and converted to an .npz."""
 
 import hashlib
 import http.client
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage.cache import cache_path, write_cache
-from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.tensor_files import load_tensors
 
 _TIMEOUT = 8.0  # seconds, for connecting and for each read
 _CHUNK = 1 << 20

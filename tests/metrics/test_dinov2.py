@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_image
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import dinov2
-from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.storage.weights import sha256
 
 

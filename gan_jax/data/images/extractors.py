@@ -16,7 +16,7 @@ from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.network import DIMENSION, Network, extract
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
 from gan_jax.storage.files import digest
-from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.storage.weights import CLIP, DINOV2, INCEPTION, LPIPS, RESNET50, SWAV, VGG16, Weights, sha256
 
 _VERSION = 1  # of everything that determines the classifier's weights: raise it when the network or its training changes

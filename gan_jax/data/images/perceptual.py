@@ -9,7 +9,7 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import vgg16
 from gan_jax.storage.cache import cache_path
-from gan_jax.storage.tensors import load_tensors
+from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.storage.weights import LPIPS, VGG16, VGG16_TORCHVISION
 from gan_jax.types import Array
 
