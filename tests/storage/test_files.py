@@ -9,7 +9,8 @@ import pytest
 
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.runs.run_dir import RunDir, load_run, posthoc_average
+from gan_jax.runs.averages import posthoc_average
+from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.storage.files import RUN_ENTRIES, read_checksums, refuse_links, write_atomically, write_checksums
 from gan_jax.training.train import train
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gan_jax.config import config_json
-from gan_jax.runs.run_dir import read_log
 from gan_jax.runs.verify import verify
+from gan_jax.storage.log import read_log
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def wait_for(event, process):
 
 def lines(run_dir):
     log = run_dir / "metrics.jsonl"
-    return read_log(log) if log.exists() else []
+    return read_log(log).lines
 
 
 def half_saved(run_dir):
