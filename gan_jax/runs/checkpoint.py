@@ -193,9 +193,7 @@ class Checkpoints:
         arguments = self._ocp.args.Composite(digest=self._ocp.args.JsonRestore())
         record = self._manager.restore(step, args=arguments).digest
         if "run" not in record:
-            say(
-                f"checkpoint {step} is of an earlier version, which did not record its run: whether it is this one is unknown"
-            )
+            say(f"checkpoint {step} is of an earlier version, which did not record its run: whether it is this one is unknown")
             return
         run, data = self._identity.differences(record)
         if data and self._read_only:

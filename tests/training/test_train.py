@@ -148,7 +148,10 @@ def run(*flags, script="train.py"):
     return subprocess.run(command(*flags, script=script), capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
-@pytest.mark.parametrize(("signals", "ends"), [(["SIGTERM"], RunError), (["SIGINT", "SIGINT"], KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    ("signals", "ends"),
+    [(["SIGTERM"], RunError), (["SIGHUP", "SIGHUP"], RunError), (["SIGINT", "SIGINT"], KeyboardInterrupt)],
+)
 def test_a_signal_during_a_save(tiny, whole, tmp_path, monkeypatch, signals, ends):
     """One signal waits for the save; a second Ctrl-C does not. In both cases the same command resumes to the same result."""
 
@@ -182,6 +185,7 @@ def test_a_clock_set_forward_during_a_save_loses_at_most_that_save(tiny, whole, 
     """Orbax waits for its threads by wall-clock time: after such a jump it may give them up."""
     jumps = np.random.default_rng(0)
     with monkeypatch.context() as patch, suppress(RunError):
+        patch.setattr("gan_jax.runs.run_dir.try_saving", lambda path: None)  # would be refused
         patch.setattr(time, "time", lambda: float(jumps.uniform(0, 4e9)))
         train(tiny, tmp_path / "run")
     train(tiny, tmp_path / "run")
@@ -455,6 +459,17 @@ def test_ctrl_c_saves_first(tmp_path):
     assert int(load_run(tmp_path / "run", print)[3].step) == step
 
 
+def test_a_reader_that_leaves_does_not_stop_training(tiny, tmp_path):
+    """Neither a pipe whose reader has gone nor streams that were closed at the start: the run finishes and is whole."""
+    (tmp_path / "config.json").write_text(config_json(replace(tiny, steps=6)))
+    train_py = f"exec {sys.executable} {ROOT}/experiments/train.py {tmp_path}/config.json --run_dir {tmp_path}"
+    for name, output in (("left", " > >(true) 2> >(true)"), ("closed", " >&- 2>&-")):
+        ended = subprocess.run(["bash", "-c", f"{train_py}/{name}{output}"], timeout=120, stderr=subprocess.PIPE)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert [line["step"] for line in log_of(tmp_path / name)] == [4, 6]
+        assert (tmp_path / name / "report.html").exists()
+
+
 def test_deterministic_is_recorded_but_not_part_of_the_config(tmp_path):
     """An option unknown to this JAX would end the process immediately."""
     ended = run("--steps", 2, "--deterministic", "--run_dir", tmp_path / "run")
@@ -470,8 +485,9 @@ def test_resuming_on_another_machine_is_recorded(tiny, tmp_path, monkeypatch):
     for flags in ("", "--xla_a=1", "--xla_a=1", "--xla_b=2"):
         monkeypatch.setenv("XLA_FLAGS", flags)
         begun = RunDir(tmp_path / "run", tiny, data)
-        begun.note()
+        messages = begun.rewind(0)
         begun.close()
+    assert len(messages) == 1 and "XLA_FLAGS: --xla_a=1 -> --xla_b=2" in messages[0]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert environment["earlier"] == [{"XLA_FLAGS": ""}, {"XLA_FLAGS": "--xla_a=1"}]
+    assert environment["earlier"] == [{"XLA_FLAGS": "", "until_step": 0}, {"XLA_FLAGS": "--xla_a=1", "until_step": 0}]
     assert environment["XLA_FLAGS"] == "--xla_b=2"
