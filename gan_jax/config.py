@@ -321,3 +321,12 @@ def continues(old: Config, new: Config) -> bool:
 
     same = replace(old, steps=new.steps, schedule_steps=new.schedule_steps) == new
     return same and new.steps >= old.steps and end(old) == end(new)
+
+
+def stored_differences(stored: dict[str, Any], config: Config) -> list[str]:
+    """The fields in which a Config that was stored as a dictionary differs from `config`, as `field: stored -> current`. The
+    length of a run is not compared, since a run may be continued."""
+    stored = asdict(Config()) | {name: _renamed(value) for name, value in stored.items()}
+    current = asdict(config)
+    compared = [name for name in stored | current if name not in ("steps", "schedule_steps")]
+    return [f"{n}: {stored.get(n)!r} -> {current.get(n)!r}" for n in compared if stored.get(n) != current.get(n)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.errors import InputError, RunError
+from gan_jax.storage.files import write_atomically
 
 # Help texts of options that several commands have.
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
@@ -44,9 +45,14 @@ def out_file(text: str) -> Path:
 
 
 def write_json(out: Path, result: Any) -> None:
-    """Write a result as JSON. Raises InputError if the file cannot be written."""
+    """Write a result as JSON: a file whole or not at all; to a device or pipe, such as /dev/stdout, directly. Raises InputError
+    if it cannot be written."""
+    content = (json.dumps(result, indent=2) + "\n").encode()
     try:
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        if out.exists() and not out.is_file():
+            out.write_bytes(content)
+        else:
+            write_atomically(out.resolve(), content)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}; choose another file") from error
 

@@ -24,11 +24,13 @@ from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
 from gan_jax.training.compare import train_methods
+from gan_jax.training.progress import lossy_output
 
 OPTIONS = {"seeds", "out", "data_dir", "verify", "trust", "debug", "help"}  # flags of compare.py that are not fields of Config
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
+@lossy_output()
 def main() -> None:
     parser = Parser(description=__doc__, allow_abbrev=False)
     parser.add_argument("runs", nargs="*", metavar="RECIPE|RUN_DIR", help=f"(default: {DEFAULT})")

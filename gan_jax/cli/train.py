@@ -15,6 +15,7 @@ from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import smoke
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep, parse_sweep
+from gan_jax.training.progress import lossy_output
 
 DEFAULT = RECIPES / "images" / "digits.py"
 
@@ -29,6 +30,7 @@ def add_options(parser):
         "--sweep", action="append", type=str, help="FIELD=NUMBER,NUMBER,..., all in one program; may be repeated"
     )
     parser.add_argument("--fork_from", **text, help="directory of a run whose weights a new run starts with")
+    parser.add_argument("--accept_changes", action="store_true", help="resume although the user's files have changed; recorded")
     parser.add_argument("--deterministic", action="store_true", help="the same bits every time on a GPU too, at lower speed")
     parser.add_argument("--distributed", action="store_true", help="join the processes on other hosts that run this command")
     parser.add_argument("--coordinator", **text, help="HOST:PORT of process 0, if no cluster manager provides it")
@@ -40,6 +42,7 @@ def add_options(parser):
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
+@lossy_output()
 def main() -> None:
     config, options = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
     fork_from = options.fork_from and Path(options.fork_from)
@@ -60,11 +63,12 @@ def main() -> None:
     sweep = parse_sweep(options.sweep or [])
     suffix = f"{_members_name(config.seed, options.seeds, seeds, sweep)}{'-fork' if fork_from else ''}"
     run_dir = Path(options.run_dir or f"runs/{config.name}-{suffix}")
+    arguments = (config, run_dir, options.data_dir, seeds, fork_from, sweep, options.accept_changes)
     with hosts.abort_on_failure():
         if options.dry_run:
-            print(dry_run(config, run_dir, options.data_dir, seeds, fork_from, sweep))
+            print(dry_run(*arguments))
             return
-        report = train(config, run_dir, options.data_dir, seeds, fork_from, sweep)
+        report = train(*arguments)
     if hosts.is_first():
         print(f"report: {report}")
 

@@ -18,7 +18,9 @@ from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.path_length import path_length
 from gan_jax.evaluation.sample import conditional, labels, latents, path_key, sample_keys, sampler, standing_statistics
 from gan_jax.reports.doctor import diagnose
-from gan_jax.runs.run_dir import load_run, posthoc_average, read_log
+from gan_jax.reports.html import read_lines
+from gan_jax.runs.averages import posthoc_average
+from gan_jax.runs.run_dir import load_run
 from gan_jax.spec.expressions import parse_call
 
 GENERATORS = ("average", "raw")
@@ -51,7 +53,8 @@ def evaluate_run(
     z_key, label_key, statistics_key = sample_keys(seed)
     measure = _prepare(data, replace(protocol, max_samples=max(protocol.max_samples, count)))
     raw = {"params": state.g.params, **state.g.stats}
-    variables = posthoc_average(path, state, ema) if ema is not None else state.ema if generator == "average" else raw
+    average = state.ema if ema is None else posthoc_average(path, config, state, ema)
+    variables = average if generator == "average" or ema is not None else raw
     which = f"{generator} generator" if ema is None else f"average of relative width {ema:g}"
     if standing is not None:
         variables = standing_statistics(game, data, variables, standing, statistics_key)
@@ -152,8 +155,9 @@ def _path(fake: str, real: str) -> str:
 
 def diagnose_run(path: Path) -> str:
     """Return the doctor's diagnoses from a run's log, one line per alarm. Raises InputError unless it is the log of one run."""
-    log = path / "metrics.jsonl"
-    lines = read_log(log) if log.is_file() else []
+    lines, damage = read_lines(path / "metrics.jsonl") if (path / "metrics.jsonl").is_file() else ([], "")
+    if damage:
+        _say(f"warning: {damage}")
     if not lines:
         raise InputError(f"{path} is not a run directory, or has no logged steps yet: metrics.jsonl is missing or empty")
     if "seed" in lines[-1]:

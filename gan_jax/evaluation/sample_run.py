@@ -25,7 +25,8 @@ from gan_jax.evaluation.sample import (
     sampler_key,
     standing_statistics,
 )
-from gan_jax.runs.run_dir import load_run, posthoc_average
+from gan_jax.runs.averages import posthoc_average
+from gan_jax.runs.run_dir import load_run
 from gan_jax.spec.lookup import find
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Sample
@@ -59,7 +60,7 @@ def sample_run(
     refine = None if sampler_name is None else find("sampler", sampler_name, samplers)
     config, data, game, state = load_run(run, _say, data_dir)
     z_key, label_key, statistics_key = sample_keys(seed)
-    variables = state.ema if ema is None else posthoc_average(run, state, ema)
+    variables = state.ema if ema is None else posthoc_average(run, config, state, ema)
     if standing is not None:
         variables = standing_statistics(game, data, variables, standing, statistics_key)
     d_variables = {"params": state.d.params, **state.d.stats}

@@ -7,7 +7,8 @@ from gan_jax.evaluation import views
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import sample_keys
 from gan_jax.evaluation.sample_run import write_files
-from gan_jax.runs.run_dir import load_run, posthoc_average
+from gan_jax.runs.averages import posthoc_average
+from gan_jax.runs.run_dir import load_run
 from gan_jax.spec.lookup import find
 
 
@@ -20,7 +21,7 @@ def view_run(
     Raises InputError if the run or the view does not exist, or if the run does not support the view."""
     function = find("view", view, views)
     config, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
-    variables = state.ema if ema is None else posthoc_average(run, state, ema)
+    variables = state.ema if ema is None else posthoc_average(run, config, state, ema)
     z_key, label_key, _ = sample_keys(seed)
     generator = LoadedGenerator(
         config, data, game, variables, {"params": state.d.params, **state.d.stats}, z_key, label_key, label

@@ -61,7 +61,7 @@ def import_run(file: Path, run_dir: Path, data: str | None = None, truncation: f
     try:
         origin = {"file": str(file), "sha256": sha256(file), "what": network}
         run.note(parameters=parameters, imported=origin, status=f"imported: {network}")
-        with Checkpoints(run_dir) as checkpoints:
+        with Checkpoints(run_dir, identity=run.identity) as checkpoints:
             checkpoints.save(state, state)
             checkpoints.wait()
     finally:

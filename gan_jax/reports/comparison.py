@@ -28,7 +28,7 @@ def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_atomically(Path(out) / "comparison.json", (json.dumps(_json(methods, groups), indent=2) + "\n").encode())
-        write_atomically(Path(out) / "comparison.html", content.encode())
+        write_atomically(Path(out) / "comparison.html", content.encode(errors="backslashreplace"))
     except OSError as error:
         raise InputError(f"cannot write in {out}: {error.strerror}") from error
     return Path(out) / "comparison.html"

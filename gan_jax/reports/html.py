@@ -16,6 +16,7 @@ from typing import Any
 from gan_jax.errors import InputError
 from gan_jax.reports.svg import Curve, svg
 from gan_jax.spec.glossary import METRICS
+from gan_jax.storage.log import read_log
 
 # Values shown with the metric X, because they measure the same quantity of other samples: suffix -> label, colour, dashes.
 REFERENCES = {
@@ -160,27 +161,22 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl, with numbers as floats and `step` as an int. An incomplete last line, which is still
-    being written, is left out.
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the lines of a metrics.jsonl, with numbers as floats and `step` as an int, and which lines cannot be read and are
+    left out; empty if there are none. An incomplete last line, which is still being written, does not count.
 
-    Raises InputError, naming file and line, if a line is corrupt."""
+    Raises InputError, naming the file, if it cannot be read, or none of its lines can."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        log = read_log(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if log.damage and not log.lines:
+        raise InputError(f"{path} is corrupt: {log.damage}; expected a JSON object with a step in each")
     rows = []
-    for position, line in enumerate(lines, 1):
-        try:
-            if line.strip():
-                row = json.loads(line)
-                numbers = {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
-                rows.append(row | numbers | {"step": int(row["step"])})
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            if position == len(lines):  # no newline yet
-                break
-            raise InputError(f"{path}, line {position}, is corrupt: expected a JSON object with a step") from error
-    return rows
+    for line in log.lines:
+        numbers = {key: float(value) for key, value in line.items() if isinstance(value, int | float)}
+        rows.append(line | numbers | {"step": line["step"]})
+    return rows, f"{path}: {log.damage}, and are left out" if log.damage else ""
 
 
 def rows_by_step(lines: Iterable[dict[str, Any]]) -> Rows:

@@ -22,11 +22,11 @@ def load_methods(run_dirs: Sequence[Path]) -> tuple[list[Method], list[str]]:
         raise InputError("nothing to compare: pass at least one run directory")
     paths = {Path(path).resolve(): Path(path) for path in run_dirs}  # each directory once
     groups: list[list[Run]] = []
-    for run in itertools.chain.from_iterable(map(_read_runs, paths.values())):
+    methods, notes = [], []
+    for run in [run for path in paths.values() for run in _read_runs(path, notes)]:
         group = next((group for group in groups if _method_key(group[0]) == _method_key(run)), None)
         groups.append([run]) if group is None else group.append(run)
     names = _names([group[0] for group in groups])
-    methods, notes = [], []
     for name, group in zip(names, groups, strict=True):
         seeds: dict[int, Seed] = {}
         for seed in (seed for run in group for seed in run.seeds):
@@ -58,8 +58,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [f"{name} ({run.path})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
-def _read_runs(path: Path) -> list[Run]:
-    """Read the run in a directory; for a sweep, one run per combination of its values."""
+def _read_runs(path: Path, notes: list[str]) -> list[Run]:
+    """Read the run in a directory; for a sweep, one run per combination of its values. Add damage of its log to `notes`."""
     if not path.is_dir():
         raise InputError(f"{path} is not a run directory: there is no such directory")
     if not (path / "config.json").is_file():
@@ -68,7 +68,8 @@ def _read_runs(path: Path) -> list[Run]:
     if not {"data", "steps"} <= config.keys():
         raise InputError(f"{path} is not a run directory: its config.json has no fields data and steps")
     environment = read_json_object(path / "environment.json") if (path / "environment.json").exists() else {}
-    lines = read_lines(path / "metrics.jsonl") if (path / "metrics.jsonl").exists() else []
+    lines, damage = read_lines(path / "metrics.jsonl") if (path / "metrics.jsonl").exists() else ([], "")
+    notes += [f"Damaged log: {damage}."] if damage else []
     sweep = environment.get("sweep", {})
     if not isinstance(sweep, dict) or not sweep.keys() <= config.keys() or not all(map(_are_numbers, sweep.values())):
         raise InputError(f"{path} is not a run directory: its environment.json has an invalid sweep, {sweep}")

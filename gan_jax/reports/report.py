@@ -86,16 +86,19 @@ def write_report(run_dir: Path) -> Path:
     run_dir = Path(run_dir)
     config = read_json_object(run_dir / "config.json")
     environment = read_json_object(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
-    content = _page(run_dir, config, environment, rows_by_step(read_lines(run_dir / "metrics.jsonl")))
+    if not (run_dir / "metrics.jsonl").exists():
+        raise InputError(f"cannot read {run_dir / 'metrics.jsonl'}: no such file")
+    lines, damage = read_lines(run_dir / "metrics.jsonl")
+    content = _page(run_dir, config, environment, rows_by_step(lines), damage)
     path = run_dir / "report.html"
     try:
-        write_atomically(path, content.encode())
+        write_atomically(path, content.encode(errors="backslashreplace"))  # a path may not be valid UTF-8
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
-def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
+def _page(run_dir: Path, config: dict, environment: dict, rows: Rows, damage: str) -> str:
     name = str(config.get("name") or config.get("recipe") or run_dir.name)
     last, steps = max(rows, default=0), config.get("steps", 0)
     facts = {key: config[key] for key in ("data", "loss", "penalty", "seed", "steps") if key in config}
@@ -104,6 +107,8 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows) -> str:
     seconds = environment.get("seconds", rows.get(last, {}).get("seconds"))
     if isinstance(seconds, int | float) and math.isfinite(seconds):
         facts["time"] = format_duration(seconds)
+    if damage:
+        facts["log"] = damage
     status = str(environment.get("status", "finished"))
     if status == "finished" and isinstance(steps, int) and last < steps:  # killed, or still running
         status = f"unfinished: at step {last:,} of {steps:,} when this page was written"

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.config import differences, load_config
+from gan_jax.config import Config, differences, load_config
 from gan_jax.errors import InputError
+from gan_jax.runs.averages import averages, read_average
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run_dir import read_environment, read_log
+from gan_jax.runs.environment import read_environment
+from gan_jax.storage.log import read_log
 
 CLOCK = {"seconds"}  # fields of a log line in which equal runs may differ
 # Fields of environment.json that record the outcome of a run, not its conditions.
@@ -20,26 +22,34 @@ OUTCOME = {"status", "evaluation", "seconds"}
 def verify(a: Path, b: Path) -> tuple[bool, str]:
     """Return whether the runs in two directories are bitwise equal, and a report of what was compared and where they differ.
 
-    Compares metrics.jsonl, line by line except for the time, and every array of the newest checkpoint that both have on disk;
-    no data set or network is needed. Differences in config and environment are reported, but do not count. Runs of different
-    lengths are not equal.
+    Compares metrics.jsonl, line by line except for the time, every array of the newest checkpoint that both have on disk, and
+    the power-function averages that count at its step; no data set or network is needed. Differences in config and environment
+    are reported, but do not count. Runs of different lengths are not equal.
 
     Raises InputError if one of them is not a run directory, or has a file that cannot be read."""
     for path in (a, b):
         if not (path / "config.json").is_file():
             raise InputError(f"{path} is not a run directory: it has no config.json")
-    configs = differences(load_config(a / "config.json"), load_config(b / "config.json"))
+    both = [load_config(path / "config.json") for path in (a, b)]
+    configs = differences(*both)
     environments = _environments(a, b)
     logs, equal_logs = _logs(a, b)
     arrays, equal_arrays = _arrays(a, b)
-    equal = equal_logs and equal_arrays
+    step = max(set(_steps(a)) & set(_steps(b)), default=0)
+    averages, equal_averages = _averages((a, b), both, step) if any(config.posthoc_ema for config in both) else ("", True)
+    equal = equal_logs and equal_arrays and equal_averages
     lines = ["bitwise equal" if equal else f"not bitwise equal: {a} | {b}", f"metrics.jsonl: {logs}", f"checkpoints: {arrays}"]
+    lines += [f"averages: {averages}"] if averages else []
     lines += [f"config: {'; '.join(configs) or 'equal'}", f"environment: {'; '.join(environments) or 'equal'}"]
     return equal, "\n".join(lines)
 
 
 def _logs(a: Path, b: Path) -> tuple[str, bool]:
-    logs = [read_log(path / "metrics.jsonl") if (path / "metrics.jsonl").is_file() else [] for path in (a, b)]
+    read = [read_log(path / "metrics.jsonl") for path in (a, b)]
+    damage = [f"{path}: {log.damage}" for path, log in zip((a, b), read, strict=True) if log.damage]
+    if damage:
+        return "; ".join(damage), False
+    logs = [log.lines for log in read]
     for number, lines in enumerate(zip(*logs, strict=False)):
         # As text: nan equals nan there, and 0.0 is not -0.0.
         first, second = ({name: json.dumps(value) for name, value in line.items() if name not in CLOCK} for line in lines)
@@ -72,6 +82,21 @@ def _arrays(a: Path, b: Path) -> tuple[str, bool]:
     if first_digest != second_digest:
         return f"at step {step}, the arrays are equal but their digests differ: one of the checkpoints is damaged", False
     return f"equal, {len(first)} arrays at step {step}", True
+
+
+def _averages(paths: tuple[Path, Path], configs: list[Config], step: int) -> tuple[str, bool]:
+    """Compare the averages that count at `step`."""
+    files = [averages(path, config, step) if config.posthoc_ema else {} for path, config in zip(paths, configs, strict=True)]
+    for name in dict.fromkeys([*files[0], *files[1]]):
+        present = [name in run_files and run_files[name].is_file() for run_files in files]
+        if not all(present):
+            where = f"only in the {'first' if present[0] else 'second'} run" if any(present) else "missing in both runs"
+            return f"{name}, {where}", False
+        first, second = (read_average(run_files[name]) for run_files in files)
+        different = [n for n in first | second if n not in first or n not in second or not _equal(first[n], second[n])]
+        if different:
+            return f"{name}: {len(different)} arrays differ; the first is {_difference(different[0], first, second)}", False
+    return f"equal, {len(files[0])} files to step {step}", True
 
 
 def _steps(path: Path) -> list[int]:

@@ -1,11 +1,14 @@
 """Files of a run directory: written atomically, never through links, with checksums to verify them."""
 
+import contextlib
+import fcntl
 import hashlib
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import jax
 import numpy as np
 
 from gan_jax.errors import InputError
@@ -13,18 +16,84 @@ from gan_jax.errors import InputError
 # Files and directories that a run writes in its own directory.
 RUN_ENTRIES = (
     "config.json", "environment.json", "metrics.jsonl", "checkpoints", "checkpoints.sha256", "samples", "report.html", "lock",
-    "averages", "evaluation.json",
+    "averages", "evaluation.json", "code",
 )  # fmt: skip
+_TEMPORARY = ".tmp"
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces `path` when the block ends: at every moment, either the old or the new version exists, also
+    if the process is killed or the disk is full. If the block fails, nothing remains. Processes that write the same file wait
+    for each other. A symbolic link at `path` is replaced by the file; its target is left alone."""
+    temporary = path.with_name(f".{path.name[:60]}{_TEMPORARY}")
+    with _new_locked(temporary) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # otherwise a crash of the machine may leave an empty file under the new name
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file such that, at every moment, either the old or the new version exists. A symbolic link at `path` is replaced
-    by the file; its target is left alone."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)  # left by a killed process, or a link, which must not be written through
-    with open(temporary, "xb") as file:
+    """Write a file by `open_atomically`."""
+    with open_atomically(path) as file:
         file.write(content)
-    os.replace(temporary, path)
+
+
+def unused_path(path: Path) -> Path:
+    """`path`, or if that exists, the first of `path`-2, `path`-3, ... that does not: for what must not be overwritten."""
+    others = (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([path], others) if not candidate.exists())
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of killed processes from a directory; those that are being written stay."""
+    for path in directory.glob(f".*{_TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            _remove_if_abandoned(path, wait=False)
+
+
+def _new_locked(path: Path) -> BinaryIO:
+    """Create a file, locked until it is closed. One that exists is removed, once no process has it locked."""
+    while True:
+        try:
+            file = open(path, "xb")
+        except FileExistsError:
+            _remove_if_abandoned(path, wait=True)
+            continue
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_at(path, file):  # otherwise another process removed it before it was locked
+            return file
+        file.close()
+
+
+def _remove_if_abandoned(path: Path, wait: bool) -> None:
+    """Remove a temporary file unless a process has it locked; with `wait`, after that process has finished with it."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+    except FileNotFoundError:
+        return
+    except OSError:  # a link, or a file without permissions, neither of which a living process of ours has
+        path.unlink(missing_ok=True)
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return
+        if _is_at(path, file):
+            path.unlink()
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def refuse_links(path: Path) -> None:
@@ -60,6 +129,8 @@ def write_checksums(path: Path, sha256: dict[str, str]) -> None:
 
 def digest(state: Any) -> str:
     """sha256 over path, dtype, shape and bytes of every leaf: states with equal digests are equal bit for bit."""
+    import jax  # here, because the cache, which commands import early, needs this module but not JAX
+
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         leaf = np.asarray(leaf)

@@ -22,6 +22,7 @@ from gan_jax.game.sweep import Sweep, combinations
 from gan_jax.reports.comparison import write_comparison
 from gan_jax.reports.report import write_report
 from gan_jax.runs import hosts
+from gan_jax.runs.code import user_code
 from gan_jax.runs.fork import Fork, find_fork
 from gan_jax.runs.run_dir import RunDir, check_run_dir
 from gan_jax.spec.stop import uses_sample_metrics
@@ -122,10 +123,11 @@ class Experiment:
     measure: Measure | None  # the data's metrics, if these had to be prepared to be checked
     fork: Fork | None
     warning: str | None
+    accept_changes: bool
 
     def open(self) -> RunDir:
         """The run directory, locked and begun."""
-        return RunDir(self.run_dir, self.config, self.data, self.runs.seeds, self.runs.sweep)
+        return RunDir(self.run_dir, self.config, self.data, self.runs.seeds, self.runs.sweep, self.accept_changes)
 
     def trainer(self, run: RunDir) -> OneRun | ManyRuns:
         return self.runs.trainer(self.game, self.data, run, self.plan, self.measure)
@@ -142,6 +144,7 @@ def prepare(
     seeds: Sequence[int] | None = None,
     fork_from: Path | None = None,
     sweep: Sweep | None = None,
+    accept_changes: bool = False,
 ) -> Experiment:
     """Load, build and check everything; nothing is written. Raises InputError for an experiment that cannot start."""
     runs = Single(config) if seeds is None and not sweep else Group.of(config, seeds, sweep, fork_from)
@@ -150,10 +153,11 @@ def prepare(
     hosts.check_same("the config, or the data,", config_json(config) + data.checksum)
     runs.check(data)
     game, plan = build(config, data), plan_devices(config, runs.count)
-    environment = check_run_dir(run_dir, config, data, runs.seeds, runs.sweep)
+    hosts.check_same("the code", str({path: source.sha256 for path, source in user_code(config).items()}))
+    environment = check_run_dir(run_dir, config, data, runs.seeds, runs.sweep, accept_changes)
     fork = runs.find_fork(fork_from, run_dir, environment, game, data_dir)
     measure = validate_metrics(config, data)
-    return Experiment(config, run_dir, data, game, plan, runs, measure, fork, label_warning(config, game))
+    return Experiment(config, run_dir, data, game, plan, runs, measure, fork, label_warning(config, game), accept_changes)
 
 
 def dry_run(
@@ -163,9 +167,10 @@ def dry_run(
     seeds: Sequence[int] | None = None,
     fork_from: Path | None = None,
     sweep: Sweep | None = None,
+    accept_changes: bool = False,
 ) -> str:
     """Describe what `train` would do, after the same `prepare`; nothing is written."""
-    experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep)
+    experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
     config, data, game = experiment.config, experiment.data, experiment.game
     parameters = count_parameters(game)
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"

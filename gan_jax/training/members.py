@@ -21,7 +21,8 @@ from gan_jax.game.build import with_tuned_values
 from gan_jax.game.game import Game
 from gan_jax.game.state import TrainState, init_state
 from gan_jax.game.sweep import Sweep, combinations, suffix
-from gan_jax.runs.run_dir import RunDir, read_log
+from gan_jax.runs.run_dir import RunDir
+from gan_jax.storage.log import read_log
 from gan_jax.training.compile import Plan, compile_update
 
 Lines = list[dict[str, Any]]  # of metrics.jsonl
@@ -185,7 +186,7 @@ class ManyRuns:
 
     def compile(self, dispatch: str) -> tuple[Advance, int]:
         """-> (advance, the number of steps per call)"""
-        broken = [line for line in read_log(self._run.path / "metrics.jsonl") if "broken" in line]
+        broken = [line for line in read_log(self._run.path / "metrics.jsonl").lines if "broken" in line]
         self._broken = {i for i, member in enumerate(self._members) if any(member.items() <= line.items() for line in broken)}
         advance, steps_per_call = compile_update(self.game, self.data, dispatch, self.plan, self._tuned)
         store, per_run = self.plan.replicate(self.data.store), (self._train_keys, self._numbers)

@@ -1,21 +1,28 @@
-"""The terminal: signals and progress."""
+"""The terminal: signals, output and progress."""
 
+import errno
+import os
 import signal
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 
 class Interrupt:
-    """Within this context, SIGTERM and Ctrl-C are recorded in `name` instead of killing the process; a second one kills it."""
+    """Within this context, SIGTERM, SIGHUP and Ctrl-C are recorded in `name` instead of killing the process. A second SIGTERM
+    or Ctrl-C kills it; a second SIGHUP does not: closing a terminal may send several. Under nohup, SIGHUP stays ignored."""
 
     def __init__(self) -> None:
         self.name: str | None = None
 
     def __enter__(self) -> "Interrupt":
-        self._handlers = {number: signal.signal(number, self._record) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+        self._handlers = {number: signal.signal(number, self._record) for number in numbers}
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -24,7 +31,60 @@ class Interrupt:
 
     def _record(self, number: int, frame: Any) -> None:
         self.name = signal.Signals(number).name
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        if number != signal.SIGHUP:
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+
+class LossyStream:
+    """A text stream that drops what cannot be written, because the terminal is closed, the reader has gone or the disk is full,
+    and escapes what its encoding lacks."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            return self.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError) as error:
+            self._drop(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        """Unless it can become possible again, nothing more is written: what is buffered would fail when the process ends."""
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return
+        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def lossy_output() -> Iterator[None]:
+    """Within this context, output that cannot be written is dropped: it must not stop a training."""
+    for number in (0, 1, 2):  # otherwise the next file would be opened under the number, and receive the output
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    streams = sys.stdout, sys.stderr
+    opened = [open(os.devnull, "w") if stream is None else stream for stream in streams]
+    sys.stdout, sys.stderr = map(LossyStream, opened)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stdout, sys.stderr = streams
 
 
 class Progress:

@@ -20,15 +20,17 @@ from gan_jax.reports.doctor import diagnose
 from gan_jax.runs import hosts
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.fork import Fork
-from gan_jax.runs.run_dir import RunDir, read_log
+from gan_jax.runs.run_dir import RunDir
 from gan_jax.runs.trust import remember
 from gan_jax.spec.stop import stop_reason
+from gan_jax.storage.log import read_log
 from gan_jax.training.compile import choose_dispatch
 from gan_jax.training.experiment import prepare
 from gan_jax.training.members import Lines, ManyRuns, OneRun, mean_lines
-from gan_jax.training.progress import Interrupt, Progress
+from gan_jax.training.progress import Interrupt, Progress, lossy_output
 
 
+@lossy_output()
 def train(
     config: Config,
     run_dir: Path,
@@ -36,22 +38,24 @@ def train(
     seeds: Sequence[int] | None = None,
     fork_from: Path | None = None,
     sweep: Sweep | None = None,
+    accept_changes: bool = False,
 ) -> Path:
     """Train to `config.steps`, resuming from the newest intact checkpoint in the run directory; return the path of the report.
 
     With `seeds`, train a run of each in one compiled program, and with a `sweep`, one of each combination of its values; the
     report then compares them. With `fork_from`, the directory of another run, a new run starts with that run's weights
-    (`runs/fork.py`).
+    (`runs/fork.py`). With `accept_changes`, a run resumes although the user's files that it executes have changed, which is
+    recorded.
 
     Raises InputError before anything is written if the run cannot start, and RunError if it diverged or was stopped."""
-    experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep)
+    experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
     run = experiment.open()
     remember(config)
     forked = {} if experiment.fork is None else {"forked_from": experiment.fork.record}
     run.note(parameters=count_parameters(experiment.game), **forked)
     try:
         shown = Progress(experiment.config.steps, hosts.is_first())
-        with Interrupt() as interrupt, Checkpoints(run_dir) as checkpoints, shown as progress:
+        with Interrupt() as interrupt, Checkpoints(run_dir, identity=run.identity) as checkpoints, shown as progress:
             for note in experiment.data.notes:
                 progress.say(f"data: {note}")
             if experiment.warning:
@@ -140,7 +144,8 @@ def resume(loop: Loop, fork: Fork | None) -> None:
     trainer, run, config = loop.trainer, loop.run, loop.config
     restored = loop.checkpoints.restore(jax.eval_shape(trainer.initial), loop.progress.say)
     loop.step = 0 if restored is None else step_of(restored)
-    run.rewind(loop.step)
+    for message in run.rewind(loop.step):
+        loop.progress.say(message)
     run.note(status=f"training, from step {loop.step}")
     if "dispatch" not in run.environment:
         run.note(dispatch=_dispatch(loop))
@@ -150,7 +155,7 @@ def resume(loop: Loop, fork: Fork | None) -> None:
         if loop.step < config.steps:
             loop.progress.say(f"resuming from step {loop.step} of {config.steps} in {run.path}")
         loop.state = trainer.plan.place(restored)
-    loop.history = read_log(run.path / "metrics.jsonl")
+    loop.history = read_log(run.path / "metrics.jsonl").lines
     loop.reason = stop_reason(config.stop_rules, loop.history)
     loop.progress.begin(loop.step)
 

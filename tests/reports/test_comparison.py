@@ -389,8 +389,7 @@ def test_a_path_that_is_not_a_run_is_named_in_one_line(tmp_path):
             with pytest.raises(InputError, match=rf"^{re.escape(str(tmp_path / name))} is not a run directory: [^\n]+$"):
                 function([good, tmp_path / name])
     (good / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 2}\n')
-    with pytest.raises(InputError, match=r"metrics\.jsonl, line 2"):
-        comparison_table([good])
+    assert comparison_table([good]).endswith("metrics.jsonl: line 2 of 3 cannot be read, and are left out.")
     with pytest.raises(InputError, match="nothing to compare"):
         comparison_table([])
     assert not (tmp_path / "out").exists()

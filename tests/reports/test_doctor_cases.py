@@ -9,7 +9,7 @@ import pytest
 from gan_jax.config import load_recipe
 from gan_jax.errors import RunError
 from gan_jax.reports.doctor import diagnose
-from gan_jax.runs.run_dir import read_log
+from gan_jax.storage.log import read_log
 from gan_jax.training.train import train
 
 RECIPES = Path(__file__).parents[2] / "experiments"
@@ -55,7 +55,7 @@ FAULTY = {
 def raised_alarms(recipe, changes, path):
     with suppress(RunError):
         train(replace(load_recipe(RECIPES / f"{recipe}.py"), **SHORT | changes), path)
-    return {diagnosis.name for diagnosis in diagnose(read_log(path / "metrics.jsonl"))}
+    return {diagnosis.name for diagnosis in diagnose(read_log(path / "metrics.jsonl").lines)}
 
 
 @pytest.mark.slow

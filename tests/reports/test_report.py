@@ -153,6 +153,14 @@ def test_values_that_are_not_finite_single_points_and_an_incomplete_line(run_dir
     assert "inf" in page.text
 
 
+def test_a_damaged_line_of_the_log_is_left_out_and_said(run_dir):
+    good = json.dumps({"step": 3, "d/loss": 2.0})
+    (run_dir / "metrics.jsonl").write_text(f'{good}\n{{"ste\n{good.replace("3", "9")}\n')
+    page = Page(page_of(run_dir))
+    assert "metrics.jsonl: line 2 of 3 cannot be read, and are left out" in page.text
+    assert "unfinished: at step 9" in page.text.lower() or "step 9" in page.text
+
+
 def test_links_to_other_files_are_not_followed(run_dir, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "secret.txt").write_text("a secret")
@@ -200,7 +208,6 @@ def test_a_long_series_of_grids_is_thinned_evenly(run_dir):
         ("config.json", b"{"),
         ("config.json", b"[1]"),
         ("environment.json", b"\xff"),
-        ("metrics.jsonl", b'{"step": 1}\n{"ste\n{"step": 2}\n'),
         ("metrics.jsonl", b'{"loss": 1}\n'),
         ("metrics.jsonl", b"[]\n"),
         ("samples/real.png", png()[:-9]),

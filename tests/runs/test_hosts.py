@@ -14,7 +14,7 @@ import pytest
 
 from gan_jax.config import config_json
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run_dir import read_log
+from gan_jax.storage.log import read_log
 from gan_jax.training.train import train
 
 pytestmark = pytest.mark.hosts
@@ -57,7 +57,7 @@ def run(config, run_dir, tmp_path):
 
 
 def log_without_time(run_dir):
-    return [{name: x for name, x in line.items() if name != "seconds"} for line in read_log(run_dir / "metrics.jsonl")]
+    return [{name: x for name, x in line.items() if name != "seconds"} for line in read_log(run_dir / "metrics.jsonl").lines]
 
 
 def check_same(run_dir, other):

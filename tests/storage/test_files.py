@@ -1,16 +1,33 @@
 """Files are written atomically, never through links, and never executed when read."""
 
 import ast
+import json
 import os
+import resource
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gan_jax.cli.command import write_json
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
-from gan_jax.runs.run_dir import RunDir, load_run, posthoc_average
-from gan_jax.storage.files import RUN_ENTRIES, read_checksums, refuse_links, write_atomically, write_checksums
+from gan_jax.runs.averages import posthoc_average
+from gan_jax.runs.run_dir import RunDir, load_run
+from gan_jax.storage.cache import cache_path, cached, read_cache, write_cache
+from gan_jax.storage.files import (
+    RUN_ENTRIES,
+    open_atomically,
+    read_checksums,
+    refuse_links,
+    remove_leftovers,
+    write_atomically,
+    write_checksums,
+)
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +45,140 @@ def test_a_file_replaces_a_link_and_leaves_its_target_alone(tmp_path):
     assert secret.read_text() == "do not touch"
     assert (inside / "a.html").read_text() == "new" and not (inside / "a.html").is_symlink()
     assert os.listdir(inside) == ["a.html"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+    with pytest.raises(KeyError), open_atomically(path) as file:
+        file.write(b"half of the ne")
+        raise KeyError
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.json"]
+    long = tmp_path / ("é" * 120 + ".json")  # 245 bytes, near the limit of 255
+    write_atomically(long, b"1")
+    assert long.read_bytes() == b"1"
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    """The limit on the size of files makes the kernel refuse to write, as on a full disk."""
+    write_json(tmp_path / "evaluation.json", {"fd": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(InputError, match="File too large"):
+            write_json(tmp_path / "evaluation.json", {"fd": [1] * 100_000})
+        write_cache(tmp_path / "a.npz", {"x": np.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == {"fd": 1}
+    assert os.listdir(tmp_path) == ["evaluation.json"] and read_cache(tmp_path / "a.npz") is None
+
+
+def test_results_are_also_written_to_pipes_and_through_links(tmp_path):
+    (tmp_path / "there.json").write_text("")
+    (tmp_path / "link.json").symlink_to("there.json")
+    write_json(tmp_path / "link.json", [1])
+    assert json.loads((tmp_path / "there.json").read_text()) == [1] and (tmp_path / "link.json").is_symlink()
+    device = os.stat("/dev/null")
+    write_json(Path("/dev/null"), [1])
+    assert os.stat("/dev/null").st_rdev == device.st_rdev != 0
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from gan_jax.storage.files import open_atomically
+with open_atomically(Path(sys.argv[1])) as file:
+    file.write(b"theirs")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def writer(path):
+    """A process that has begun to write a file, and goes on after a line from us."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_what_a_killed_process_leaves_is_removed_and_a_living_one_is_waited_for(tmp_path):
+    path = tmp_path / "report.html"
+    killed = writer(path)
+    assert os.listdir(tmp_path) == [".report.html.tmp"]
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == [".report.html.tmp"], "it is being written"
+    killed.kill()
+    killed.communicate()
+    assert os.listdir(tmp_path) == [".report.html.tmp"]
+    write_atomically(path, b"ours")
+    assert os.listdir(tmp_path) == ["report.html"] and path.read_bytes() == b"ours"
+    living = writer(path)
+    ours = threading.Thread(target=write_atomically, args=(path, b"after it"))
+    ours.start()
+    ours.join(0.2)
+    assert ours.is_alive() and path.read_bytes() == b"ours"
+    living.communicate("go on\n")
+    ours.join(10)
+    assert path.read_bytes() == b"after it" and os.listdir(tmp_path) == ["report.html"]
+    (tmp_path / ".step-00000012.png.tmp").touch()
+    (tmp_path / ".hidden").touch()
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "report.html"]
+
+
+def test_a_temporary_file_that_is_a_link_or_unreadable_is_replaced(tmp_path):
+    (tmp_path / "precious").write_text("do not touch")
+    os.link(tmp_path / "precious", tmp_path / ".a.tmp")
+    write_atomically(tmp_path / "a", b"new")
+    assert (tmp_path / "precious").read_text() == "do not touch" and (tmp_path / "a").read_bytes() == b"new"
+    (tmp_path / ".a.tmp").touch(mode=0)
+    write_atomically(tmp_path / "a", b"newer")
+    assert sorted(os.listdir(tmp_path)) == ["a", "precious"]
+
+
+def test_without_a_home_directory_nothing_is_cached_and_nothing_fails(tmp_path, monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.setenv("GAN_JAX_CACHE", "")
+    path = cache_path("a.npz")
+    write_cache(path, {"x": np.ones(2)})
+    assert read_cache(path) is None and not path.exists()
+    (array,) = cached("a.npz", ["x"], lambda: [np.ones(2)])
+    np.testing.assert_array_equal(array, np.ones(2))
+    monkeypatch.setenv("GAN_JAX_CACHE", "~nobody/cache")
+    with pytest.raises(InputError, match=r"GAN_JAX_CACHE=~nobody/cache: .*set it to another directory"):
+        cache_path("a.npz")
+
+
+def test_every_file_is_written_by_one_function():
+    """What opens a file for writing, or receives the name of one, is listed here with the reason."""
+    allowed = {
+        "gan_jax/storage/files.py": 1,  # the function
+        "gan_jax/runs/run_dir.py": 2,  # the lock, and lines that are appended to the log
+        "gan_jax/storage/weights.py": 1,  # a download, which is resumed and verified
+        "gan_jax/training/progress.py": 2,  # /dev/null
+        "gan_jax/cli/command.py": 1,  # to devices and pipes
+        "gan_jax/cli/benchmark_metrics.py": 1,  # in a temporary folder
+    }
+    for path in SOURCES:
+        writes = 0
+        for name, call in calls_with_arguments(ast.parse(path.read_text())):
+            mode = next(
+                (a.value for a in call.args[:2] if isinstance(a, ast.Constant) and a.value in ("w", "a", "wb", "xb")), None
+            )
+            conditional = name.endswith("open") and any(isinstance(a, ast.IfExp) for a in call.args)
+            in_memory = call.args and ast.unparse(call.args[0]) in ("out", "archive", "arrays", "animation", "file", "target")
+            writes += name.split(".")[-1] in ("write_text", "write_bytes", "NamedTemporaryFile", "mkstemp")
+            writes += name.split(".")[-1] == "open" and (mode is not None or conditional) and not in_memory
+            writes += name in ("np.save", "np.savez", "np.savez_compressed", "json.dump") and not in_memory
+        where = path.relative_to(ROOT).as_posix()
+        assert writes == allowed.get(where, 0), f"{where} writes {writes} files without open_atomically"
 
 
 @pytest.mark.parametrize("name", RUN_ENTRIES)
@@ -65,10 +216,15 @@ def test_checksums_are_read_as_written(tmp_path):
     assert read_checksums(tmp_path / "missing") == {}
 
 
-def calls(tree):
+def calls_with_arguments(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
+            yield ast.unparse(node.func), node
+
+
+def calls(tree):
+    for name, node in calls_with_arguments(tree):
+        yield name, {keyword.arg: keyword.value for keyword in node.keywords}
 
 
 def test_no_source_loads_pickles_or_executes_what_it_reads():
@@ -108,7 +264,8 @@ def test_an_untrusted_npz_executes_nothing(tmp_path, tiny):
     with pytest.raises(InputError):
         load(str(tmp_path / "data.npz"), 0, 16)
     (tmp_path / "averages").mkdir()
-    np.savez(tmp_path / "averages" / "00000004-0.05.npz", **{"params/Dense_0/bias": trap})
+    for sigma in ("0.05", "0.10"):
+        np.savez(tmp_path / "averages" / f"00000004-{sigma}.npz", **{"params/Dense_0/bias": trap})
     with pytest.raises(InputError, match="cannot read"):
-        posthoc_average(tmp_path, type("State", (), {"step": 4}), 0.05)
+        posthoc_average(tmp_path, replace(tiny, posthoc_ema=True), type("State", (), {"step": 4}), 0.05)
     assert not (tmp_path / "sprung").exists()

@@ -1,4 +1,4 @@
-"""Torture test: killed repeatedly at random moments, the same command ends with the same result."""
+"""Torture tests: killed repeatedly at random moments, the same command ends with the same result."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gan_jax.config import config_json
-from gan_jax.runs.run_dir import read_log
 from gan_jax.runs.verify import verify
+from gan_jax.storage.log import read_log
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def wait_for(event, process):
 
 def lines(run_dir):
     log = run_dir / "metrics.jsonl"
-    return read_log(log) if log.exists() else []
+    return read_log(log).lines
 
 
 def half_saved(run_dir):
@@ -84,3 +84,77 @@ def test_a_run_killed_at_random_moments_is_the_same(tiny, tmp_path, kills, steps
     same, words = verify(run_dir, tmp_path / "whole")
     assert same, words
     assert [line["step"] for line in lines(run_dir)] == list(range(1, steps + 1))
+
+
+READER = """
+import sys, time, warnings
+from pathlib import Path
+from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluate import diagnose_run
+from gan_jax.reports.comparison import comparison_table
+from gan_jax.reports.report import write_report
+from gan_jax.runs.run_dir import load_run
+run, reads, said = Path(sys.argv[1]), 0, set()
+while not run.with_name("stop").exists():
+    for read in (write_report, lambda run: comparison_table([run]), diagnose_run, lambda run: load_run(run, said.add)):
+        try:
+            read(run)
+            reads += 1
+        except InputError as error:
+            said.add(str(error))
+print(reads, *sorted(said), sep="\\n")
+"""
+# What a reader may find while another process trains, or has just begun.
+EXPECTED = ("not a run directory", "no checkpoint", "metrics.jsonl: no such file", "holds several seeds", "no logged steps")
+OWN = "from scale import SCALE\ndef f(real, fake):\n    return SCALE * (real - fake).mean(), SCALE * fake.mean()\n"
+WAVES = {"data": 'audio(form="wave", length=4096)', "model": "wavegan", "g_depth": None, "d_depth": None}
+VARIANTS = {
+    "averages": ({"posthoc_ema": True}, []),
+    "sweep": ({}, ["--sweep", "g_lr=0.001,0.002", "--seeds", "0,1"]),
+    "unrolled": ({"update": "unrolled"}, []),
+    "text": ({"data": "text(length=8)", "model": "text_resnet", "loss": "wasserstein", "penalty": "gradient_penalty"}, []),
+    "audio": (WAVES | {"loss": "wasserstein", "penalty": "gradient_penalty", "g_width": 2, "d_width": 2, "batch": 4}, []),
+    "own loss": ({"loss": "mine.py:f"}, []),
+}
+
+
+def prepare_variant(tiny, variant, folder, steps):
+    """The command of a variant, apart from its directory, and the environment in which it runs."""
+    changes, flags = VARIANTS[variant]
+    (folder / "mine.py").write_text(f"import sys\nsys.path.insert(0, {str(folder)!r})\n{OWN}")
+    (folder / "scale.py").write_text("SCALE = 0.5\n")
+    config = replace(tiny, steps=steps, log_every=1, save_every=4, eval_every=steps // 2, eval_samples=64, **changes)
+    (folder / "config.json").write_text(config_json(config))
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "PYTHONPATH": str(ROOT)}
+    return [sys.executable, str(ROOT / "experiments/train.py"), str(folder / "config.json"), *flags, "--run_dir"], environment
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_kills_while_another_process_reads(tiny, tmp_path, variant, kills=12, steps=300):
+    """The run ends with the same bits, and reports, comparisons and checkpoints can be read at all times."""
+    command, environment = prepare_variant(tiny, variant, tmp_path, steps)
+    options = {"cwd": tmp_path, "env": environment, "text": True}
+    subprocess.run([*command, "whole"], check=True, capture_output=True, **options)
+    run_dir, chance, done = tmp_path / "killed", random.Random(variant), 0
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(run_dir)], stdout=subprocess.PIPE, **options)
+    while done < kills:
+        process = subprocess.Popen([*command, "killed"], stderr=subprocess.PIPE, **options)
+        wait_for_moment(("any", "training", "saving")[done % 3], process, run_dir, chance)
+        ended = process.poll()
+        process.kill()
+        error = process.communicate(timeout=PATIENCE)[1]
+        assert ended in (None, 0), error
+        done += ended is None
+        if ended == 0:
+            break
+    (tmp_path / "stop").touch()
+    reads, *said = reader.communicate(timeout=PATIENCE)[0].splitlines()
+    print(f"{variant}: killed {done} times, read {reads} times; said {said}")
+    assert reader.returncode == 0 and int(reads) > 10 and done >= kills // 2
+    assert all(any(words in line for words in EXPECTED) for line in said), said
+    finished = subprocess.run([*command, "killed"], capture_output=True, **options)
+    assert finished.returncode == 0, finished.stderr
+    same, words = verify(run_dir, tmp_path / "whole")
+    assert same, words
+    assert not list(run_dir.rglob(".*.tmp")) and not list(run_dir.glob("metrics.jsonl.damaged*"))

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
 from gan_jax.training.experiment import dry_run
+from gan_jax.training.progress import LossyStream
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +150,10 @@ def run(*flags, script="train.py"):
     return subprocess.run(command(*flags, script=script), capture_output=True, text=True, cwd=ROOT, timeout=120)
 
 
-@pytest.mark.parametrize(("signals", "ends"), [(["SIGTERM"], RunError), (["SIGINT", "SIGINT"], KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    ("signals", "ends"),
+    [(["SIGTERM"], RunError), (["SIGHUP", "SIGHUP"], RunError), (["SIGINT", "SIGINT"], KeyboardInterrupt)],
+)
 def test_a_signal_during_a_save(tiny, whole, tmp_path, monkeypatch, signals, ends):
     """One signal waits for the save; a second Ctrl-C does not. In both cases the same command resumes to the same result."""
 
@@ -182,6 +187,7 @@ def test_a_clock_set_forward_during_a_save_loses_at_most_that_save(tiny, whole, 
     """Orbax waits for its threads by wall-clock time: after such a jump it may give them up."""
     jumps = np.random.default_rng(0)
     with monkeypatch.context() as patch, suppress(RunError):
+        patch.setattr("gan_jax.runs.run_dir.try_saving", lambda path: None)  # would be refused
         patch.setattr(time, "time", lambda: float(jumps.uniform(0, 4e9)))
         train(tiny, tmp_path / "run")
     train(tiny, tmp_path / "run")
@@ -455,6 +461,29 @@ def test_ctrl_c_saves_first(tmp_path):
     assert int(load_run(tmp_path / "run", print)[3].step) == step
 
 
+def test_a_reader_that_leaves_does_not_stop_training(tiny, tmp_path):
+    """The reader of stderr has gone, and stdout was closed before the start: the run finishes and is whole."""
+    (tmp_path / "config.json").write_text(config_json(replace(tiny, steps=6)))
+    line = f"exec {sys.executable} {ROOT}/experiments/train.py {tmp_path}/config.json --run_dir {tmp_path}/run >&- 2> >(true)"
+    assert subprocess.run(["bash", "-c", line], timeout=120).returncode == 0
+    assert [line["step"] for line in log_of(tmp_path / "run")] == [4, 6]
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_output_that_cannot_be_written_is_dropped():
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "w", encoding="ascii", buffering=1) as pipe:
+        stream = LossyStream(pipe)
+        for _ in range(3):
+            assert stream.write("nobody reads this\n") == 18
+            stream.flush()
+    with tempfile.TemporaryFile("w+", encoding="ascii") as file:
+        LossyStream(file).write("café\udce9\n")
+        file.seek(0)
+        assert file.read() == "caf\\xe9\\udce9\n"
+
+
 def test_deterministic_is_recorded_but_not_part_of_the_config(tmp_path):
     """An option unknown to this JAX would end the process immediately."""
     ended = run("--steps", 2, "--deterministic", "--run_dir", tmp_path / "run")
@@ -470,8 +499,9 @@ def test_resuming_on_another_machine_is_recorded(tiny, tmp_path, monkeypatch):
     for flags in ("", "--xla_a=1", "--xla_a=1", "--xla_b=2"):
         monkeypatch.setenv("XLA_FLAGS", flags)
         begun = RunDir(tmp_path / "run", tiny, data)
-        begun.note()
+        messages = begun.rewind(0)
         begun.close()
+    assert len(messages) == 1 and "XLA_FLAGS: --xla_a=1 -> --xla_b=2" in messages[0]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert environment["earlier"] == [{"XLA_FLAGS": ""}, {"XLA_FLAGS": "--xla_a=1"}]
+    assert environment["earlier"] == [{"XLA_FLAGS": "", "until_step": 0}, {"XLA_FLAGS": "--xla_a=1", "until_step": 0}]
     assert environment["XLA_FLAGS"] == "--xla_b=2"

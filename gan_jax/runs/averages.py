@@ -1,0 +1,76 @@
+"""The power-function averages that a run saves with its checkpoints, as averages/STEP-SIGMA.npz, and averages of other widths
+reconstructed from them.
+
+Which of them count depends on the config alone, so that a run that was stopped and resumed gives the same averages: those of
+every `save_every` steps, and those of the step at which an average is reconstructed. A run that is stopped leaves others.
+"""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from gan_jax.config import Config
+from gan_jax.errors import InputError
+from gan_jax.game import ema
+from gan_jax.game.state import TrainState
+from gan_jax.storage.files import write_atomically
+
+
+def save_averages(run_dir: Path, state: TrainState) -> None:
+    """Write the averages of this step, if there are any."""
+    for sigma, average in zip(ema.SIGMAS, state.posthoc, strict=bool(state.posthoc)):
+        (run_dir / "averages").mkdir(exist_ok=True)
+        arrays = io.BytesIO()
+        np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"))
+        write_atomically(_file(run_dir, int(state.step), sigma), arrays.getvalue())
+
+
+def averages(run_dir: Path, config: Config, step: int) -> dict[str, Path]:
+    """The files of the averages that count at `step`, by name, oldest first. Raises InputError if the run saves none."""
+    if not config.posthoc_ema:
+        raise InputError(f"{run_dir} has no power-function averages: it was not trained with --posthoc_ema true")
+    steps = sorted({*range(config.save_every, step + 1, config.save_every), *([step] if step else [])})
+    files = [_file(run_dir, saved, sigma) for saved in steps for sigma in ema.SIGMAS]
+    return {file.name: file for file in files}
+
+
+def posthoc_average(run_dir: Path, config: Config, state: TrainState, sigma: float) -> Any:
+    """The generator's variables as the power-function average of relative width `sigma` at the step of `state`, computed from
+    the saved averages; a warning if some of them are missing. Raises InputError if all are, or for an impossible width."""
+    step = int(state.step)
+    files = averages(run_dir, config, step)
+    present = [file for file in files.values() if file.is_file()]
+    if not present:
+        raise InputError(f"{run_dir} has no power-function averages: those up to step {step} are missing in averages/")
+    if len(present) < len(files):
+        missing = next(file.name for file in files.values() if file not in present)
+        warnings.warn(
+            f"{len(files) - len(present)} of {len(files)} files are missing in {run_dir / 'averages'}, such as {missing}: "
+            "the average differs from the one of all of them",
+            stacklevel=2,
+        )
+    steps, sigmas = zip(*((int(step), float(width)) for step, width in (file.stem.split("-") for file in present)), strict=True)
+    try:
+        weights = ema.weights(steps, sigmas, step, sigma)
+    except ValueError as error:
+        raise InputError(f"--ema: {error}") from error
+    return ema.combine((unflatten_dict(read_average(file), sep="/") for file in present), weights)
+
+
+def read_average(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a saved average, by path. Raises InputError if the file is damaged."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+
+
+def _file(run_dir: Path, step: int, sigma: float) -> Path:
+    return run_dir / "averages" / f"{step:08d}-{sigma:.2f}.npz"

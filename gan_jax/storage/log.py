@@ -1,0 +1,56 @@
+"""Read the log of a run, metrics.jsonl: one JSON object a line, with the number of the step and values."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Log(NamedTuple):
+    """A log: its lines, and the numbers (from 1) of those that cannot be read. A last line without a newline that cannot be
+    read counts as neither: it is still being written, or the process was killed while writing it."""
+
+    lines: list[dict[str, Any]]
+    damaged: list[int]
+
+    @property
+    def damage(self) -> str:
+        """Which lines cannot be read, as in `lines 3, 5 of 120 cannot be read`; empty if all can."""
+        if not self.damaged:
+            return ""
+        total = len(self.lines) + len(self.damaged)
+        shown = [*map(str, self.damaged[:5]), *(["..."] if len(self.damaged) > 5 else [])]
+        plural = "s" if len(self.damaged) > 1 else ""
+        count = (
+            f"{len(self.damaged)} lines ({', '.join(shown)})" if len(self.damaged) > 5 else f"line{plural} {', '.join(shown)}"
+        )
+        return f"{count} of {total} cannot be read"
+
+
+def read_log(path: Path) -> Log:
+    """The log in a file; an empty one if there is no file. Raises OSError if the file cannot be read."""
+    lines, damaged = [], []
+    *complete, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, text in enumerate([*complete, last], 1):
+        line = _parse(text)
+        if line is not None:
+            lines.append(line)
+        elif number <= len(complete) and text.strip():
+            damaged.append(number)
+    return Log(lines, damaged)
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
+    """A line of a log, or None if it is not one: an object with a step and values, which are numbers, except for the text that
+    says why a run broke."""
+    try:
+        line = json.loads(text.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or type(line.get("step")) is not int or line["step"] < 0:
+        return None
+    return line if all(type(line[name]) is str if name == "broken" else _is_number(line[name]) for name in line) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number, of a size that a float can hold."""
+    return type(value) is float or (type(value) is int and abs(value) < 1e308)
