@@ -52,9 +52,9 @@ class Config:
     """seed of the weights, the noise and the order of the data"""
 
     data: str = "digits"
-    """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ or PATH.zip (of images) or folder(path=...); toys:
-    ring, grid, spiral, two_moons; text(path=...), audio(path=...), molecules(path=...), table(path=...), which generate small
-    data sets without a path; blank(...) for pretrained generators"""
+    """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ or PATH.zip, folder(path=...); toys: ring, grid,
+    spiral, two_moons; text(path=...), audio(path=...), molecules(path=...), table(path=...), which generate small data sets
+    without a path; blank(...) for pretrained generators"""
     batch: int = bounded(128, COUNT)
     """real samples in a discriminator step, and fake samples in every step"""
     stream: Literal["auto", "always", "never"] = "auto"

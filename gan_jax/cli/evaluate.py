@@ -1,8 +1,8 @@
 """Evaluate a run's generator: `python experiments/evaluate.py RUN_DIR`.
 
-Or evaluate one set of samples against another: `python experiments/evaluate.py FAKE REAL`, where each is an .npz, a folder or zip
-of images, or any other name that --data accepts. All images of REAL are compared with, which the names of metrics say: `fd_all`,
-or `fid_all` in Inception's features. Prints a table with each metric, its standard error, and the same metric of real
+Or evaluate one set of samples against another: `python experiments/evaluate.py FAKE REAL`, where each is an .npz, a folder or
+zip of images, or any other name that --data accepts. FAKE is compared with all images of REAL, as the names of metrics say:
+`fd_all`, or `fid_all` in Inception's features. Prints a table with each metric, its standard error, and the same metric of real
 samples; writes a JSON file that also records the protocol.
 """
 

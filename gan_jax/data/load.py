@@ -36,9 +36,9 @@ def load(
     """Return the real samples called `name`, in batches whose order depends on `seed`; a fraction `validation` of the train
     split is set aside.
 
-    Names are those of `NAMES`, some with options: `ring(sigma=0.01)`, `text(path="corpus.txt")`. How a folder of
-    images is understood, `images/layouts.py` says; `data_dir` is searched for `tfds:NAME` and for the paths in options (`paths.py`). A batch
-    may be larger than the data (some rows then occur more than once): every epoch is still covered exactly. `stream` is
+    Names are those of `NAMES`, some with options: `ring(sigma=0.01)`, `text(path="corpus.txt")`. `images/layouts.py` describes
+    how folders of images are understood; `data_dir` is searched for `tfds:NAME` and for the paths in options (`paths.py`). A
+    batch may be larger than the data (some rows then occur more than once): every epoch is still covered exactly. `stream` is
     always, never or auto (`stream.should_stream`). With `process_slice` (i, n), each batch holds only the part of process i,
     rows i B / n to (i + 1) B / n.
 

@@ -99,9 +99,9 @@ def read_ahead(split: Stored, order: np.ndarray, rows_at: Callable[[int], np.nda
 def cached_facts(
     root: Path, files: Sequence[Path], compute: Callable[[], dict[str, np.ndarray]], settings: str = ""
 ) -> dict[str, np.ndarray]:
-    """Return `compute()`, which depends on the files and `settings`, and `sha256` of the files' names (below `root`, if they are
-    there), sizes and contents. The result is cached until a name, size or modification time changes: a large data set is read through only once,
-    not at every start."""
+    """Return `compute()`, which depends on the files and `settings`, and `sha256` of the files' names (below `root`, if they
+    are there), sizes and contents. The result is cached until a name, size or modification time changes: a large data set is
+    read through only once, not at every start."""
     try:
         stats = [file.stat() for file in files]
         stamps = [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in zip(files, stats, strict=True)]

@@ -326,11 +326,25 @@ def test_bad_input_is_one_line_and_writes_nothing(tiny, tmp_path, flags, words):
     assert not run_dir.exists()
 
 
-def test_data_too_small_to_measure_is_refused_and_nothing_written(tiny, tmp_path):
-    np.savez(tmp_path / "d.npz", images=np.zeros((20, 8, 8), np.uint8))
-    with pytest.raises(InputError, match="too small to measure: 18 to train on, 2 held out, more than 5 of each are needed"):
-        train(replace(tiny, data=str(tmp_path / "d.npz")), tmp_path / "run")
+@pytest.mark.filterwarnings("ignore:Frechet distance of")
+def test_few_images_are_trained_on_and_their_metrics_marked(tiny, tmp_path):
+    """In the log, the environment and the report; a metric that is named but needs more is refused, and nothing written."""
+    np.savez(tmp_path / "d.npz", images=np.random.RandomState(0).randint(0, 256, (20, 4, 4), np.uint8))
+    config = replace(tiny, data=str(tmp_path / "d.npz"), batch=8, steps=2, eval_every=2, eval_samples=50)
+    with pytest.raises(
+        InputError, match=r"prdc cannot be measured .*: it needs 6 real images .*, there are 18 .* and 2 held out"
+    ):
+        train(replace(config, metrics="prdc"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    train(config, tmp_path / "run")
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["eval/few_real"] == 2 and line["eval/fd"] > 0 and "eval/precision" not in line
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    sentence = "too few real images, 2: with fewer than 100, no value of these metrics can be trusted"
+    assert environment["protocol"]["caution"] == sentence and "not measured: prdc" in environment["evaluation"]
+    assert environment["data"]["notes"] == ["for training, a random tenth is held out: 2 of 20 images"]
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert sentence in report and "few_real" in report
 
 
 def test_labels_that_only_one_player_receives(tiny):

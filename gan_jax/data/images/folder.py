@@ -62,7 +62,8 @@ def folder(
     streamed = should_stream(len(files) * _first_size(files, form, drop_damaged), stream)
     if streamed:
         root, contents = _contents(located, [*files, *layout.label_files])
-        known = cached_facts(root, contents, facts, json.dumps(["folder", VERSION, form, drop_damaged]))
+        names = ["/".join(file.parts) for file in files]  # in a zip, options decide which files are read
+        known = cached_facts(root, contents, facts, json.dumps(["folder", VERSION, form, drop_damaged, names]))
     else:
         known = facts()
     return _source(str(located), _kept(layout, set(known["kept"].tolist())), form, known, streamed)

@@ -138,8 +138,11 @@ def test_a_zip_of_class_folders(tmp_path):
         for file in (tmp_path / "data").rglob("*.png"):
             archive.write(file, f"photos/{file.relative_to(tmp_path / 'data')}")
         archive.writestr("__MACOSX/photos/ant/._0.png", b"no image")
+        archive.writestr("photos/some.csv", "ant/0.png,x\nbee/0.png,y\n")
     data = both(tmp_path / "data.zip")
     assert named(data.train, written) | named(data.test, written) == {n: "ab".index(n[0]) for n in written.values()}
+    some = both(f'folder(path="{tmp_path}/data.zip", labels="photos/some.csv")')  # other files than those of the cached survey
+    assert some.num_train + some.test.count == 2 and some.classes == ("x", "y")
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     assert_asks(tmp_path / "bad.zip", "bad.zip: not a readable zip")
 
