@@ -91,6 +91,7 @@ def texts(name: str, data_dir: str | None = None, feature: str = "text") -> list
     and, if it exists, of the test or validation split. Raises InputError as `tfds` does, and if there is no such feature."""
     with _opened(name, data_dir) as builder:
         features, splits = sorted(builder.info.features), list(builder.info.splits)
+        feature = next((name for name in features if name.lower() == feature.lower()), feature)
         if feature not in features:
             raise InputError(f"tfds:{name}: a feature `{feature}` is needed, it has {', '.join(features)}")
         train = "train" if "train" in splits else splits[0]

@@ -23,12 +23,19 @@ BITS = 1_024  # of a Morgan fingerprint of radius 2
 
 
 def molecule_metrics(
-    train_smiles: set[str], held_out: Sequence[Any], real: Callable[[int], list[Any]], errors: bool, chemnet: bool = False
+    train_smiles: set[str],
+    held_out: Sequence[Any],
+    real: Callable[[int], list[Any]],
+    errors: bool,
+    chemnet: bool = False,
+    whole: bool = False,
 ) -> Callable[[Any], dict[str, float]]:
     """Return a function from molecules, with None for each invalid sample, to metrics. Each NAME comes with its value for the
     same number of `real` molecules: NAME_floor for distances to `held_out`, else NAME_real. `train_smiles` are those of the
-    training molecules; `chemnet` adds `chemnet_distance` as `fcd`."""
-    held_out_properties = _properties(held_out[:MAX_COMPARED])
+    training molecules; `chemnet` adds `chemnet_distance` as `fcd`. If `whole`, `held_out` are all real molecules: the
+    properties of all molecules are compared, and there are no floors, since `held_out` contains `real`."""
+    compared = slice(None if whole else MAX_COMPARED)
+    held_out_properties = _properties(held_out[compared])
     held_out_scaffolds = scaffolds(held_out)
     held_out_smiles = [smiles_of(molecule) for molecule in held_out] if chemnet else []
 
@@ -39,7 +46,7 @@ def molecule_metrics(
             return result | {"intdiv": 0.0}
         result["intdiv"] = internal_diversity(valid[:MAX_COMPARED])
         result["scaffold"] = cosine(scaffolds(valid), held_out_scaffolds)
-        for name, values in _properties(valid[:MAX_COMPARED]).items():
+        for name, values in _properties(valid[compared]).items():
             result[name] = float(np.mean(values))
             result[f"{name}_w1"] = wasserstein(values, held_out_properties[name])
         if chemnet:
@@ -49,10 +56,8 @@ def molecule_metrics(
     @functools.lru_cache(maxsize=2)
     def reference(n: int) -> dict[str, float]:
         values = {name: value for name, value in statistic(real(n)).items() if name not in ("novel", "vun")}
-        return {
-            f"{name}_floor" if name.endswith("_w1") or name == "fcd" else f"{name}_real": value
-            for name, value in values.items()
-        }
+        floors = {} if whole else {f"{name}_floor": value for name, value in values.items() if _is_distance(name)}
+        return floors | {f"{name}_real": value for name, value in values.items() if not _is_distance(name)}
 
     def measure(samples: list[Any]) -> dict[str, float]:
         result = statistic(samples)
@@ -66,6 +71,10 @@ def molecule_metrics(
         return result | reference(len(samples))
 
     return measure
+
+
+def _is_distance(name: str) -> bool:
+    return name.endswith("_w1") or name == "fcd"
 
 
 def fractions(smiles: Sequence[str], count: int, train_smiles: set[str]) -> dict[str, float]:

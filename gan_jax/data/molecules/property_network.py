@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from gan_jax.data.dataset import Data
-from gan_jax.data.molecules.smiles import BONDS, one_hot
+from gan_jax.data.molecules.graphs import BONDS, one_hot
 from gan_jax.models.molgan import Discriminator
 from gan_jax.storage.cache import cached
 from gan_jax.types import Array, Graph

@@ -17,6 +17,7 @@ from gan_jax.config import Config
 from gan_jax.data.dataset import Protocol
 from gan_jax.data.load import load
 from gan_jax.data.molecules import autoencoder
+from gan_jax.data.molecules.graphs import encode, most_likely, one_hot
 from gan_jax.data.molecules.metrics import (
     cosine,
     fractions,
@@ -27,7 +28,7 @@ from gan_jax.data.molecules.metrics import (
     smiles_of,
     wasserstein,
 )
-from gan_jax.data.molecules.smiles import SMALL_MOLECULES, encode, molecules, most_likely, one_hot
+from gan_jax.data.molecules.smiles import SMALL_MOLECULES, molecules
 from gan_jax.errors import InputError
 from gan_jax.models.molgan import Discriminator, Generator
 from gan_jax.training.train import train
@@ -38,7 +39,7 @@ SHAPE = Graph((4, 3), (4, 4, 4))
 
 
 def round_trip(smiles, atoms=9, charges=False):
-    nodes, bonds, elements = encode(smiles, atoms, charges)
+    nodes, bonds, elements, *_ = encode(smiles, atoms, charges)
     return [smiles_of(molecule_of(*codes, elements.tolist())) for codes in zip(nodes, bonds, strict=True)]
 
 
@@ -60,7 +61,7 @@ def test_charges_are_kept_on_request():
 
 
 def test_codes_of_small_molecules():
-    nodes, bonds, elements = encode(["C=O", "CC"], 3)
+    nodes, bonds, elements, *_ = encode(["C=O", "CC"], 3)
     assert elements.tolist() == ["C", "O"] and nodes.tolist() == [[1, 2, 0], [1, 1, 0]]
     assert bonds.tolist() == [[[0, 2, 0], [2, 0, 0], [0, 0, 0]], [[0, 1, 0], [1, 0, 0], [0, 0, 0]]]
     graph = jax.jit(lambda stored: one_hot(stored, 3))(Graph(nodes, bonds))
