@@ -199,7 +199,7 @@ def test_other_weights_and_bad_arguments_are_refused(tmp_path, extractor):
     with pytest.raises(ValueError, match="64, 192, 768, 2048, got 1024"):
         load(path, tap=1024)
     for shape in ((4, 32, 32), (4, 32, 32, 2), (0, 32, 32, 3)):
-        with pytest.raises(ValueError, match=r"\[N, H, W, 1 or 3\], got"):
+        with pytest.raises(ValueError, match=r"\[N, H, W, 1 or 3\] with N > 0, got"):
             extractor.features(np.zeros(shape, np.float32))
 
 

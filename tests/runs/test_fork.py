@@ -171,13 +171,14 @@ def forking(monkeypatch, tmp_path, source_game, game):
 def test_a_fork_to_other_classes_renews_the_arrays_that_depend_on_their_number(tmp_path, monkeypatch):
     source_game, game = conditional(tmp_path, 3), conditional(tmp_path, 5)
     made, said = forking(monkeypatch, tmp_path, source_game, game)
-    new = made.record["new"]
-    # G's table of classes, of z_dim numbers each; D's, of its width; AC-GAN's head, and the vectors of their spectral norms.
-    assert new.pop("g/params/Embed_0/embedding") == "float32[5, 2]"
-    assert {name.split("/")[0] for name in new} == {"d"} and sorted(new.values()).count("float32[5, 8]") == 1
-    assert "float32[8, 5]" in new.values() and all("5" in shape for shape in new.values())
-    made = made._replace(record=made.record | {"new": new | {"g/params/Embed_0/embedding": "float32[5, 2]"}})
-    assert len(said) == 1 and said[0].startswith(f"fork: 3 classes in {tmp_path}/origin, 5 here: {len(new) + 1} arrays")
+    # G's table of classes, of z_dim numbers each; D's, of its width; AC-GAN's classifier.
+    assert made.record["new"] == {
+        "g/params/label/kernel": "float32[5, 2]",
+        "d/params/projection/kernel": "float32[5, 8]",
+        "d/params/auxiliary/classes/kernel": "float32[8, 5]",
+        "d/params/auxiliary/classes/bias": "float32[5]",
+    }
+    assert len(said) == 1 and said[0].startswith(f"fork: 3 classes in {tmp_path}/origin, 5 here: 4 arrays that depend on")
 
     fresh = jax.device_get(jax.jit(lambda: init_state(game, jax.random.key(2)))())
     begun = jax.device_get(made.begin(game, fresh))
@@ -190,15 +191,15 @@ def test_a_fork_to_other_classes_renews_the_arrays_that_depend_on_their_number(t
             renewed = source[name].shape != initial[name].shape
             counted += renewed
             np.testing.assert_array_equal(x, initial[name] if renewed else source[name], err_msg=name)
-    assert counted == len(new) + 2  # G's table also in the average
+    assert counted == 5  # G's table in the average too
     assert digest(begun.posthoc[0]) == digest({"params": begun.g.params, **begun.g.stats})
 
 
 def test_other_differences_are_refused_with_other_classes_too(tmp_path, monkeypatch):
     source_game = conditional(tmp_path, 3)
     for game, message in (
-        (conditional(tmp_path, 5, g_width=9), r"g/params/Dense_0/kernel is float32\[4, 8\] there and float32\[4, 9\] here"),
-        (conditional(tmp_path, 5, auxiliary=None), r"d/params/auxiliary\S+ is float32\S+.* there and absent here"),
+        (conditional(tmp_path, 5, g_width=9), r"g/params/Dense_0/bias is float32\[8\] there and float32\[9\] here"),
+        (conditional(tmp_path, 5, auxiliary=None), r"d/params/auxiliary/classes/bias is float32\[3\] there and absent here"),
     ):
         with pytest.raises(InputError, match=message):
             forking(monkeypatch, tmp_path, source_game, game)

@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 
-from gan_jax.data.images.suite import ImageSet, Metric, RealImages, Values, label_of
+from gan_jax.data.images.suite import ImageSet, Metric, RealImages, Values
 from gan_jax.metrics import by_class
 
 
@@ -18,6 +18,6 @@ def cas_resnet50(real: RealImages, fake: ImageSet) -> Values:
     Source: Ravuri and Vinyals 2019, arXiv:1905.10887.
     """
     fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fake_label, test_label = (label_of("cas_resnet50", images) for images in (fake, real.held_out))
+    fake_label, test_label = (images.classes("cas_resnet50") for images in (fake, real.held_out))
     score, _ = by_class.classification_accuracy(fake.samples, fake_label, real.held_out.samples, test_label, resnet50=True)
     return {"cas_resnet50": score}

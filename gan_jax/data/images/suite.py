@@ -38,6 +38,12 @@ class ImageSet(NamedTuple):
     logits: np.ndarray | None  # None if the extractor does not classify
     label: np.ndarray | None  # [N] classes; for fakes, those they were generated for
 
+    def classes(self, metric: str) -> np.ndarray:
+        """The label. Raises InputError, which names the metric, unless it is a class for each image."""
+        if self.label is None or self.label.ndim != 1:
+            raise InputError(f"--metrics {metric} needs real images with classes, and a generator conditioned on them")
+        return self.label
+
 
 @dataclass(frozen=True)
 class RealImages:
@@ -221,7 +227,7 @@ def intra_class(real: RealImages, fake: ImageSet) -> Values:
     """fd_intra: mean over classes of the Frechet distance within a class to the train split, of at most as many fakes."""
     if not real.whole:
         fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fake_label, real_label = label_of("intra_class", fake), label_of("intra_class", real.train)
+    fake_label, real_label = fake.classes("intra_class"), real.train.classes("intra_class")
     return {"fd_intra": by_class.intra_class_frechet(real.train.features, real_label, fake.features, fake_label)[0]}
 
 
@@ -230,7 +236,7 @@ def learnability(real: RealImages, fake: ImageSet) -> Values:
     """cas: accuracy on the held-out split of a classifier trained on at most as many fakes as there are training images;
     cas_reverse: trained on the train split, tested on the fakes. Means over three trainings."""
     fake = jax.tree.map(lambda x: x[: len(real.train.samples)], fake)
-    fake_label, test_label, train_label = (label_of("learnability", images) for images in (fake, real.held_out, real.train))
+    fake_label, test_label, train_label = (images.classes("learnability") for images in (fake, real.held_out, real.train))
     scores: dict[str, list[float]] = {"cas": [], "cas_reverse": []}
     for seed in range(3):
         score, _ = by_class.classification_accuracy(fake.samples, fake_label, real.held_out.samples, test_label, seed)
@@ -247,9 +253,3 @@ def _logits(metric: str, images: ImageSet) -> np.ndarray:
     if images.logits is None:
         raise InputError(f"--metrics {metric} needs an extractor that classifies: classifier, inception, resnet50 or vgg16")
     return images.logits
-
-
-def label_of(metric: str, images: ImageSet) -> np.ndarray:
-    if images.label is None or images.label.ndim != 1:
-        raise InputError(f"--metrics {metric} needs real images with classes, and a generator conditioned on them")
-    return images.label

@@ -123,11 +123,11 @@ def _official(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if name.startswith("vision_model.") and not name.endswith("position_ids"):
             name = name.removeprefix("vision_model.")
             for theirs, ours in _HUGGING_FACE.items():
-                name = name.replace(theirs, ours) if name.startswith(theirs) or theirs in name else name
+                name = name.replace(theirs, ours)
             official[name] = tensor
     if "visual_projection.weight" in tensors:
         official["proj"] = tensors["visual_projection.weight"].T
-    for name in [name for name in official if re.search(r"self_attn\.q_proj\.", name)]:
+    for name in [name for name in official if "self_attn.q_proj." in name]:
         parts = [name.replace("q_proj", f"{part}_proj") for part in "qkv"]
         if all(part in official for part in parts):
             kind = name.rsplit(".", 1)[1]
