@@ -216,7 +216,7 @@ def try_saving(run_dir: Path) -> None:
         if digest(restored) != saved_digest:
             raise ValueError("what is read is not what was written")
     except Exception as error:  # Orbax and its storage raise many kinds of errors for names that they do not support
-        why = str(error.__cause__ or error).strip().split("\n")[0]
+        why = str(error.__cause__ or error).strip().split("\n")[0][:200]
         raise InputError(f"checkpoints cannot be saved in {run_dir} ({why}); choose another --run_dir") from error
     finally:
         shutil.rmtree(trial, ignore_errors=True)

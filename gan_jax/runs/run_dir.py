@@ -180,7 +180,9 @@ def check_run_dir(
     belongs to another run, or cannot be used. With `accept_changes`, a run may continue with changed code, and without its
     environment.json."""
     try:
-        os.path.realpath(path).encode()
+        if "\\" in (real := os.path.realpath(path)):
+            raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
+        real.encode()
         if not path.exists():
             return {}
         if not path.is_dir():
@@ -198,7 +200,7 @@ def check_run_dir(
             return {}
     except UnicodeEncodeError as error:
         raise InputError(
-            f"--run_dir {str(path)!a} is not valid UTF-8, which checkpoints and reports need; choose another"
+            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
         ) from error
     except OSError as error:
         raise InputError(f"cannot use --run_dir {path}: {error.strerror}; choose another") from error

@@ -105,7 +105,7 @@ while not run.with_name("stop").exists():
 print(reads, *sorted(said), sep="\\n")
 """
 # What a reader may find while another process trains, or has just begun.
-EXPECTED = ("not a run directory", "no checkpoint", "metrics.jsonl: no such file", "holds several seeds", "no logged steps")
+EXPECTED = ("not a run directory", "no checkpoint", "such file", "holds several seeds", "no logged steps")
 OWN = "from scale import SCALE\ndef f(real, fake):\n    return SCALE * (real - fake).mean(), SCALE * fake.mean()\n"
 WAVES = {"data": 'audio(form="wave", length=4096)', "model": "wavegan", "g_depth": None, "d_depth": None}
 VARIANTS = {
