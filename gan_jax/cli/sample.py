@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--seed", type=seed, default=0, help="seed of the latents (default: %(default)s)")
     parser.add_argument(
         "--label",
-        help="label of all samples, for a conditional generator: a class, or comma-separated numbers (default: all classes); for "
-        "tables what rows must satisfy, as in 'tier=pro, income>50000'",
+        help="label of all samples, for a conditional generator: a class, or comma-separated numbers (default: all classes); "
+        "for tables what rows must satisfy, as in 'tier=pro, income>50000'",
     )
     parser.add_argument("--png", action="store_true", help="also write each image as a PNG file, in a folder")
     parser.add_argument("--ema", type=float, help=EMA_HELP)

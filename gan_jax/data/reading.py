@@ -49,8 +49,8 @@ class Row(NamedTuple):
 
 def read_text(path: Path, what: str) -> str:
     """Return the content of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, without the mark; `what` begins the
-    messages. It may be compressed by gzip. Raises InputError for other packed files, and naming the line for other encodings and
-    for NUL characters."""
+    messages. It may be compressed by gzip. Raises InputError for other packed files, and naming the line for other encodings
+    and for NUL characters."""
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content

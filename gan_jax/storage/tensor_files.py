@@ -17,7 +17,8 @@ _SAFETENSORS = {
 
 
 def load_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of an .npz, .safetensors, PyTorch (zip, or older) or TorchScript file by name. Formats are detected by content.
+    """Return the tensors of an .npz, .safetensors, PyTorch (zip, or older) or TorchScript file by name. Formats are detected by
+    content.
 
     Nothing in the file is executed, and sizes are checked before memory is allocated. bfloat16 becomes float32. Raises
     InputError, which names the file.
