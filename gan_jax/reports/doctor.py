@@ -7,6 +7,8 @@ runs with deliberate faults and on healthy runs (tests/reports/test_doctor_cases
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 Line = dict[str, Any]  # of metrics.jsonl
@@ -74,17 +76,15 @@ def diagnose(lines: Iterable[Line]) -> list[Diagnosis]:
     """Return the alarms that are raised at the end of `lines`, the log of a run of one seed, in the order of ALARMS."""
     lines, diagnoses = list(lines), []
     for alarm in ALARMS:
-        readings = list(_readings(alarm, lines))
-        streak = 0
-        while streak < len(readings) and _is_beyond(alarm, readings[-1 - streak][1]):
-            streak += 1
-        if streak >= alarm.hold:
-            first_step, latest = readings[-streak][0], readings[-1][1]
+        # From the end: a log may be long, and a streak that ends now is usually short.
+        streak = list(takewhile(partial(_is_beyond, alarm), _readings(alarm, reversed(lines))))
+        if len(streak) >= alarm.hold:
+            first_step, latest = streak[-1][0], streak[0][1]
             diagnoses.append(Diagnosis(alarm.name, first_step, latest, alarm.threshold, alarm.sentence, alarm.remedy))
     return diagnoses
 
 
-def _readings(alarm: Alarm, lines: list[Line]) -> Iterable[tuple[int, float]]:
+def _readings(alarm: Alarm, lines: Iterable[Line]) -> Iterable[tuple[int, float]]:
     """(step, reading) of the lines that contain what the alarm reads."""
     for line in lines:
         try:
@@ -93,7 +93,8 @@ def _readings(alarm: Alarm, lines: list[Line]) -> Iterable[tuple[int, float]]:
             continue
 
 
-def _is_beyond(alarm: Alarm, value: float) -> bool:
+def _is_beyond(alarm: Alarm, reading: tuple[int, float]) -> bool:
+    value = reading[1]
     return value > alarm.threshold if alarm.beyond == ">" else value < alarm.threshold
 
 

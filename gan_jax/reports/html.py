@@ -172,11 +172,9 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if log.damage and not log.lines:
         raise InputError(f"{path} is corrupt: {log.damage}; expected a JSON object with a step in each")
-    rows = []
     for line in log.lines:
-        numbers = {key: float(value) for key, value in line.items() if isinstance(value, int | float)}
-        rows.append(line | numbers | {"step": line["step"]})
-    return rows, f"{path}: {log.damage}, and are left out" if log.damage else ""
+        line |= {key: float(value) for key, value in line.items() if type(value) is int and key != "step"}
+    return log.lines, f"{path}: {log.damage}, and are left out" if log.damage else ""
 
 
 def rows_by_step(lines: Iterable[dict[str, Any]]) -> Rows:

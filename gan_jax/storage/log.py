@@ -1,6 +1,7 @@
 """Read the log of a run, metrics.jsonl: one JSON object a line, with the number of the step and values."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +30,14 @@ class Log(NamedTuple):
 def read_log(path: Path) -> Log:
     """The log in a file; an empty one if there is no file. Raises OSError if the file cannot be read."""
     lines, damaged = [], []
-    *complete, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    for number, text in enumerate([*complete, last], 1):
-        line = _parse(text)
-        if line is not None:
-            lines.append(line)
-        elif number <= len(complete) and text.strip():
-            damaged.append(number)
+    if path.exists():
+        with path.open("rb") as file:  # line by line: logs may be large
+            for number, text in enumerate(file, 1):
+                line = _parse(text)
+                if line is not None:
+                    lines.append(line)
+                elif text.endswith(b"\n") and text.strip():
+                    damaged.append(number)
     return Log(lines, damaged)
 
 
@@ -48,7 +50,9 @@ def _parse(text: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(line, dict) or type(line.get("step")) is not int or line["step"] < 0:
         return None
-    return line if all(type(line[name]) is str if name == "broken" else _is_number(line[name]) for name in line) else None
+    if not all(type(value) is str if name == "broken" else _is_number(value) for name, value in line.items()):
+        return None
+    return {sys.intern(name): value for name, value in line.items()}  # each name is stored once, not once a line
 
 
 def _is_number(value: Any) -> bool:
