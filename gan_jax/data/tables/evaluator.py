@@ -1,9 +1,10 @@
 """How generated rows are measured: against which real rows, in sets of which size."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,31 @@ from gan_jax.errors import InputError
 MIN_ROWS = 20  # of generated rows, and of each split
 MIN_VALID = 10  # valid rows in a set, for metrics of these rows
 MAX_SETS = 4  # sets of generated rows, each as large as the train split, over which values are averaged
+
+
+class _Comparison(NamedTuple):
+    """How rows are compared; all tables have choices as codes (`Schema.grouped`)."""
+
+    schema: Schema
+    train: Table  # whose means and deviations are the units of distances
+    target: str  # the column that models predict
+
+    def values(self, rows: Table, real: Table) -> dict[str, float]:
+        """Return the similarity of columns and pairs, and of models trained on `rows` and tested on `real`."""
+        levels, numeric = self.schema.levels, [column.name for column in self.schema.numeric]
+        values = {"wasserstein": wasserstein(rows, real), "correlation_gap": correlation_gap(rows, real, levels)}
+        if len(self.schema.names) == 1:
+            return values
+        predict = regression if self.target in numeric else classification
+        names = numeric if self.target in numeric else [column.name for column in self.schema.categorical]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # models of bad rows may not converge
+            return values | predict(rows, real, self.train, levels, names.index(self.target))
+
+    def distances(self, rows: Table, records: Table) -> dict[str, float]:
+        """Return the median and the 5% quantile of the distances to the closest record."""
+        distance = closest(*(features(table, self.train, self.schema.levels) for table in (rows, records)))
+        return {"dcr": float(np.median(distance)), "dcr_low": float(np.quantile(distance, 0.05))}
 
 
 def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, test: Table, target: str) -> Measure:
@@ -37,41 +63,24 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, test
         raise InputError(f"{data.name} is too small to measure: a split has fewer than {MIN_ROWS} rows")
     real = Table(*map(np.concatenate, zip(train, held_out, strict=True))) if protocol.whole else held_out
     records = real if protocol.whole else train
-    levels = schema.levels
-    numeric = [column.name for column in schema.numeric]
-    predict = regression if target in numeric else classification
-    column = (numeric if target in numeric else [c.name for c in schema.categorical]).index(target)
+    comparison = _Comparison(schema, train, target)
 
-    def compare(rows: Table, real: Table) -> dict[str, float]:
-        values = {"wasserstein": wasserstein(rows, real), "correlation_gap": correlation_gap(rows, real, levels)}
-        if len(schema.names) > 1:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # models of bad rows may not converge
-                values |= predict(rows, real, train, levels, column)
-        return values
+    def one_set(numbers: np.ndarray, codes: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+        values = {"jsd": jsd(Table(numbers, codes), real, [size + 1 for size in schema.levels])}
+        rows = Table(numbers, codes).take(valid)
+        if len(rows.numbers) < MIN_VALID:
+            return values
+        return comparison.values(rows, real) | values | comparison.distances(rows, records)
 
-    def distances(rows: Table, records: Table) -> dict[str, float]:
-        distance = closest(features(rows, train, levels), features(records, train, levels))
-        return {"dcr": float(np.median(distance)), "dcr_low": float(np.quantile(distance, 0.05))}
-
-    def one_set(rows: Table, valid: np.ndarray) -> dict[str, float]:
-        values = {"jsd": jsd(rows, real, [size + 1 for size in levels])}
-        rows = rows.take(valid)
-        return values | compare(rows, real) | distances(rows, records) if len(rows.numbers) >= MIN_VALID else values
-
-    def statistic(numbers: np.ndarray, codes: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-        n = min(len(numbers), len(records.numbers))
-        sets = [slice(i * n, (i + 1) * n) for i in range(min(len(numbers) // n, MAX_SETS))]
-        results = [one_set(Table(numbers[s], codes[s]), valid[s]) for s in sets]
-        common = [name for name in results[0] if all(name in result for result in results)]
-        return {name: float(np.mean([result[name] for result in results])) for name in common}
+    def statistic(*arrays: np.ndarray) -> dict[str, float]:
+        return _mean_over_sets(one_set, arrays, len(records.numbers))
 
     @cache
     def reference(n: int) -> dict[str, float]:
         rows = train.take(slice(n))
-        real = {"jsd": jsd(rows, held_out, levels)} | compare(rows, held_out)
-        values = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in real.items()}
-        return values | {f"{k}_real": x for k, x in distances(held_out, train).items()}
+        values = comparison.values(rows, held_out) | {"jsd": jsd(rows, held_out, schema.levels)}
+        values = {f"{k}_real" if "tstr" in k else f"{k}_floor": x for k, x in values.items()}
+        return values | {f"{k}_real": x for k, x in comparison.distances(held_out, train).items()}
 
     def measured(rows: Table, valid: np.ndarray) -> dict[str, float]:
         if len(rows.numbers) < MIN_ROWS:
@@ -94,6 +103,16 @@ def evaluator(data: Data, protocol: Protocol, schema: Schema, train: Table, test
         return FileMetrics(len(valid), {"valid": float(valid.mean()), **measured(rows, valid)}, notes)
 
     return Measure(measure, *_description(data, schema, held_out, train, target, protocol.whole), measure_file)
+
+
+def _mean_over_sets(function: Callable[..., dict[str, float]], arrays: Sequence[np.ndarray], size: int) -> dict[str, float]:
+    """Return the mean of the values of `function` over up to `MAX_SETS` sets of `size` rows, or of all rows if there are fewer,
+    for the names that all sets have."""
+    count = len(arrays[0])
+    n = min(count, size)
+    results = [function(*(x[i * n : (i + 1) * n] for x in arrays)) for i in range(min(count // n, MAX_SETS))]
+    common = [name for name in results[0] if all(name in result for result in results)]
+    return {name: float(np.mean([result[name] for result in results])) for name in common}
 
 
 def _description(
