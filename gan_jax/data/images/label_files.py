@@ -110,17 +110,20 @@ def _columns(
 ) -> tuple[int, int, bool]:
     """Return the columns of files and of classes, and whether the first row is a header.
 
-    Files are in the column with most names of images. Classes are in the other one of two columns, or else in the one that is
-    called as in `_LABEL_COLUMNS`."""
+    Files are in the column that names most images, each counted once: class numbers may look like names of files. Classes are
+    in the other one of two columns, or else in the one that is called as in `_LABEL_COLUMNS`."""
     first, how_to = rows[0].cells, f'{file.place}: set columns=("FILE", "LABEL"), two of {listed(rows[0].cells, 8)}'
     if columns is not None:
         if not all(first.count(column) == 1 for column in columns):
             raise InputError(f"{how_to}; got {columns}")
         return first.index(columns[0]), first.index(columns[1]), True
-    hits = [sum(find(row.cells[column]) is not None for row in rows) for column in range(len(first))]
-    name = int(np.argmax(hits))
-    if not hits[name]:
+    named = [{image for row in rows if (image := find(row.cells[column]))} for column in range(len(first))]
+    most = max(map(len, named))
+    if not most:
         raise InputError(f"{file.place}: no column names the images of this folder, such as {rows[-1].cells[0]!r}")
+    if [len(images) for images in named].count(most) > 1:
+        raise InputError(f"{how_to}: several columns may be the files")
+    name = [len(images) for images in named].index(most)
     others = [column for column in range(len(first)) if column != name]
     labels = [column for column in others if first[column].lower() in _LABEL_COLUMNS] if len(others) > 1 else others
     if len(labels) != 1:

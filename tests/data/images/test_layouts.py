@@ -154,6 +154,7 @@ def test_a_zip_of_class_folders(tmp_path):
         ("breed;id\r\nbee;0\r\nant;1\r\nbee;2\r\nant;3\r\n", ("ant", "bee"), [1, 0, 1, 0]),  # names without suffix
         ("0.png\t10\n1.png\t9\n2.png\t10\n3.png\t9\n", ("9", "10"), [1, 0, 1, 0]),  # no header; numbers in their order
         ("x,label,file\n1,1.0,data/0.png\n2,0.0,data/1.png\n3,1,data/2.png\n4,0,data/3.png\n", ("0", "1"), [1, 0, 1, 0]),
+        ("label,id\n1,0\n0,1\n1,2\n0,3\n", ("0", "1"), [1, 0, 1, 0]),  # labels that look like files
         ('file,label\n0.png,"b,\nc"\n1.png,007\n2.png,"b,\nc"\n3.png,007\n', ("007", "b,\nc"), [1, 0, 1, 0]),
     ],
 )
@@ -188,6 +189,7 @@ def test_a_table_of_labels_elsewhere_and_its_columns(tmp_path):
     [
         ("labels.csv", "file,label\n0.png,a\n1.png\n", "labels.csv, line 3: 1 cells, the first row has 2"),
         ("labels.csv", "file,label\n0.png,a\n0.png,b\n", "line 3: 0.png has two labels, a and b"),
+        ("labels.csv", "file,label\n0,1\n1,0\n", "several columns may be the files"),
         ("labels.csv", "file,label\n8.png,a\n9.png,b\n", "no column names the images of this folder"),
         ("labels.csv", "file,label\n0.png,0.5\n1.png,0.25\n", "labels must be classes, found real numbers: 0.5, 0.25"),
         ("labels.csv", b"file,label\n0.png,\xe9\n", "labels.csv, line 2: byte 0xe9 is not UTF-8"),
