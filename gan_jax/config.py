@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gan_jax.errors import InputError, unknown
-from gan_jax.spec.expressions import names_between_commas
+from gan_jax.spec.expressions import calls_in_sum, listed_names, names_between_commas, single_call
 from gan_jax.spec.fields import (
     COUNT,
     DECAY,
@@ -23,6 +23,7 @@ from gan_jax.spec.fields import (
     Bounds,
     bounded,
     check_type,
+    names,
     network,
     optional,
 )
@@ -59,11 +60,11 @@ class Config:
     stream: Literal["auto", "always", "never"] = "auto"
     """whether tfds:NAME and folders are read during training; auto streams data that would take a quarter of the memory"""
 
-    model: str = "mlp"
+    model: str = names("mlp", single_call)
     """network family: a file of gan_jax/models, or path/file.py, that defines Generator and Discriminator"""
     z_dim: int = bounded(64, COUNT)
     """size of the latent vector z"""
-    latent: str = "normal"
+    latent: str = names("normal", single_call)
     """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; ctgan, molgan, relgan,
     stylegan2's mixing and mode_seeking assume normal"""
     code_classes: int = bounded(
@@ -99,13 +100,13 @@ class Config:
     pack: int = bounded(1, COUNT)
     """samples that the discriminator judges together (PacGAN)"""
 
-    loss: str = "hinge"
+    loss: str = names("hinge", single_call)
     """a function of gan_jax/losses.py, path/file.py:function or package.module:function; NAME(key=value) sets its options"""
-    auxiliary: str | None = optional()
+    auxiliary: str | None = optional(calls=single_call)
     """a function of gan_jax/auxiliary.py or your own, on labels or codes; null for none"""
     auxiliary_weight: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="auxiliary")
     """weight of the auxiliary loss of both players"""
-    penalty: str | None = optional()
+    penalty: str | None = optional(calls=calls_in_sum)
     """a function of gan_jax/penalties.py or your own, or a sum: r1 + 0.3 * lecam; null for none"""
     gamma: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="penalty")
     """weight of the penalty at the start"""
@@ -113,7 +114,7 @@ class Config:
     """weight of the penalty at the end, along `schedule`; null keeps gamma"""
     penalty_every: int = bounded(1, COUNT)
     """evaluate the penalty on every k-th discriminator step only, k times as strong"""
-    g_penalty: str | None = optional()
+    g_penalty: str | None = optional(calls=calls_in_sum)
     """a function of gan_jax/g_penalties.py or your own, or a sum, on the generator; molecular_property for molecules; null for
     none"""
     g_gamma: float = bounded(1.0, NOT_NEGATIVE, tunable=True, weighs="g_penalty")
@@ -122,11 +123,11 @@ class Config:
     """evaluate the generator's penalty on every k-th generator step only, k times as strong"""
     d_clip: float | None = bounded(None, POSITIVE, tunable=True)
     """clip the discriminator's weights to [-d_clip, d_clip] (WGAN); null for no clipping"""
-    augment: str | None = optional()
+    augment: str | None = optional(calls=calls_in_sum)
     """a function of gan_jax/augment.py or your own, or a sum, applied in order; null for none"""
     augment_shared: bool = False
     """augment real sample i and fake sample i by the same random draws, instead of independent ones"""
-    deceive: str | None = optional()
+    deceive: str | None = optional(calls=single_call)
     """a function of gan_jax/deceive.py or your own that replaces what the discriminator receives as real; null for none"""
     augment_p: float = bounded(1.0, PROBABILITY, tunable=True)
     """probability of augmentation and deception at the start"""
@@ -137,7 +138,7 @@ class Config:
     augment_kimg: float = bounded(500.0, POSITIVE, tunable=True)
     """thousands of real samples in which an adaptive probability can go from 0 to 1"""
 
-    update: str | None = None
+    update: str | None = names(None, single_call)
     """a function of gan_jax/game/update_rules.py or your own; null for alternating steps (gan_jax/game/update.py)"""
     steps: int = bounded(10_000, COUNT)
     """generator steps"""
@@ -155,9 +156,9 @@ class Config:
     """the discriminator's learning rate"""
     d_lr_final: float | None = bounded(None, NOT_NEGATIVE, tunable=True)
     """the same at the end, along `schedule`; null keeps d_lr"""
-    g_optimizer: str = "adam"
+    g_optimizer: str = names("adam", single_call)
     """an optimiser of optax or of gan_jax/optimizers.py, or your own; NAME(key=value) sets its options"""
-    d_optimizer: str = "adam"
+    d_optimizer: str = names("adam", single_call)
     """the same for the discriminator"""
     b1: float = bounded(0.0, DECAY, tunable=True)
     """Adam's decay of the first moment, both players"""
@@ -187,10 +188,10 @@ class Config:
     """steps between checkpoints"""
     eval_samples: int = bounded(10_000, Bounds("at least 2", lambda value: value >= 2))
     """generated samples in an evaluation"""
-    extractor: str | None = None
+    extractor: str | None = names(None, single_call)
     """features in which images are compared: classifier, random, inception, dinov2, path.py:function; null chooses classifier
     for images with classes, else random"""
-    metrics: str = ""
+    metrics: str = names("", listed_names)
     """names of gan_jax/data/images/suite.py between commas, or all; empty for those that take seconds"""
     validation: float = bounded(0.0, Bounds("at least 0 and below 1", lambda value: 0 <= value < 1))
     """fraction of the training samples set aside: evaluations during training use them instead of the held-out samples"""

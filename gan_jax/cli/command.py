@@ -15,6 +15,7 @@ from gan_jax.errors import InputError, RunError
 # Help texts of options that several commands have.
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
 EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema true"
+TRUST_HELP = "run the code that the config.json of a run directory names, although you have not trained with it on this machine"
 STANDING_HELP = "recompute the statistics of batch norm over this many batches of samples"
 
 

@@ -17,14 +17,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.cli.command import Parser, use_cores_as_devices
+from gan_jax.cli.command import TRUST_HELP, Parser, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
+from gan_jax.runs import trust
 from gan_jax.training.compare import train_methods
 
-OPTIONS = {"seeds", "out", "data_dir", "verify", "debug", "help"}  # flags of compare.py that are not fields of Config
+OPTIONS = {"seeds", "out", "data_dir", "verify", "trust", "debug", "help"}  # flags of compare.py that are not fields of Config
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--verify", nargs=2, type=Path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     arguments, flags = split_flags(sys.argv[1:])
     options = parser.parse_args(arguments)
@@ -53,6 +55,8 @@ def main() -> None:
         equal, report = verify(*options.verify)
         print(report)
         sys.exit(0 if equal else 1)
+    if options.trust:
+        trust.accept_all()
     finished = [Path(run) for run in options.runs if Path(run).is_dir()]
     recipes = [run for run in options.runs if not Path(run).is_dir()]
     if finished and flags and not recipes:

@@ -7,7 +7,7 @@ samples; writes a JSON file that also records the protocol.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, Parser, out_file, seed, write_json
+from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, TRUST_HELP, Parser, out_file, seed, write_json
 from gan_jax.errors import unknown
 from gan_jax.spec.expressions import names_between_commas
 
@@ -44,12 +44,16 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, help="JSON file to write (default: RUN_DIR/evaluation.json, or evaluation.json for FAKE REAL)"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     # Imported here so that --help does not load JAX.
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.evaluate import GENERATORS, diagnose_run, evaluate_run, evaluate_samples, table
+    from gan_jax.runs import trust
 
+    if options.trust:
+        trust.accept_all()
     if options.generator not in GENERATORS:
         raise unknown("generator", options.generator, GENERATORS)
     if options.doctor:

@@ -15,16 +15,25 @@ RECIPES = Path(__file__).parents[2] / "experiments"  # in a checkout
 def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
     """A command line `[RECIPE] [--field value ...]` -> (Config, the command's other options).
 
-    `add_options(parser)` adds the flags of the command itself. Raises InputError for flags and values that are not allowed."""
+    `add_options(parser)` adds the flags of the command itself. Raises InputError for flags and values that are not allowed, and
+    for a config.json that names code which this user has not trained with, unless the flags have --trust or other code."""
     parser = _parser(description)
     parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
     add_options(parser)
     # Parsed twice: first for the recipe, then with its values as the defaults.
-    recipe = _parse(parser, argv).recipe
-    config = load_recipe(recipe or default_recipe)
-    parser.set_defaults(asdict(config))
     options = _parse(parser, argv)
-    return Config(**{field.name: options[field.name] for field in fields(Config)}), options
+    from gan_jax.runs import trust  # here, so that --help does not load NumPy
+
+    if options.get("trust"):
+        trust.accept_all()
+    recipe = Path(options.recipe or default_recipe)
+    stored = load_recipe(recipe)
+    parser.set_defaults(asdict(stored))
+    options = _parse(parser, argv)
+    config = Config(**{field.name: options[field.name] for field in fields(Config)})
+    if recipe.suffix == ".json":
+        trust.check_code(config, recipe, stored)
+    return config, options
 
 
 def _parser(description: str | None) -> Any:

@@ -9,7 +9,7 @@ With --sampler, latents are chosen with the help of the discriminator: rejection
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, Parser, seed
+from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, TRUST_HELP, Parser, seed
 from gan_jax.errors import InputError
 
 
@@ -29,12 +29,16 @@ def main() -> None:
     parser.add_argument("--standing_statistics", type=int, metavar="BATCHES", help=STANDING_HELP)
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument("--out", type=Path, help="directory to write to (default: RUN_DIR/samples)")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     # Imported here so that --help does not load JAX.
     from gan_jax.evaluation.sample_run import sample_run
     from gan_jax.evaluation.view_run import view_run
+    from gan_jax.runs import trust
 
+    if options.trust:
+        trust.accept_all()
     out = options.out or options.run_dir / "samples"
     shared = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
     for name in ("standing_statistics", "sampler", "png"):

@@ -9,7 +9,7 @@ The last row holds the metrics of training samples. Also writes a JSON file.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, Parser, out_file, seed, write_json
+from gan_jax.cli.command import DATA_DIR_HELP, TRUST_HELP, Parser, out_file, seed, write_json
 from gan_jax.errors import InputError
 from gan_jax.spec.expressions import names_between_commas
 
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, default=Path("temperatures.json"), help="JSON file to write (default: %(default)s)"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
     try:
@@ -37,7 +38,10 @@ def main() -> None:
     # Imported here so that --help does not load JAX.
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.temperatures import measure_runs, table
+    from gan_jax.runs import trust
 
+    if options.trust:
+        trust.accept_all()
     protocol = Protocol(options.extractor, names_between_commas(options.metrics))
     rows = measure_runs(options.runs, temperatures, protocol, options.samples, options.seed, options.data_dir)
     write_json(options.out, rows)

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.cli.command import make_deterministic, use_cores_as_devices
+from gan_jax.cli.command import TRUST_HELP, make_deterministic, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import smoke
 from gan_jax.errors import InputError
@@ -36,6 +36,7 @@ def add_options(parser):
     parser.add_argument("--rank", **number, help="index of this process, from 0, if no cluster manager provides it")
     parser.add_argument("--dry_run", action="store_true", help="show what would be trained, and stop")
     parser.add_argument("--smoke", action="store_true", help="train two small steps only, to see that the recipe runs")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 

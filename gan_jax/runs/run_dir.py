@@ -34,6 +34,7 @@ from gan_jax.game.state import TrainState, init_state
 from gan_jax.game.sweep import Sweep
 from gan_jax.runs import hosts
 from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.trust import check_code
 from gan_jax.storage.files import refuse_links, write_atomically
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -249,11 +250,12 @@ def load_run(
     """A saved run: its config, data, game and the state of its newest intact checkpoint, or of that at `step`. Nothing is
     written.
 
-    Raises InputError if there is no run, or no checkpoint that verifies."""
+    Raises InputError if there is no run, no checkpoint that verifies, or if `trust.check_code` refuses its code."""
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
     refuse_links(path)
     config = load_config(path / "config.json")
+    check_code(config, path / "config.json")
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
     for note in data.notes:
         say(f"data: {note}")

@@ -48,6 +48,21 @@ def parse_sum(text: str) -> list[tuple[float, str, dict[str, Any]]]:
     return terms
 
 
+def single_call(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """`NAME(key=value)` -> [(name, options)]: see `parse_call`."""
+    return [parse_call(text)]
+
+
+def calls_in_sum(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """The name and options of each term of a sum: see `parse_sum`."""
+    return [(name, options) for _, name, options in parse_sum(text)]
+
+
+def listed_names(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """The names between commas, each without options."""
+    return [(name, {}) for name in names_between_commas(text)]
+
+
 def names_between_commas(text: str) -> tuple[str, ...]:
     """Split `"a, b"` into ("a", "b"); commas inside brackets do not separate."""
     return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip())

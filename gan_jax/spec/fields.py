@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from gan_jax.errors import InputError
 
+Calls = Callable[[str], list[tuple[str, dict[str, Any]]]]  # a field's text -> the functions it names, with their options
+
 
 class Bounds(NamedTuple):
     """Which values of a field are allowed: in words, and as a condition on a value that is not null."""
@@ -34,9 +36,14 @@ def network(default: Any = None) -> Any:
     return field(default=default, metadata={"network": True})
 
 
-def optional() -> Any:
+def optional(**properties: Any) -> Any:
     """A field that "none" leaves out, as null does."""
-    return field(default=None, metadata={"none_is_null": True})
+    return field(default=None, metadata={"none_is_null": True, **properties})
+
+
+def names(default: str | None, calls: Calls) -> Any:
+    """A field that names functions, the names and options of which `calls` returns."""
+    return field(default=default, metadata={"calls": calls})
 
 
 def check_type(name: str, annotation: Any, value: Any) -> None:

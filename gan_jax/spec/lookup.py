@@ -45,11 +45,23 @@ def find_function(what: str, name: str, functions: dict[str, Callable[..., Any]]
         return functions[name]
     if ":" not in name:
         raise unknown(what, name, [*functions, "path/file.py:function"])
-    source, function = name.rsplit(":", 1)
+    source, function = split_code(name)
     module = load_module(what, source)
     if not callable(getattr(module, function, None)):
         raise unknown(f"{what} in {source}", function, public_functions(module))
     return getattr(module, function)
+
+
+def is_code(name: str) -> bool:
+    """Whether a name reaches code outside this package: no variant of ours has a dot or a colon in its name, except functions
+    that belong to one family of networks, such as gan_jax.models.fastgan:reconstruction."""
+    return (":" in name or "." in name) and not name.startswith("gan_jax.models.")
+
+
+def split_code(name: str) -> tuple[str, str]:
+    """`path/file.py:function` -> ("path/file.py", "function"); without a function, for a model, ("path/file.py", "")."""
+    source, colon, function = name.rpartition(":")
+    return (source, function) if colon else (name, "")
 
 
 def load_module(what: str, source: str) -> ModuleType:
@@ -58,8 +70,8 @@ def load_module(what: str, source: str) -> ModuleType:
         return load_file(Path(source))
     try:
         return importlib.import_module(source)
-    except ImportError as error:
-        raise InputError(f"{what} module {source!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # the module may do anything
+        raise InputError(f"{what} module {source!r} cannot be imported: {_reason(error)}") from error
 
 
 def load_file(path: Path) -> Any:
@@ -75,6 +87,12 @@ def load_file(path: Path) -> Any:
         raise InputError(f"{path}: {error}") from error
     except SyntaxError as error:
         raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
-        raise InputError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # the file may do anything
+        raise InputError(f"{path} cannot be loaded: {_reason(error)}") from error
     return module
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+    return f"{type(error).__name__}: {error}"

@@ -21,6 +21,7 @@ from gan_jax.runs import hosts
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.fork import Fork
 from gan_jax.runs.run_dir import RunDir, read_log
+from gan_jax.runs.trust import remember
 from gan_jax.spec.stop import stop_reason
 from gan_jax.training.compile import choose_dispatch
 from gan_jax.training.experiment import prepare
@@ -45,6 +46,7 @@ def train(
     Raises InputError before anything is written if the run cannot start, and RunError if it diverged or was stopped."""
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep)
     run = experiment.open()
+    remember(config)
     forked = {} if experiment.fork is None else {"forked_from": experiment.fork.record}
     run.note(parameters=count_parameters(experiment.game), **forked)
     try:
