@@ -1,7 +1,8 @@
 """The two errors that a command reports to its user, as one line. Any other exception that reaches the user is a bug."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -18,3 +19,30 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(known) or 'none'}")
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn any failure within the block into an `InputError` that begins with `what`, the user's input that is read there.
+
+    For reading alone: what a library raises for a damaged file cannot be foreseen, whereas a failure in what we then do with
+    its content is a bug, and must look like one."""
+    try:
+        yield
+    except (InputError, RunError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{what} cannot be read: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """The reason of a failure, in one sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it does not fit in the memory"
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+    return f"{type(error).__name__}: {error}"

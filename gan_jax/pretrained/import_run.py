@@ -25,7 +25,7 @@ import numpy as np
 
 from gan_jax.config import Config
 from gan_jax.data.load import load
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, reading
 from gan_jax.game.build import build
 from gan_jax.game.game import Game
 from gan_jax.game.state import Player, TrainState, count_parameters, init_state
@@ -34,7 +34,8 @@ from gan_jax.pretrained.stylegan2 import stylegan2
 from gan_jax.pretrained.tensors import Tensors
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.run_dir import RunDir
-from gan_jax.storage.weights import load_tensors, sha256
+from gan_jax.storage.tensor_files import load_tensors
+from gan_jax.storage.weights import sha256
 
 
 def import_run(file: Path, run_dir: Path, data: str | None = None, truncation: float = 1.0, data_dir: str | None = None) -> str:
@@ -45,7 +46,8 @@ def import_run(file: Path, run_dir: Path, data: str | None = None, truncation: f
     Raises InputError if the file does not hold exactly one supported network, or if `run_dir` exists."""
     tensors = Tensors(load_tensors(file))
     try:
-        network, fields = _fill_variables(tensors, truncation)
+        with reading("has tensors that"):  # of any shapes
+            network, fields = _fill_variables(tensors, truncation)
         config = Config(name=re.sub(r"[^\w.-]", "-", file.stem), steps=1, **fields)
         config = config if data is None else replace(config, data=data)
         if run_dir.exists():

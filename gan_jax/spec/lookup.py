@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gan_jax.errors import InputError, unknown
+from gan_jax.errors import InputError, reason, unknown
 from gan_jax.spec.expressions import bind, parse_call
 
 
@@ -71,7 +71,7 @@ def load_module(what: str, source: str) -> ModuleType:
     try:
         return importlib.import_module(source)
     except (Exception, SystemExit) as error:  # the module may do anything
-        raise InputError(f"{what} module {source!r} cannot be imported: {_reason(error)}") from error
+        raise InputError(f"{what} module {source!r} cannot be imported: {reason(error)}") from error
 
 
 def load_file(path: Path) -> Any:
@@ -88,11 +88,5 @@ def load_file(path: Path) -> Any:
     except SyntaxError as error:
         raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:  # the file may do anything
-        raise InputError(f"{path} cannot be loaded: {_reason(error)}") from error
+        raise InputError(f"{path} cannot be loaded: {reason(error)}") from error
     return module
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
-    return f"{type(error).__name__}: {error}"

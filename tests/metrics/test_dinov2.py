@@ -16,7 +16,8 @@ from sklearn.datasets import load_sample_image
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import dinov2
-from gan_jax.storage.weights import load_tensors, sha256
+from gan_jax.storage.tensor_files import load_tensors
+from gan_jax.storage.weights import sha256
 
 
 def load(path):

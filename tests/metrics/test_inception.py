@@ -13,7 +13,8 @@ from made import THOROUGH
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import inception
-from gan_jax.storage.weights import load_tensors, sha256
+from gan_jax.storage.tensor_files import load_tensors
+from gan_jax.storage.weights import sha256
 
 
 def load(path, **options):

@@ -78,7 +78,7 @@ def test_no_source_loads_pickles_or_executes_what_it_reads():
         tree, where = ast.parse(path.read_text()), path.relative_to(ROOT).as_posix()
         modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        allowed = {"pickle"} if where == "gan_jax/storage/weights.py" else set()
+        allowed = {"pickle", "pickletools"} if where == "gan_jax/storage/pytorch.py" else set()
         assert not modules & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"} - allowed, where
         if allowed:
             uses = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "pickle"}
@@ -86,9 +86,9 @@ def test_no_source_loads_pickles_or_executes_what_it_reads():
         for name, keywords in calls(tree):
             assert name not in ("eval", "exec", "torch.load", "pickle.load", "pickle.loads", "os.system"), f"{where}: {name}"
             assert "allow_pickle" not in keywords or ast.literal_eval(keywords["allow_pickle"]) is False, where
-            if name == "np.load":
+            if name in ("np.load", "np.lib.format.read_array"):
                 loads += 1
-                assert "allow_pickle" in keywords, f"{where}: np.load without allow_pickle=False"
+                assert "allow_pickle" in keywords, f"{where}: {name} without allow_pickle=False"
     assert loads >= 4, "this test no longer finds calls of np.load"
 
 

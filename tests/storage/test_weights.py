@@ -9,6 +9,7 @@ import runpy
 import socket
 import struct
 import threading
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,9 +19,10 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import InputError, RunError
-from gan_jax.storage import weights
+from gan_jax.storage import npz, weights
 from gan_jax.storage.cache import cache_path
-from gan_jax.storage.weights import Weights, convert, download, load_tensors
+from gan_jax.storage.tensor_files import load_tensors
+from gan_jax.storage.weights import Weights, convert, download
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"
@@ -69,6 +71,7 @@ def safetensors(header: dict, data: bytes) -> bytes:
 
 
 def test_safetensors(tmp_path):
+    pytest.importorskip("safetensors")
     path = tmp_path / "model.safetensors"
     parts = [np.array([[1.5], [-2]], "<f4").tobytes(), np.array([0.5], "<f2").tobytes(), b"\xc0\x3f\x10\xc0", b"\x01"]
     entries = (("a", "F32", [2, 1]), ("h", "F16", [1]), ("b", "BF16", [2]), ("t", "BOOL", []))
@@ -156,8 +159,11 @@ def test_a_tensor_must_lie_within_its_storage(tmp_path):
         (as_zip(pickle.dumps({"epoch": 3})), "contains a int under 'epoch', not a tensor"),
         (as_zip(pickle.dumps([])), "contains a list, not a dictionary of tensors"),
         ((GOLDEN / "zip.pth").read_bytes()[:-100], "damaged"),
-        ((GOLDEN / "legacy.pth").read_bytes()[:-8], "does not fit the 0 elements"),
+        ((GOLDEN / "legacy.pth").read_bytes()[:-8], "a storage of .* elements does not fit in the file"),
         (safetensors({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"1"), "F8_E4M3"),
+        (safetensors({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"1234"), "damaged"),
+        (safetensors({name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in "ab"}, b"1234"), "offset"),
+        (safetensors({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4]}}, b"1234"), "damaged"),
     ],
 )
 def test_errors_for_other_files(content, message, tmp_path):
@@ -167,6 +173,116 @@ def test_errors_for_other_files(content, message, tmp_path):
         load_tensors(path)
     with pytest.raises(InputError, match=r"cannot read .*missing.pth"):
         load_tensors(tmp_path / "missing.pth")
+
+
+# Small files that takes much memory. Pickles are written as opcodes, which `python -m pickletools` explains.
+
+
+def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def npy(shape: tuple, content: bytes, dtype: str = "<f4") -> bytes:
+    """An .npy whose header claims `shape`, whatever its content."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+def float_storage(key: str, offset: int, count: int) -> bytes:
+    """Opcodes of a tensor [count] on the storage `key`."""
+    number = b"J" + struct.pack("<i", offset), b"J" + struct.pack("<i", count)
+    storage = b"(U\x07storagectorch\nFloatStorage\nU" + bytes([len(key)]) + key.encode() + b"U\x03cpuK\x04tQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number[0] + b"(" + number[1] + b"t(K\x01t\x89}tR"
+
+
+def long_storage(count: int) -> bytes:
+    """A file older than 1.6 whose storage claims `count` elements."""
+    head = [pickle.dumps(item, 2) for item in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+    tensors = b"\x80\x02}U\x01w" + float_storage("0", 0, 1) + b"s."
+    return b"".join([*head, tensors, pickle.dumps(["0"], 2), struct.pack("<q", count)])
+
+
+TEXT_AS_SIZE = b"\x80\x02}U\x01wctorch._utils\n_rebuild_tensor_v2\n(NK\x00(J\x00\x00\x00\x40U\x02abt(K\x01K\x01ttRs."
+MANY = b"\x80\x02}(" + b"".join(b"U\x03%03d" % i + float_storage("0", 0, 25_000) for i in range(999)) + b"u."
+ENTRIES = b"](" + b"".join(b"(U\x04%04dNl" % i for i in range(1000)) + b"eq\x00"
+COPIES = b"\x80\x02ccollections\nOrderedDict\nq\x01" + ENTRIES + b"0(" + b"h\x01h\x00\x85R" * 5000 + b"l."
+STATES = b"\x80\x02}(" + b"".join(b"U\x04%04dN" % i for i in range(1000)) + b"uq\x000ccollections\nOrderedDict\nq\x01("
+STATES += b"h\x01)Rh\x00b" * 5000 + b"l."
+BOMBS = {
+    "memo": (b"\x80\x02Nr\xff\xff\xff\x0f.", "an object number 268,435,455"),
+    "text memo": (b"Np99999999\n.", "an object number 99,999,999"),
+    "string": (b"\x80\x02T\xff\xff\xff\x3fab.", "damaged"),
+    "bytes": (b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b"ab.", "damaged"),
+    "bytearray": (b"\x80\x05\x96" + struct.pack("<Q", 1 << 31) + b"ab.", "damaged"),
+    "frame": (b"\x80\x04\x95" + struct.pack("<Q", 1 << 40) + b"N.", "damaged"),
+    "memo in a zip": (zipped({"a/data.pkl": b"\x80\x02Nr\xff\xff\xff\x0f."}), "an object number 268,435,455"),
+    "long storage": (long_storage(1 << 40), "a storage of 1,099,511,627,776 elements does not fit in the file"),
+    "negative storage": (long_storage(-1), "a storage of -1 elements does not fit in the file"),
+    "shared storage": (zipped({"a/data.pkl": MANY, "a/data/0": bytes(100_000)}), "share 100,000 bytes, more than 10 times"),
+    "copied dictionaries": (zipped({"a/data.pkl": COPIES}), "makes copies of its dictionaries"),
+    "copied states": (zipped({"a/data.pkl": STATES}), "contains a list, not a dictionary"),
+    "text as a size": (zipped({"a/data.pkl": TEXT_AS_SIZE}), "whose size is not one of at most 32 whole numbers"),
+    "deflated storage": (
+        zipped({"a/data.pkl": b"", "a/data/0": bytes(20_000_000)}, zipfile.ZIP_DEFLATED), "expand to 20,0",
+    ),
+    "npz header": (zipped({"a.npy": npy((10**12,), b"1234")}), r"array a is damaged: float32 \[1000000000000\] takes"),
+    "negative npz header": (zipped({"a.npy": npy((-1, -4), bytes(16))}), "array a is damaged"),
+    "npz of objects": (zipped({"a.npy": npy((1,), b"12345678", "|O")}), "array a holds Python objects, which could run code"),
+    "safetensors": (struct.pack("<Q", 1 << 40) + b"{" + b" " * 100, "damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_sizes_are_checked_before_memory_is_allocated(name, tmp_path):
+    path, (content, message) = tmp_path / "small.pth", BOMBS[name]
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf"small.pth.*{message}"):
+            load_tensors(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(content) + 2_000_000, f"{peak:,} bytes for a file of {len(content):,}"
+
+
+def test_an_npz_may_expand_a_hundred_times_or_to_a_gigabyte(tmp_path, monkeypatch):
+    path = tmp_path / "sparse.npz"
+    np.savez_compressed(path, mask=np.zeros(3_000_000, np.uint8))  # about 1:1000
+    assert load_tensors(path)["mask"].shape == (3_000_000,)
+    monkeypatch.setattr(npz, "ALWAYS", 2_000_000)
+    with pytest.raises(InputError, match=r"sparse.npz: [\d,]+ bytes that expand to 3,000,128, .* without compression"):
+        load_tensors(path)
+    np.savez(path, mask=np.zeros(3_000_000, np.uint8))
+    assert load_tensors(path)["mask"].shape == (3_000_000,)
+
+
+def test_headers_of_an_npz_are_read_without_its_arrays(tmp_path):
+    path, arrays = tmp_path / "a.npz", {"x": np.ones((2, 3), np.float16), "y": np.array("ab"), "z": np.zeros((0, 7))}
+    np.savez_compressed(path, **arrays)
+    with open(path, "rb") as file:
+        assert npz.read_headers(file) == {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        assert_same(npz.read_npz(file, ("y", "z")), {"y": arrays["y"], "z": arrays["z"]})
+
+
+def test_a_dictionary_that_python_2_wrote_is_read(tmp_path):
+    """As OrderedDict([[name, tensor], ...])."""
+    path = tmp_path / "old.pth"
+    entry = b"](U\x06weight" + float_storage("0", 1, 3) + b"e"
+    path.write_bytes(
+        zipped(
+            {
+                "a/data.pkl": b"\x80\x02ccollections\nOrderedDict\n]" + entry + b"a\x85R.",
+                "a/data/0": np.arange(4, dtype="<f4").tobytes(),
+            }
+        )
+    )
+    assert_same(load_tensors(path), {"weight": np.array([1, 2, 3], np.float32)})
 
 
 def test_conversion_is_cached_by_the_hash_of_the_file(tmp_path, monkeypatch):

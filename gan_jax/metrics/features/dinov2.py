@@ -47,7 +47,7 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str) -> Extrac
     Its features map samples float32 [N, H, W, 1 or 3] in [-1, 1] to (float32 [N, D], None). D is 1024 for ViT-L/14, the model
     of FD-DINOv2; ViT-S and ViT-B (384, 768) are supported too and identified by `name`. `tensors` are those of the official
     `dinov2_vitl14_pretrain.pth` or of `model.safetensors` in Hugging Face's facebook/dinov2-large, stored in any format of
-    `storage/weights.py: load_tensors`.
+    `storage/tensor_files.py: load_tensors`.
 
     A sample is rounded to 8 bits, as in an image file, grey is repeated to three channels, and any height and width become
     224 x 224 by Pillow's antialiased bicubic filter (Keys' kernel with a = -0.5, its support widened when shrinking; first
