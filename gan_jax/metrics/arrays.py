@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike
 
 BLOCK = 2048  # rows multiplied at once: 2,048 x 2,048 float32 are 16 MB
+_ROOM = 2**10  # factor by which the largest value is smaller than one whose squared norm would overflow
 _GRANULARITY = 16  # block sizes are multiples of this, so that sets of similar size (e.g. classes) share compiled programs
 
 
@@ -28,12 +29,24 @@ def matrix(name: str, x: ArrayLike) -> np.ndarray:
 
 
 def pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return features real [N, D] and fake [M, D] in the higher of their two precisions. Raises ValueError if D differs."""
+    """Return features real [N, D] and fake [M, D] in the higher of their two precisions, or in float64 if their squares are too
+    large for float32. Raises ValueError if D differs, or if their squares are too large for float64."""
     real, fake = matrix("real features", real), matrix("fake features", fake)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"features differ in dimension: real {real.shape}, fake {fake.shape}")
-    dtype = np.promote_types(real.dtype, fake.dtype)
+    dtype = squarable("features", real, fake)
     return real.astype(dtype, copy=False), fake.astype(dtype, copy=False)
+
+
+def squarable(name: str, *arrays: np.ndarray) -> np.dtype:
+    """Return the type in which squared distances between rows of the arrays [N, D] do not overflow: the highest of their
+    precisions, or float64. Raises ValueError, with `name` and the largest value, if they overflow in float64."""
+    largest = max(float(max(x.max(), -x.min())) for x in arrays)
+    for dtype in (np.result_type(*(x.dtype for x in arrays)), np.dtype(np.float64)):
+        # A distance is at most 2 sqrt(D) times the largest value; the rest leaves room for sums over many rows.
+        if largest <= math.sqrt(np.finfo(dtype).max / arrays[0].shape[1]) / _ROOM:
+            return dtype
+    raise ValueError(f"{name} {arrays[0].shape} with values of {largest:.3g} are too large: their squares overflow")
 
 
 def row_blocks(x: np.ndarray) -> Iterator[tuple[jax.Array, int]]:

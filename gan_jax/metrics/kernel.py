@@ -1,5 +1,7 @@
 """Kernel distance: a maximum mean discrepancy with an unbiased estimate, hence comparable across sample sizes."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +37,7 @@ def kernel_distance(
         _unbiased(real[rng.choice(len(real), size, replace=False)], fake[rng.choice(len(fake), size, replace=False)])
         for _ in range(subsets)
     ]
+    _check_finite(estimates, real, fake)
     return float(np.mean(estimates)), float(np.std(estimates, ddof=1) * np.sqrt(size / (n - size) + 1 / subsets))
 
 
@@ -45,9 +48,21 @@ def squared_mmd(real: ArrayLike, fake: ArrayLike) -> float:
     x.y in the precision of the features, the rest in float64.
     Time is quadratic in the number of samples, memory linear.
 
+    Raises ValueError for values so large that the kernel overflows, above about 1e25.
+
     Source: Gretton et al. 2012, JMLR 13, eq. 3, for N = M; kernel: Binkowski et al. 2018, arXiv:1801.01401, eq. 4.
     """
-    return _unbiased(*pair(real, fake))
+    real, fake = pair(real, fake)
+    value = _unbiased(real, fake)
+    _check_finite([value], real, fake)
+    return value
+
+
+def _check_finite(values: list[float], real: np.ndarray, fake: np.ndarray) -> None:
+    """Raise ValueError for features whose kernel, of their sixth powers, overflows, or would overflow in a variance."""
+    if not np.all(np.abs(values) < math.sqrt(np.finfo(np.float64).max) / len(values)):
+        largest = max(np.abs(x).max() for x in (real, fake))
+        raise ValueError(f"features {real.shape} with values of {largest:.3g} are too large: the kernel overflows")
 
 
 def _unbiased(real: np.ndarray, fake: np.ndarray) -> float:

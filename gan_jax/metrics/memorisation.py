@@ -9,7 +9,7 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 
-from gan_jax.metrics.arrays import matrix, row_blocks
+from gan_jax.metrics.arrays import matrix, row_blocks, squarable
 
 _COLUMNS = 128  # of the table used to find the argmin
 
@@ -33,7 +33,7 @@ def nearest_distances(queries: ArrayLike, bank: ArrayLike, skip: ArrayLike | Non
         raise ValueError(f"skip must be int [N] for queries {queries.shape}, got {skip.dtype} {skip.shape}")
     if skip is not None and not 0 <= skip.min() <= skip.max() < len(bank):
         raise ValueError(f"skip must hold row indices of bank {bank.shape}, got {skip.min()}..{skip.max()}")
-    dtype = np.promote_types(queries.dtype, bank.dtype)
+    dtype = squarable("queries and bank", queries, bank)
     distances, nearest = [], []
     with jax.enable_x64(True):
         centre = bank.mean(axis=0, dtype=np.float64).astype(dtype)[None]  # distances are unchanged, x.y loses less precision

@@ -76,7 +76,8 @@ def nearest_centers(samples: np.ndarray, centers: np.ndarray) -> tuple[np.ndarra
     distance, center = np.empty(len(samples)), np.empty(len(samples), np.int64)
     block = max(1, _BLOCK // len(centers))
     for start in range(0, len(samples), block):
-        distances = np.linalg.norm(samples[start : start + block, None] - centers, axis=2)
+        with np.errstate(over="ignore"):  # such a sample is infinitely far from every centre
+            distances = np.linalg.norm(samples[start : start + block, None] - centers, axis=2)
         distance[start : start + block], center[start : start + block] = distances.min(axis=1), distances.argmin(axis=1)
     return distance, center
 

@@ -14,7 +14,9 @@ import pytest
 from gan_jax.metrics.frechet import frechet_distance, frechet_distance_infinity, gaussian_frechet_distance
 from gan_jax.metrics.inception_score import inception_score
 from gan_jax.metrics.kernel import kernel_distance, squared_mmd
+from gan_jax.metrics.memorisation import nearest_distances
 from gan_jax.metrics.prdc import prdc
+from gan_jax.metrics.sliced import sliced_wasserstein
 
 PAIRWISE = [frechet_distance, frechet_distance_infinity, squared_mmd, partial(kernel_distance, subsets=4), prdc]
 
@@ -91,3 +93,38 @@ def test_errors_state_the_shapes_of_bad_logits_and_moments():
     ):
         with pytest.raises(ValueError, match=r"\("):
             call()
+
+
+METRICS = [*PAIRWISE, partial(sliced_wasserstein, projections=20), lambda real, fake: nearest_distances(fake, real)[0]]
+
+
+@pytest.mark.parametrize(
+    "metric", [m for m in METRICS if m is not squared_mmd and getattr(m, "func", m) is not kernel_distance]
+)
+def test_squares_that_overflow_in_float32_do_not_matter(metric):
+    """All but the kernel are homogeneous: of degree 0 (prdc), 1 or 2 (Frechet). Powers of two scale exactly."""
+    rng = np.random.RandomState(12)
+    real, fake = (rng.normal(size=(60, 3)).astype(np.float32) for _ in range(2))
+    scale = 2.0**80  # squares are about 2^160, beyond float32's 2^128
+    expected = jax.tree.leaves(metric(real.astype(np.float64), fake.astype(np.float64)))
+    degree = 0 if metric is prdc else 2 if metric in PAIRWISE else 1
+    scaled = jax.tree.leaves(metric(real * np.float32(scale), fake * np.float32(scale)))
+    for value, unscaled in zip(scaled, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(value) / scale**degree, unscaled, rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_values_whose_squares_overflow_are_refused(metric):
+    real, fake = np.random.RandomState(13).normal(size=(2, 60, 3)) * 1e200
+    with pytest.raises(ValueError, match=r"with values of \de\+200 are too large|with values of \d\.\d+e\+200 are too large"):
+        metric(real, fake)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_kernel_that_overflows_is_refused(dtype):
+    """It holds sixth powers: 1e30 is too large in either precision, 1e15 is not."""
+    real, fake = np.random.RandomState(14).normal(size=(2, 60, 3)).astype(dtype)
+    for metric in (squared_mmd, partial(kernel_distance, subsets=4)):
+        with pytest.raises(ValueError, match=r"\(60, 3\) with values of [\d.]+e\+30 are too large: the kernel overflows"):
+            metric(real * dtype(1e30), fake * dtype(1e30))
+        assert np.isfinite(metric(real * dtype(1e15), fake * dtype(1e15))).all()

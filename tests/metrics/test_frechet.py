@@ -56,6 +56,19 @@ def test_frechet_finite_sample_bias():
     assert mean == pytest.approx((d + d * (d + 1) / 4) * 2 / n, rel=0.04)
 
 
+@pytest.mark.parametrize(("n", "m"), [(50, 60), (200, 250), (50, 2000)])
+def test_frechet_of_fewer_float32_samples_than_dimensions_is_accurate(n, m):
+    """By another formula: with C = A'A and B'B, the trace of the root of their product is the nuclear norm of A B'."""
+    rng = np.random.RandomState(8)
+    real, fake = ((rng.normal(size=(count, 8)) @ rng.normal(size=(8, 256)) + 0.1).astype(np.float32) for count in (n, m))
+    a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (real.astype(np.float64), fake.astype(np.float64)))
+    root_trace = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    means = np.square(real.mean(axis=0, dtype=np.float64) - fake.mean(axis=0, dtype=np.float64)).sum()
+    expected = means + np.square(a).sum() + np.square(b).sum() - 2 * root_trace
+    with pytest.warns(UserWarning, match="mostly bias"):
+        assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
+
+
 def test_frechet_of_fewer_samples_than_dimensions_warns_and_is_real():
     rng = np.random.RandomState(5)
     real, fake = rng.normal(size=(2, 10, 40)).astype(np.float32)

@@ -99,3 +99,9 @@ def test_errors_state_the_shapes_of_bad_arguments():
     ):
         with pytest.raises(ValueError, match=r"\("):
             call()
+
+
+def test_samples_beyond_every_number_belong_to_no_mode():
+    """Their distances overflow, which is not an error: a diverged generator has no sample of high quality."""
+    result = modes(np.full((10, 2), 1e200), np.array([[0.0, 1.0], [1.0, 0.0]]), 0.1)
+    assert result == {"modes": 0.0, "high_quality": 0.0, "reverse_kl": pytest.approx(np.log(2)), "spread": 0.0}
