@@ -8,9 +8,7 @@ Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.
 `python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
 """
 
-from pathlib import Path
-
-from gan_jax.cli.command import DATA_DIR_HELP, Parser
+from gan_jax.cli.command import DATA_DIR_HELP, Parser, path, path_of
 from gan_jax.errors import unknown
 from gan_jax.storage.cache import cache_path
 
@@ -18,8 +16,8 @@ from gan_jax.storage.cache import cache_path
 def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("name", help="inception or dinov2; or with --run_dir, an .npz, .safetensors or PyTorch file")
-    parser.add_argument("--to", type=Path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
-    parser.add_argument("--run_dir", type=Path, help="new directory for the run of a pretrained generator")
+    parser.add_argument("--to", type=path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
+    parser.add_argument("--run_dir", type=path, help="new directory for the run of a pretrained generator")
     parser.add_argument(
         "--data", help="data to evaluate its samples against (default: none, so that they can be viewed but not evaluated)"
     )
@@ -35,7 +33,9 @@ def main() -> None:
     if options.run_dir is not None:
         from gan_jax.pretrained.import_run import import_run
 
-        print(import_run(Path(options.name), options.run_dir, options.data, options.truncation, options.data_dir))
+        print(
+            import_run(path_of("the file", options.name), options.run_dir, options.data, options.truncation, options.data_dir)
+        )
         print(f"python experiments/sample.py {options.run_dir} --samples 100")
         return
     from gan_jax.storage.weights import DINOV2, INCEPTION, convert, download
@@ -44,6 +44,6 @@ def main() -> None:
     if options.name not in choices:
         raise unknown("weights", options.name, choices)
     weights = choices[options.name]
-    path = download(weights, options.to or cache_path(""))
-    print(f"{path}: {weights.description}, sha256 {weights.sha256}, verified")
-    print(f"{convert(path)}: the same tensors as .npz; either file can serve as an extractor's weights")
+    file = download(weights, options.to or cache_path(""))
+    print(f"{file}: {weights.description}, sha256 {weights.sha256}, verified")
+    print(f"{convert(file)}: the same tensors as .npz; either file can serve as an extractor's weights")

@@ -13,6 +13,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation import samplers
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import (
+    check_samples,
     chosen_label,
     conditional,
     grid_labels,
@@ -26,7 +27,7 @@ from gan_jax.evaluation.sample import (
     standing_statistics,
 )
 from gan_jax.runs.run_dir import load_run, posthoc_average
-from gan_jax.spec.lookup import find
+from gan_jax.spec.lookup import calling, find
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Sample
 
@@ -56,6 +57,7 @@ def sample_run(
         raise InputError(f"--samples must be at least 1, got {count}")
     refine = None if sampler_name is None else find("sampler", sampler_name, samplers)
     config, data, game, state = load_run(run, lambda text: print(text, file=sys.stderr), data_dir)
+    check_samples(game, count)
     z_key, label_key, statistics_key = sample_keys(seed)
     variables = state.ema if ema is None else posthoc_average(run, state, ema)
     if standing is not None:
@@ -74,7 +76,11 @@ def sample_run(
         d_variables = {"params": state.d.params, **state.d.stats}
         generator = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key, label)
         all_labels = None if sample_label is None else np.concatenate([sample_label, grid_label])
-        refined = refine(generator, np.concatenate([drawn, grid]), all_labels, sampler_key(seed))
+        start = np.concatenate([drawn, grid])
+        with calling("sampler", sampler_name):
+            refined = np.asarray(refine(generator, start, all_labels, sampler_key(seed)))
+        if (refined.shape, refined.dtype.kind) != (start.shape, "f"):
+            raise InputError(f"sampler {sampler_name} must return latents {start.shape}, got {refined.dtype} {refined.shape}")
         drawn, grid = refined[:count], refined[count:]
     sample = sampler(game)
     suffix = f"seed{seed}" + ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
