@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from gan_jax.errors import InputError, unknown
+from gan_jax.errors import InputError, reading, unknown
 from gan_jax.spec.expressions import calls_in_sum, listed_names, names_between_commas, single_call
 from gan_jax.spec.fields import (
     COUNT,
     DECAY,
+    LARGEST,
     NOT_NEGATIVE,
     POSITIVE,
     PROBABILITY,
@@ -45,7 +46,10 @@ class Config:
     """One experiment. Runs with equal Configs on equal machines are equal bit for bit."""
 
     name: str = bounded(
-        "", Bounds("letters, digits, '.', '_' and '-'", lambda value: re.fullmatch(r"[\w.-]*", value) is not None)
+        "",
+        Bounds(
+            "at most 100 letters, digits, '.', '_' and '-'", lambda value: re.fullmatch(r"[\w.-]{0,100}", value) is not None
+        ),
     )
     """name of the run; the recipe's file name unless set"""
     seed: int = bounded(0, Bounds("a whole number from 0 to 2^32 - 1", lambda value: 0 <= value < 2**32))
@@ -68,10 +72,10 @@ class Config:
     """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; ctgan, molgan, relgan,
     stylegan2's mixing and mode_seeking assume normal"""
     code_classes: int = bounded(
-        0, Bounds("0, or at least 2: one class carries no information", lambda value: value >= 0 and value != 1)
+        0, Bounds("0, or at least 2: one class carries no information", lambda value: value in range(LARGEST) and value != 1)
     )
     """classes of a latent code that replaces labels (InfoGAN); 0 for none"""
-    code_dims: int = bounded(0, Bounds("a whole number of at least 0", lambda value: value >= 0))
+    code_dims: int = bounded(0, Bounds("a whole number of at least 0 and below 2^31", lambda value: 0 <= value <= LARGEST))
     """uniform numbers of the latent code, after its classes"""
     g_width: int | None = bounded(None, SIZE, network=True)
     """width of the generator; this and the following fields are options of the networks, null for the network's default"""
@@ -174,7 +178,7 @@ class Config:
     """the same at the end, along `schedule`; null keeps ema_half_life"""
     ema_ramp: float | None = bounded(None, POSITIVE, tunable=True)
     """limit the half-life to this fraction of the samples trained on so far (StyleGAN2-ADA: 0.05); null for no ramp"""
-    ema_start: int | None = bounded(None, Bounds("at least 0, or null", lambda value: value >= 0))
+    ema_start: int | None = bounded(None, Bounds("at least 0 and below 2^31, or null", lambda value: 0 <= value <= LARGEST))
     """steps during which the average is a copy of the generator (BigGAN: 1,000); null limits ema to (1 + t) / (10 + t) at step
     t instead, so that the first averages are short"""
     posthoc_ema: bool = False
@@ -186,7 +190,7 @@ class Config:
     """steps between evaluations and sample grids"""
     save_every: int = bounded(1_000, COUNT)
     """steps between checkpoints"""
-    eval_samples: int = bounded(10_000, Bounds("at least 2", lambda value: value >= 2))
+    eval_samples: int = bounded(10_000, Bounds("at least 2 and below 2^31", lambda value: 2 <= value <= LARGEST))
     """generated samples in an evaluation"""
     extractor: str | None = names(None, single_call)
     """features in which images are compared: classifier, random, inception, dinov2, resnet50, swav, clip, vgg16,
@@ -195,7 +199,7 @@ class Config:
     """names of gan_jax/data/images/suite.py between commas, or all; empty for those that take seconds"""
     validation: float = bounded(0.0, Bounds("at least 0 and below 1", lambda value: 0 <= value < 1))
     """fraction of the training samples set aside: evaluations during training use them instead of the held-out samples"""
-    duality_gap: int = bounded(0, Bounds("at least 5, or 0", lambda value: value == 0 or value >= 5))
+    duality_gap: int = bounded(0, Bounds("at least 5 and below 2^31, or 0", lambda value: value == 0 or 5 <= value <= LARGEST))
     """steps of training the best response of either player at each evaluation; 0 measures no duality gap"""
     doctor: bool = False
     """measure vital signs of both players at each evaluation too (gan_jax/evaluation/vitals.py)"""
@@ -253,7 +257,9 @@ def load_recipe(path: str | Path) -> Config:
 
     Raises InputError, which lists the recipes, if there is no such file."""
     path = Path(path)
-    if not path.is_file():
+    with reading(f"the recipe {str(path)!r}"):  # a name may be too long, or hold a NUL
+        exists = path.is_file()
+    if not exists:
         known = sorted(str(p) for p in Path("experiments").glob("*/*.py"))
         nearest = difflib.get_close_matches(str(path), known, n=1, cutoff=0.4)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
@@ -270,10 +276,8 @@ def load_recipe(path: str | Path) -> Config:
 
 def load_config(path: str | Path) -> Config:
     """The Config in a file written by `config_json`. Raises InputError for unknown fields, wrong types and bad values."""
-    try:
+    with reading(f"the config {path}"):
         values = json.loads(Path(path).read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read the config {path}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"the config {path} must be a JSON object of fields")
     if values.get("ema_half_life") is None:

@@ -22,8 +22,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turn any failure within the block into an `InputError` that begins with `what`, the user's input that is read there.
+def reading(what: str, failure: str = "cannot be read") -> Iterator[None]:
+    """Turn any failure within the block into an `InputError` that begins with `what`, the user's input that is read there, or,
+    with another `failure`, the user's function that is called there.
 
     For reading alone: what a library raises for a damaged file cannot be foreseen, whereas a failure in what we then do with
     its content is a bug, and must look like one."""
@@ -32,7 +33,7 @@ def reading(what: str) -> Iterator[None]:
     except (InputError, RunError):
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"{what} cannot be read: {reason(error)}") from error
+        raise InputError(f"{what} {failure}: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import NamedTuple
 
-from gan_jax.cli.command import Parser, out_file, write_json
-from gan_jax.errors import InputError
+from gan_jax.cli.command import Parser, out_file, whole_number, write_json
 
 BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
 GAMMA = 10.0  # weight of WGAN-GP's penalty
@@ -35,16 +34,18 @@ class Layers(NamedTuple):
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7, help="number of timed runs of each case (default: %(default)s)")
     parser.add_argument(
-        "--width", type=int, default=32, help="number of channels after D's first halving (default: %(default)s)"
+        "--repeats", type=whole_number(1, 10**6), default=7, help="number of timed runs of each case (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--width",
+        type=whole_number(1, 4096),
+        default=32,
+        help="number of channels after D's first halving (default: %(default)s)",
     )
     parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    for name in ("repeats", "width"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} must be at least 1, got {getattr(options, name)}")
 
     image = f"{SIZE}x{SIZE}x{CHANNELS}, batch {BATCH}, width {options.width}"
     sections = {

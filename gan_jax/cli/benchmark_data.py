@@ -6,6 +6,7 @@ its batch; this does not slow down a device that still has work queued. `slower`
 streamed data, compared with data in memory; on a CPU, it includes the cores that reading takes away from the step.
 """
 
+import argparse
 import os
 import statistics
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, Parser, out_file, write_json
+from gan_jax.cli.command import DATA_DIR_HELP, SAMPLES, Parser, out_file, whole_number, write_json
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
 
@@ -26,18 +27,24 @@ def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("--data", metavar="NAME", help="tfds:NAME or a folder of images (default: generated JPEGs)")
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
-    parser.add_argument("--size", type=int, default=32, help="height and width of the generated JPEGs (default: %(default)s)")
+    parser.add_argument(
+        "--size", type=whole_number(1, 4096), default=32, help="height and width of the generated JPEGs (default: %(default)s)"
+    )
     parser.add_argument("--batches", default="16,64,256", help="comma-separated batch sizes (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=4_000, help="number of images in each measurement (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=32, help="width of both networks (default: %(default)s)")
+    parser.add_argument(
+        "--images",
+        type=whole_number(1, SAMPLES),
+        default=4_000,
+        help="number of images in each measurement (default: %(default)s)",
+    )
+    parser.add_argument("--width", type=whole_number(1, 4096), default=32, help="width of both networks (default: %(default)s)")
     parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    for name in ("size", "images", "width"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} must be at least 1, got {getattr(options, name)}")
-    if not all(batch.strip().isdigit() and int(batch) for batch in options.batches.split(",")):
-        raise InputError(f"--batches must be comma-separated whole numbers of at least 1, got {options.batches!r}")
+    try:
+        batches = [whole_number(1, 2**20)(batch) for batch in options.batches.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"--batches: each of the numbers between commas {error}") from error
 
     import jax
 
@@ -52,7 +59,7 @@ def main() -> None:
         columns = ["images/s", "CPU us/img", *["images/s", "ms/step"] * 2]
         print(f"{'batch':>6} " + " ".join(f"{column:>11}" for column in columns) + "   waits  slower")
         rows = []
-        for batch in map(int, options.batches.split(",")):
+        for batch in batches:
             row = measure(name, options.data_dir, batch, max(options.images // batch, 5), options.width)
             rows.append(row)
             speeds = [row["stream"], row["cpu"] * 1e6, row["memory"], batch / row["memory"] * 1e3]

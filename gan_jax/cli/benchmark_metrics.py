@@ -29,18 +29,25 @@ OURS = "gan_jax"
 
 
 def main() -> None:
-    from gan_jax.cli.command import Parser, out_file, write_json
+    from gan_jax.cli.command import SAMPLES, Parser, out_file, whole_number, write_json
     from gan_jax.errors import InputError
 
     parser = Parser(description=__doc__)
-    parser.add_argument("--n", type=int, default=50_000, help="number of real and of fake samples (default: %(default)s)")
+    parser.add_argument(
+        "--n",
+        type=whole_number(2 * SUBSET_SIZE, SAMPLES),
+        default=50_000,
+        help="number of real and of fake samples (default: %(default)s)",
+    )
     parser.add_argument(
         "--small_n",
-        type=int,
+        type=whole_number(2 * SUBSET_SIZE, SAMPLES),
         default=10_000,
         help="the same for tools whose N x N matrices exceed the memory (default: %(default)s)",
     )
-    parser.add_argument("--dim", type=int, default=2048, help="dimension of the features (default: %(default)s)")
+    parser.add_argument(
+        "--dim", type=whole_number(1, 10**6), default=2048, help="dimension of the features (default: %(default)s)"
+    )
     parser.add_argument("--metrics", nargs="+", choices=CASES, default=list(CASES), help="metrics to measure (default: all)")
     parser.add_argument("--tools", nargs="+", help="names of tools to run (default: all)")
     parser.add_argument(
@@ -49,9 +56,6 @@ def main() -> None:
     parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
-    for name, minimum in (("n", 2 * SUBSET_SIZE), ("small_n", 2 * SUBSET_SIZE), ("dim", 1)):
-        if getattr(options, name) < minimum:
-            raise InputError(f"--{name} must be at least {minimum}, got {getattr(options, name)}")
     all_tools = sorted({tool for tools in CASES.values() for tool in tools})
     if not set(options.tools or all_tools) <= set(all_tools):
         raise InputError(f"--tools must be among {', '.join(all_tools)}, got {' '.join(options.tools)}")

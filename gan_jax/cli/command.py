@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -10,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_jax.errors import InputError, RunError
+from gan_jax.errors import InputError, RunError, reason
 from gan_jax.storage.files import write_atomically
+
+SAMPLES = 10**9  # the most samples that a command generates
 
 # Help texts of options that several commands have.
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
@@ -32,16 +35,43 @@ class Parser(argparse.ArgumentParser):
 
 def seed(text: str) -> int:
     """Parse a seed: the `type` of a flag."""
-    if not (text.isdecimal() and int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^32 - 1, got {text}")
-    return int(text)
+    return whole_number(0, 2**32 - 1)(text)
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Return the parser of a whole number from `low` to `high`: the `type` of a flag."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text.strip()) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {low:,} to {high:,}, got {text}")
+        return int(text)
+
+    return parse
+
+
+def path(text: str) -> Path:
+    """Parse a path, which need not exist: the `type` of a flag. "~" is the home directory."""
+    try:
+        parsed = Path(text).expanduser()
+        parsed.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not readable, with a NUL, ~nobody
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path: {reason(error)}") from error
+    return parsed
+
+
+def path_of(what: str, text: str) -> Path:
+    """Parse a path as `path` does, for an argument that is not always a path. Raises InputError."""
+    try:
+        return path(text)
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"{what}: {error}") from error
 
 
 def out_file(text: str) -> Path:
     """Parse the path of an output file: the `type` of a flag, so that a wrong path is reported before the work starts."""
-    if Path(text).is_dir() or not Path(text).absolute().parent.is_dir():
+    if path(text).is_dir() or not path(text).absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"must be a file in an existing directory, got {text}")
-    return Path(text)
+    return path(text)
 
 
 def write_json(out: Path, result: Any) -> None:
@@ -95,6 +125,8 @@ def command(main: Callable[[], None]) -> None:
     except BrokenPipeError:
         _end("the output was closed", 1)
     except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError):
+            _end(f"the memory is full: {str(error).split(chr(10))[0]}", 1)
         _end(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 

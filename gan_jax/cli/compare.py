@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.cli.command import TRUST_HELP, Parser, use_cores_as_devices
+from gan_jax.cli.command import TRUST_HELP, Parser, path, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
@@ -33,17 +33,17 @@ DEFAULT = RECIPES / "toy" / "ring.py"
 @lossy_output()
 def main() -> None:
     parser = Parser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="*", metavar="RECIPE|RUN_DIR", help=f"(default: {DEFAULT})")
+    parser.add_argument("runs", nargs="*", type=path, metavar="RECIPE|RUN_DIR", help=f"(default: {DEFAULT})")
     parser.add_argument("--seeds", default="0:5", help="FIRST:END, or seeds between commas (default: %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path,
         default=Path("runs/compare"),
         help="directory of the methods' runs and the page (default: %(default)s)",
     )
     parser.add_argument("--data_dir", help="directory of tfds: data and relative paths (default: $GAN_JAX_DATA)")
     parser.add_argument(
-        "--verify", nargs=2, type=Path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
+        "--verify", nargs=2, type=path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
     )
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -59,8 +59,8 @@ def main() -> None:
         sys.exit(0 if equal else 1)
     if options.trust:
         trust.accept_all()
-    finished = [Path(run) for run in options.runs if Path(run).is_dir()]
-    recipes = [run for run in options.runs if not Path(run).is_dir()]
+    finished = [run for run in options.runs if run.is_dir()]
+    recipes = [str(run) for run in options.runs if not run.is_dir()]
     if finished and flags and not recipes:
         raise InputError(f"--{next(iter(flags))} applies to recipes, and only run directories were given")
     if finished:  # before anything is trained

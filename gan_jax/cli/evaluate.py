@@ -8,7 +8,19 @@ samples; writes a JSON file that also records the protocol.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, TRUST_HELP, Parser, out_file, seed, write_json
+from gan_jax.cli.command import (
+    DATA_DIR_HELP,
+    EMA_HELP,
+    SAMPLES,
+    STANDING_HELP,
+    TRUST_HELP,
+    Parser,
+    out_file,
+    path_of,
+    seed,
+    whole_number,
+    write_json,
+)
 from gan_jax.errors import unknown
 from gan_jax.spec.expressions import names_between_commas
 
@@ -28,9 +40,11 @@ def main() -> None:
     parser.add_argument(
         "--errors", choices=("yes", "no"), default="yes", help="estimate standard errors, at ten times the cost (default: yes)"
     )
-    parser.add_argument("--samples", type=int, help="number of samples to generate (default: the run's eval_samples)")
+    parser.add_argument(
+        "--samples", type=whole_number(2, SAMPLES), help="number of samples to generate (default: the run's eval_samples)"
+    )
     parser.add_argument("--seed", type=seed, default=0, help="seed of the latents (default: %(default)s)")
-    parser.add_argument("--step", type=int, help="step of the checkpoint (default: the newest)")
+    parser.add_argument("--step", type=whole_number(0, 2**31 - 1), help="step of the checkpoint (default: the newest)")
     parser.add_argument(
         "--generator", default="average", help="average or raw: the averaged weights or the trained ones (default: %(default)s)"
     )
@@ -38,9 +52,12 @@ def main() -> None:
     parser.add_argument(
         "--doctor", action="store_true", help="only diagnose the run from its log, and suggest a remedy for each problem"
     )
-    parser.add_argument("--standing_statistics", type=int, metavar="BATCHES", help=STANDING_HELP)
+    parser.add_argument("--standing_statistics", type=whole_number(1, 10**6), metavar="BATCHES", help=STANDING_HELP)
     parser.add_argument(
-        "--path_length", type=int, metavar="PAIRS", help="add the path length of a run over this many pairs of latents (images)"
+        "--path_length",
+        type=whole_number(2, SAMPLES),
+        metavar="PAIRS",
+        help="add the path length of a run over this many pairs of latents (images)",
     )
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument(
@@ -59,7 +76,7 @@ def main() -> None:
     if options.generator not in GENERATORS:
         raise unknown("generator", options.generator, GENERATORS)
     if options.doctor:
-        print(diagnose_run(Path(options.fake)))
+        print(diagnose_run(path_of("RUN_DIR", options.fake)))
         return
     metrics = names_between_commas(options.metrics)
     protocol = Protocol(options.extractor, metrics, errors=options.errors == "yes")
@@ -67,9 +84,9 @@ def main() -> None:
         out = options.out or Path("evaluation.json")
         result = evaluate_samples(options.fake, options.real, protocol, options.data_dir)
     else:
-        out = options.out or Path(options.fake) / "evaluation.json"
+        out = options.out or path_of("RUN_DIR", options.fake) / "evaluation.json"
         result = evaluate_run(
-            Path(options.fake),
+            path_of("RUN_DIR", options.fake),
             protocol,
             options.samples,
             options.seed,

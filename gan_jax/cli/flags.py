@@ -9,6 +9,7 @@ from gan_jax.config import Config, load_recipe
 from gan_jax.errors import InputError, unknown
 from gan_jax.spec.fields import type_name
 
+MOST_SEEDS = 10_000  # in one program
 RECIPES = Path(__file__).parents[2] / "experiments"  # in a checkout
 
 
@@ -69,13 +70,13 @@ def _one_line(error: Exception) -> str:
 def parse_seeds(text: str) -> list[int]:
     """`0:10` -> [0, ..., 9]; `0,3,5` -> [0, 3, 5]; `7` -> [7]. Raises InputError for anything else."""
     try:
+        seeds = [int(part) for part in text.split(":" if ":" in text else ",")]
         if ":" in text:
-            first, end = (int(part) for part in text.split(":"))
-            seeds = list(range(first, end))
-        else:
-            seeds = [int(part) for part in text.split(",")]
+            first, end = seeds
+            seeds = list(range(first, min(end, first + MOST_SEEDS + 1)))
     except ValueError:
         seeds = []
-    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise InputError(f"--seeds must be FIRST:END or different whole numbers between commas, got {text!r}")
+    if not 1 <= len(set(seeds)) == len(seeds) <= MOST_SEEDS or not all(0 <= seed < 2**32 for seed in seeds):
+        form = f"FIRST:END or different whole numbers between commas, at most {MOST_SEEDS:,}"
+        raise InputError(f"--seeds must be {form}, got {text[:100]!r}")
     return seeds

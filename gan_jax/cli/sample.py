@@ -7,16 +7,16 @@ gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, directio
 With --sampler, latents are chosen with the help of the discriminator: rejection or langevin (gan_jax/evaluation/samplers.py).
 """
 
-from pathlib import Path
-
-from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, STANDING_HELP, TRUST_HELP, Parser, seed
+from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, SAMPLES, STANDING_HELP, TRUST_HELP, Parser, path, seed, whole_number
 from gan_jax.errors import InputError
 
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="directory of the run")
-    parser.add_argument("--samples", type=int, default=1_000, help="number of samples to write (default: %(default)s)")
+    parser.add_argument("run_dir", type=path, metavar="RUN_DIR", help="directory of the run")
+    parser.add_argument(
+        "--samples", type=whole_number(1, SAMPLES), default=1_000, help="number of samples to write (default: %(default)s)"
+    )
     parser.add_argument("--view", help="write a view instead: NAME, or NAME(key=value) with options, as in 'walk(seconds=9)'")
     parser.add_argument("--sampler", help="rejection, langevin, or NAME(key=value) with options, as in 'langevin(steps=500)'")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the latents (default: %(default)s)")
@@ -27,9 +27,9 @@ def main() -> None:
     )
     parser.add_argument("--png", action="store_true", help="also write each image as a PNG file, in a folder")
     parser.add_argument("--ema", type=float, help=EMA_HELP)
-    parser.add_argument("--standing_statistics", type=int, metavar="BATCHES", help=STANDING_HELP)
+    parser.add_argument("--standing_statistics", type=whole_number(1, 10**6), metavar="BATCHES", help=STANDING_HELP)
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
-    parser.add_argument("--out", type=Path, help="directory to write to (default: RUN_DIR/samples)")
+    parser.add_argument("--out", type=path, help="directory to write to (default: RUN_DIR/samples)")
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -50,5 +50,4 @@ def main() -> None:
         written = sample_run(options.run_dir, options.samples, options.seed, out, **shared, **choices)
     else:
         written = view_run(options.run_dir, options.view, options.seed, out, **shared)
-    for path in written:
-        print(path)
+    print(*written, sep="\n")

@@ -9,20 +9,22 @@ The last row holds the metrics of training samples. Also writes a JSON file.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, TRUST_HELP, Parser, out_file, seed, write_json
+from gan_jax.cli.command import DATA_DIR_HELP, SAMPLES, TRUST_HELP, Parser, out_file, path, seed, whole_number, write_json
 from gan_jax.errors import InputError
 from gan_jax.spec.expressions import names_between_commas
 
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="directories of runs on the same text")
+    parser.add_argument("runs", nargs="+", type=path, metavar="RUN_DIR", help="directories of runs on the same text")
     parser.add_argument("--temperatures", default="1,0.8,0.6", help="comma-separated numbers (default: %(default)s)")
     parser.add_argument("--metrics", default="", help="slower metrics to add: bleu, self_bleu, or both, comma-separated")
     parser.add_argument(
         "--extractor", help="text embedding for a Fréchet distance: path.py:function, from a list of N strings to [N, D]"
     )
-    parser.add_argument("--samples", type=int, help="number of samples per run (default: the first run's eval_samples)")
+    parser.add_argument(
+        "--samples", type=whole_number(2, SAMPLES), help="number of samples per run (default: the first run's eval_samples)"
+    )
     parser.add_argument("--seed", type=seed, default=0, help="seed of the samples (default: %(default)s)")
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument(
@@ -33,8 +35,11 @@ def main() -> None:
     options = parser.parse_args()
     try:
         temperatures = [float(part) for part in options.temperatures.split(",")]
-    except ValueError as error:
-        raise InputError(f"--temperatures must be comma-separated numbers, got {options.temperatures!r}") from error
+    except ValueError:
+        temperatures = []
+    if not temperatures or not all(1e-6 <= temperature <= 1e6 for temperature in temperatures):
+        allowed = "comma-separated numbers from 1e-6 to 1e6"
+        raise InputError(f"--temperatures must be {allowed}, got {options.temperatures!r}")
     # Imported here so that --help does not load JAX.
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.temperatures import measure_runs, table

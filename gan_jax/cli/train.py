@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.cli.command import TRUST_HELP, make_deterministic, use_cores_as_devices
+from gan_jax.cli.command import TRUST_HELP, make_deterministic, path_of, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import smoke
 from gan_jax.errors import InputError
@@ -45,7 +45,7 @@ def add_options(parser):
 @lossy_output()
 def main() -> None:
     config, options = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
-    fork_from = options.fork_from and Path(options.fork_from)
+    fork_from = options.fork_from and path_of("--fork_from", options.fork_from)
     config = smoke(config) if options.smoke else config
     if options.deterministic:
         make_deterministic()
@@ -62,7 +62,7 @@ def main() -> None:
     seeds = None if options.seeds is None else parse_seeds(options.seeds)
     sweep = parse_sweep(options.sweep or [])
     suffix = f"{_members_name(config.seed, options.seeds, seeds, sweep)}{'-fork' if fork_from else ''}"
-    run_dir = Path(options.run_dir or f"runs/{config.name}-{suffix}")
+    run_dir = path_of("--run_dir", options.run_dir or f"runs/{config.name}-{suffix}")
     arguments = (config, run_dir, options.data_dir, seeds, fork_from, sweep, options.accept_changes)
     with hosts.abort_on_failure():
         if options.dry_run:
@@ -78,7 +78,7 @@ def _default_recipe(argv: list[str]) -> Path:
     already started, in the directory that the command names, has its own."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--fork_from", "--run_dir"):
-        parser.add_argument(name, nargs="?", type=Path)
+        parser.add_argument(name, nargs="?", type=lambda text, name=name: path_of(name, text))
     options = parser.parse_known_args(argv)[0]
     if options.fork_from is None:
         return DEFAULT

@@ -9,9 +9,7 @@ Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.
 `python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
 """
 
-from pathlib import Path
-
-from gan_jax.cli.command import DATA_DIR_HELP, Parser
+from gan_jax.cli.command import DATA_DIR_HELP, Parser, path, path_of
 from gan_jax.errors import unknown
 from gan_jax.storage.cache import cache_path
 
@@ -21,8 +19,8 @@ def main() -> None:
     parser.add_argument(
         "name", help="inception, dinov2, resnet50, swav, clip, vgg16, vgg16_torchvision or lpips; or with --run_dir, a file"
     )
-    parser.add_argument("--to", type=Path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
-    parser.add_argument("--run_dir", type=Path, help="new directory for the run of a pretrained generator")
+    parser.add_argument("--to", type=path, help="directory of the download (default: $GAN_JAX_CACHE, or ~/.cache/gan_jax)")
+    parser.add_argument("--run_dir", type=path, help="new directory for the run of a pretrained generator")
     parser.add_argument(
         "--data", help="data to evaluate its samples against (default: none, so that they can be viewed but not evaluated)"
     )
@@ -38,7 +36,9 @@ def main() -> None:
     if options.run_dir is not None:
         from gan_jax.pretrained.import_run import import_run
 
-        print(import_run(Path(options.name), options.run_dir, options.data, options.truncation, options.data_dir))
+        print(
+            import_run(path_of("the file", options.name), options.run_dir, options.data, options.truncation, options.data_dir)
+        )
         print(f"python experiments/sample.py {options.run_dir} --samples 100")
         return
     from gan_jax.storage.weights import PUBLISHED, convert, download, sha256
@@ -46,7 +46,7 @@ def main() -> None:
     if options.name not in PUBLISHED:
         raise unknown("weights", options.name, PUBLISHED)
     weights = PUBLISHED[options.name]
-    path = download(weights, options.to or cache_path(""))
+    file = download(weights, options.to or cache_path(""))
     verified = "verified" if weights.sha256 else "not verified: its authors publish no checksum"
-    print(f"{path}: {weights.description}, sha256 {sha256(path)}, {verified}")
-    print(f"{convert(path)}: the same tensors as .npz; either file can serve as an extractor's weights")
+    print(f"{file}: {weights.description}, sha256 {sha256(file)}, {verified}")
+    print(f"{convert(file)}: the same tensors as .npz; either file can serve as an extractor's weights")

@@ -16,7 +16,16 @@ from gan_jax.data.paths import locate
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.path_length import path_length
-from gan_jax.evaluation.sample import conditional, labels, latents, path_key, sample_keys, sampler, standing_statistics
+from gan_jax.evaluation.sample import (
+    check_samples,
+    conditional,
+    labels,
+    latents,
+    path_key,
+    sample_keys,
+    sampler,
+    standing_statistics,
+)
 from gan_jax.reports.doctor import diagnose
 from gan_jax.reports.html import read_lines
 from gan_jax.runs.averages import posthoc_average
@@ -50,6 +59,7 @@ def evaluate_run(
     count = config.eval_samples if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
+    check_samples(game, count)
     z_key, label_key, statistics_key = sample_keys(seed)
     measure = _prepare(data, replace(protocol, max_samples=max(protocol.max_samples, count)))
     raw = {"params": state.g.params, **state.g.stats}

@@ -14,6 +14,7 @@ from gan_jax.evaluation.latents import slerp
 from gan_jax.game.game import Game
 from gan_jax.game.state import apply, init_state
 from gan_jax.metrics.batched import in_batches
+from gan_jax.storage.memory import check_memory
 from gan_jax.types import Array, Batch
 
 BATCH = 500  # samples per call: all calls have the same shape, so that one compiled program serves any count
@@ -87,6 +88,12 @@ def standing_statistics(game: Game, data: Data, variables: Any, batches: int, ke
         for start in range(0, batches * rows, rows)
     ]
     return variables | {"batch_stats": jax.tree.map(lambda *values: sum(values) / batches, *statistics)}
+
+
+def check_samples(game: Game, count: int) -> None:
+    """Raise InputError if `count` samples do not fit in the memory."""
+    numbers = sum(math.prod(shape) for shape in jax.tree.leaves(game.sample_shape, is_leaf=lambda x: type(x) is tuple))
+    check_memory(f"{count:,} samples", 4 * count * (numbers + game.z_dim), "set --samples to fewer")
 
 
 def latents(game: Game, key: Array, count: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation import samplers
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import (
+    check_samples,
     conditional,
     interpolation,
     interpolation_labels,
@@ -27,7 +28,7 @@ from gan_jax.evaluation.sample import (
 )
 from gan_jax.runs.averages import posthoc_average
 from gan_jax.runs.run_dir import load_run
-from gan_jax.spec.lookup import find
+from gan_jax.spec.lookup import calling, find
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Sample
 
@@ -59,6 +60,7 @@ def sample_run(
         raise InputError(f"--samples must be at least 1, got {count}")
     refine = None if sampler_name is None else find("sampler", sampler_name, samplers)
     config, data, game, state = load_run(run, _say, data_dir)
+    check_samples(game, count)
     z_key, label_key, statistics_key = sample_keys(seed)
     variables = state.ema if ema is None else posthoc_average(run, config, state, ema)
     if standing is not None:
@@ -66,7 +68,7 @@ def sample_run(
     d_variables = {"params": state.d.params, **state.d.stats}
     generator = LoadedGenerator(config, data, game, variables, d_variables, z_key, label_key, label)
     if refine is not None:
-        drawn = _refined(generator, count, refine, seed)
+        drawn = _refined(generator, count, sampler_name, refine, seed)
     elif label is not None and data.condition is not None:
         drawn = _satisfying(generator, count, data.condition(label))
     else:
@@ -104,14 +106,18 @@ def _plain(generator: LoadedGenerator, count: int) -> _Drawn:
     return _Drawn(generator.sample(z[:count], label), z[:count], label, pictures)
 
 
-def _refined(generator: LoadedGenerator, count: int, refine: Callable[..., np.ndarray], seed: int) -> _Drawn:
+def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable[..., np.ndarray], seed: int) -> _Drawn:
     """Choose the latents of the samples and of the grid by one of `samplers.py`."""
     shown = generator.data.num_shown
     z = generator.z(max(count, 2 * shown))
     label, grid_label = _labels(generator, len(z)), generator.labels(shown)
     label = None if label is None else label[:count]
     all_labels = None if label is None else np.concatenate([label, grid_label])
-    refined = refine(generator, np.concatenate([z[:count], z[:shown]]), all_labels, sampler_key(seed))
+    start = np.concatenate([z[:count], z[:shown]])
+    with calling("sampler", name):
+        refined = np.asarray(refine(generator, start, all_labels, sampler_key(seed)))
+    if (refined.shape, refined.dtype.kind) != (start.shape, "f"):
+        raise InputError(f"sampler {name} must return latents {start.shape}, got {refined.dtype} {refined.shape}")
     grid = generator.sample(refined[count:], grid_label)
     return _Drawn(generator.sample(refined[:count], label), refined[:count], label, {"grid": grid})
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from gan_jax.data.dataset import Data, Protocol
 from gan_jax.errors import InputError
-from gan_jax.evaluation.sample import compile_batched, labels, latents, sample_keys, sampler
+from gan_jax.evaluation.sample import check_samples, compile_batched, labels, latents, sample_keys, sampler
 from gan_jax.game.game import Game
 from gan_jax.models.relgan import log_likelihood
 from gan_jax.reports.comparison import side_by_side
@@ -50,6 +50,7 @@ def measure_runs(
             first, measure = (path, data), data.evaluator(data, replace(protocol, max_samples=max(protocol.max_samples, count)))
         if data.checksum != first[1].checksum:
             raise InputError(f"{path} and {first[0]} were trained on different data: {data.name} and {first[1].name}")
+        check_samples(game, count)
         label = labels(game, data, label_key, count)
         for temperature in temperatures if hasattr(game.generator, "temperature") else (None,):
             _say(f"{path} at temperature {temperature or 1:g}")

@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
+from gan_jax.errors import InputError
 from gan_jax.evaluation import views
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import sample_keys
 from gan_jax.evaluation.sample_run import write_files
 from gan_jax.runs.averages import posthoc_average
 from gan_jax.runs.run_dir import load_run
-from gan_jax.spec.lookup import find
+from gan_jax.spec.lookup import calling, find
 
 
 def view_run(
@@ -28,4 +29,8 @@ def view_run(
     )
     stem = f"{view.partition('(')[0].rpartition(':')[2].strip()}-seed{seed}"
     stem += ("" if label is None else f"-label{label}") + ("" if ema is None else f"-ema{ema:g}")
-    return write_files(out, {f"{stem}{suffix}": content for suffix, content in function(generator).items()})
+    with calling("view", view):
+        files = function(generator)
+    if not isinstance(files, dict) or not all(isinstance(x, str) and isinstance(y, bytes) for x, y in files.items()):
+        raise InputError(f"view {view} must return files as {{suffix: bytes}}, got {type(files).__name__}")
+    return write_files(out, {f"{stem}{suffix}": content for suffix, content in files.items()})

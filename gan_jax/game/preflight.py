@@ -1,6 +1,7 @@
 """Preflight: checks of a game before anything is written. Each function that the configuration names is traced on abstract
 arrays, then the whole step; an error names the function, its file and line, the shapes it received and what was expected."""
 
+import math
 import site
 import sysconfig
 import traceback
@@ -18,6 +19,7 @@ from gan_jax.errors import InputError
 from gan_jax.game.game import Game
 from gan_jax.game.state import Player, apply, init_state
 from gan_jax.spec.stop import needs_gap
+from gan_jax.storage.memory import check_memory
 from gan_jax.types import Array, Batch, LabelledLoss, RowMixing, map_shapes
 
 PACKAGE = str(Path(__file__).parents[1])
@@ -123,6 +125,9 @@ def _check_networks(config: Config, game: Game, inputs: AbstractInputs) -> None:
             parts = getattr(game.sample_shape, "_fields", game.sample_shape)
             message += f"; samples have the parts {', '.join(parts)}: use ctgan for tables, molgan for molecules"
         raise InputError(f"model {config.model} fails{_user_frame(error)}: {message}") from error
+
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
+    check_memory(f"the state of model {config.model}", size, "choose smaller networks")
 
     def forward(network: nn.Module, player: Player, x: Array, label: Array | None) -> Any:
         return apply(network, {"params": player.params, **player.stats}, x, label, train=True)[0]

@@ -22,8 +22,8 @@ def matrix(name: str, x: ArrayLike) -> np.ndarray:
     x = x.astype(np.result_type(x.dtype, np.float32), copy=False)
     if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
         raise ValueError(f"{name} must be [N, D] with N >= 2, got {x.shape}")
-    finite = np.isfinite(x).all(axis=1)
-    if not finite.all():
+    if not math.isfinite(_largest(x)):
+        finite = np.isfinite(x).all(axis=1)
         raise ValueError(f"{name} {x.shape} must be finite: {(~finite).sum()} rows are not")
     return x
 
@@ -41,12 +41,17 @@ def pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 def squarable(name: str, *arrays: np.ndarray) -> np.dtype:
     """Return the type in which squared distances between rows of the arrays [N, D] do not overflow: the highest of their
     precisions, or float64. Raises ValueError, with `name` and the largest value, if they overflow in float64."""
-    largest = max(float(max(x.max(), -x.min())) for x in arrays)
+    largest = max(map(_largest, arrays))
     for dtype in (np.result_type(*(x.dtype for x in arrays)), np.dtype(np.float64)):
         # A distance is at most 2 sqrt(D) times the largest value; the rest leaves room for sums over many rows.
         if largest <= math.sqrt(np.finfo(dtype).max / arrays[0].shape[1]) / _ROOM:
             return dtype
     raise ValueError(f"{name} {arrays[0].shape} with values of {largest:.3g} are too large: their squares overflow")
+
+
+def _largest(x: np.ndarray) -> float:
+    """The largest absolute value; NaN if any value is NaN."""
+    return float(np.maximum(x.max(), -x.min()))
 
 
 def row_blocks(x: np.ndarray) -> Iterator[tuple[jax.Array, int]]:

@@ -38,7 +38,7 @@ def parse_sum(text: str) -> list[tuple[float, str, dict[str, Any]]]:
             value = float(weight)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if not abs(value) <= 3.4e38:  # larger numbers are infinite in float32
             raise InputError(
                 f"{text!r}: the weight before {star} must be a finite number, got {weight.strip()!r}; write {_SUM}"
             )

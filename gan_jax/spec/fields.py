@@ -1,6 +1,5 @@
 """Fields of the configuration with their bounds and properties, declared where the field stands."""
 
-import math
 from collections.abc import Callable
 from dataclasses import field
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -17,10 +16,12 @@ class Bounds(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-COUNT = Bounds("a whole number of at least 1", lambda value: value >= 1)
-SIZE = Bounds("at least 1, or null", lambda value: value >= 1)
-NOT_NEGATIVE = Bounds("a finite number of at least 0", lambda value: 0 <= value < math.inf)
-POSITIVE = Bounds("a finite number above 0", lambda value: 0 < value < math.inf)
+LARGEST = 2**31 - 1  # steps and sizes are int32
+_FLOAT32 = 3.4e38  # numbers become float32, in which larger ones are infinite
+COUNT = Bounds("a whole number of at least 1 and below 2^31", lambda value: 1 <= value <= LARGEST)
+SIZE = Bounds("at least 1 and below 2^31, or null", lambda value: 1 <= value <= LARGEST)
+NOT_NEGATIVE = Bounds("a finite number of at least 0, at most 3.4e38", lambda value: 0 <= value <= _FLOAT32)
+POSITIVE = Bounds("a finite number above 0, at most 3.4e38", lambda value: 0 < value <= _FLOAT32)
 DECAY = Bounds("at least 0 and below 1", lambda value: 0 <= value < 1)
 PROBABILITY = Bounds("between 0 and 1", lambda value: 0 <= value <= 1)
 

@@ -6,11 +6,12 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gan_jax.errors import InputError, reason, unknown
+from gan_jax.errors import InputError, reading, reason, unknown
 from gan_jax.spec.expressions import bind, parse_call
 
 
@@ -52,6 +53,12 @@ def find_function(what: str, name: str, functions: dict[str, Callable[..., Any]]
     return getattr(module, function)
 
 
+def calling(what: str, text: str) -> AbstractContextManager[None]:
+    """Turn any failure within the block, in which the function that `text` names is called, into an InputError if it may be due
+    to the user: in a function of the user's own, or in one of ours with options. A failure of ours without options is a bug."""
+    return reading(f"{what} {text}", "fails") if is_code(text) or "(" in text else nullcontext()
+
+
 def is_code(name: str) -> bool:
     """Whether a name reaches code outside this package: no variant of ours has a dot or a colon in its name, except functions
     that belong to one family of networks, such as gan_jax.models.fastgan:reconstruction."""
@@ -77,7 +84,9 @@ def load_module(what: str, source: str) -> ModuleType:
 def load_file(path: Path) -> Any:
     """Load a Python file as a module: a recipe, or a user's loss or network. Raises InputError if it cannot be executed."""
     path = Path(path)
-    if not path.is_file():
+    with reading(f"the file {str(path)!r}"):  # a name may be too long, or hold a NUL
+        exists = path.is_file()
+    if not exists:
         raise InputError(f"no file {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)

@@ -14,16 +14,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gan_jax.cli import benchmark, benchmark_data, benchmark_metrics, benchmark_scaling
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
-from gan_jax.runs import hosts
+from gan_jax.runs import hosts, trust
 from gan_jax.spec.lookup import load_file
+from gan_jax.storage import weights
 from gan_jax.training import experiment
 from gan_jax.training import train as training
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {name: load_file(ROOT / "experiments" / f"{name}.py") for name in ("train", "compare", "sample", "evaluate")}
+BENCHMARKS = ("benchmark", "benchmark_data", "benchmark_metrics", "benchmark_scaling")
+NAMES = ("train", "compare", "sample", "evaluate", "temperatures", "weights", *BENCHMARKS)
+COMMANDS = {name: load_file(ROOT / "experiments" / f"{name}.py") for name in NAMES}
 FIELDS = [field.name for field in fields(Config)]
 # No slash and no dot: random paths must not lead out of the test directory.
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/.\0"), max_size=12)
@@ -33,16 +37,36 @@ WORDS = st.sampled_from(
      "mine.py",
      "ring", "rign", "grid", "spiral", "data.npz", "folder", "thesis.txt", "stacked:ring", "sgd", "adam(b1=2)", "batch",
      "cutout + flip", "lecam * 2", "0:3", "all", "scan", "pmap", "eval/fd plateau(patience=5)", "d/loss < 0", "4096",
-     "spectral", "inception", "jensen_shannon", "layer", "random", "--", "-", "\u00e9\n\t"]
+     "spectral", "inception", "jensen_shannon", "layer", "random", "--", "-", "\u00e9\n\t", "1e308", "1e39", "1000000000000",
+     "-1e308", "0:99999999999999999999", "5:1:1", "x" * 300, "~nobody/x",
+     "mirrored:" * 3000 + "ring", "(" * 3000, "r1 + " * 3000,
+     "walk", "math:sqrt(x=1)", "mine.py:f(x=1)", "exits.py:f", "exits.py", "builtins:print", "os:getcwd", "interpolation",
+     "walk(seconds='x')", "truncation(values='no')", "langevin(steps='x')", "rejection", "kid", "fid", "1,0.5", "9" * 5000]
 )  # fmt: skip
 SMALL = st.integers(-2, 40).map(str)
 OTHER_FLAGS = [
     "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
     "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
-    "doctor", "standing_statistics", "sampler", "path_length",
+    "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation", "trust", "json",
+    "repeats",
+    "width", "size", "batches", "images", "n", "small_n", "dim", "tools", "python", "attained", "png",
 ]  # fmt: skip
 PLACES = st.sampled_from(
-    ["run", "new", "thesis.txt", "folder", "config.json", "run/config.json", "fuzz.json", "mine.py", "no/no"]
+    [
+        "run",
+        "new",
+        "thesis.txt",
+        "folder",
+        "config.json",
+        "run/config.json",
+        "fuzz.json",
+        "mine.py",
+        "no/no",
+        "exits.py",
+        "fuzz.npz",
+        "fuzz.pth",
+        "zip.pth",
+    ]
 )
 DEEP = b"deeper than a parser can go"  # a placeholder for content that is too long to be printed
 JSON = st.recursive(
@@ -93,10 +117,18 @@ def contents(draw):
 
 @st.composite
 def cases(draw):
-    command = draw(st.sampled_from(["train", "train", "train", "compare", "sample", "evaluate"]))
-    usual = {"train": ["config.json", "fuzz.json"], "compare": ["config.json", "run"]}.get(command, ["run"])
+    command = draw(st.sampled_from(["train", "train", "train", "compare", "sample", "evaluate", *NAMES]))
+    usual = {
+        "train": ["config.json", "fuzz.json"],
+        "compare": ["config.json", "run"],
+        "weights": ["fuzz.npz", "fuzz.pth", "zip.pth"],
+    }.get(command, ["run"])
     first = st.sampled_from(usual).map(lambda name: [name])
-    line = draw(first | first | first | st.lists(PLACES, max_size=2)) + draw(flags())
+    line = draw(first | first | first | st.lists(PLACES | WORDS, max_size=2)) + draw(flags())
+    if command in BENCHMARKS:
+        line = line[1:]
+    if command == "weights" and draw(st.booleans()):
+        line += ["--run_dir", draw(st.sampled_from(["new", "run"]) | PLACES)]
     if command == "train":
         line += ["--run_dir", draw(st.sampled_from(["new", "run"]) | PLACES)] if draw(st.booleans()) else []
     if command == "compare" and draw(st.booleans()):
@@ -115,6 +147,8 @@ def home(tiny, tmp_path_factory):
     (home / "thesis.txt").write_text("do not touch")
     (home / "folder").mkdir()
     (home / "folder" / "notes.txt").write_text("nor this")
+    (home / "exits.py").write_text("import sys\n\nsys.exit(3)\n")
+    shutil.copy(ROOT / "tests" / "golden" / "zip.pth", home)
     (home / "mine.py").write_text("def f(real, fake):\n    return real.mean(), fake.mean()\n")
     return home, small
 
@@ -132,6 +166,14 @@ def join(*_):
     raise InputError("no other process")
 
 
+def measure_streams(*_):
+    return dict.fromkeys(("stream", "cpu", "memory", "streamed", "waits", "slower"), 1.0)
+
+
+def no_download(*_):
+    raise InputError("no network")
+
+
 def run_command(command, line):
     """Return (exit code, stderr) of a command line."""
     out, error = io.StringIO(), io.StringIO()
@@ -142,11 +184,25 @@ def run_command(command, line):
         patch.setattr(training, "run_loop", no_training)
         patch.setattr(experiment, "cost", lambda *_: None)
         patch.setattr(experiment, "describe_cost", lambda *_: [])
+        patch.setattr(trust, "_accepts_all", False)
+        patch.setattr(benchmark, "measure", lambda *_: {"case": 1.0})
+        patch.setattr(benchmark_data, "measure", measure_streams)
+        patch.setattr(benchmark_metrics, "measure", lambda *_: [])
+        patch.setattr(benchmark_scaling, "measure", lambda *_: (1, 1.0, 1.0, 1.0))
+        patch.setattr(weights, "download", no_download)
         try:
             COMMANDS[command].command(COMMANDS[command].main)
         except SystemExit as ended:
             return ended.code or 0, error.getvalue()
     return 0, error.getvalue()
+
+
+def damaged_weights(noise):
+    """A PyTorch file with some bytes replaced."""
+    content = bytearray((ROOT / "tests" / "golden" / "zip.pth").read_bytes())
+    for i, byte in enumerate(noise[:40]):
+        content[byte * 7919 * (i + 1) % len(content)] = byte
+    return bytes(content)
 
 
 def check(home, case):
@@ -157,13 +213,15 @@ def check(home, case):
         shutil.copytree(home, folder, dirs_exist_ok=True)
         fuzz = content if changes is None else json.dumps(asdict(small) | changes).encode()
         Path("fuzz.json").write_bytes(fuzz)
+        Path("fuzz.npz").write_bytes(b"PK\x03\x04" + fuzz)
+        Path("fuzz.pth").write_bytes(damaged_weights(fuzz))
         if damaged is not None:
             Path("run", damaged).write_bytes(fuzz)
         before = files(Path(folder))
         code, error = run_command(command, line)
         assert code in (0, 1, 2)
         assert "Traceback" not in error
-        assert "--debug shows where" not in error, error
+        assert "--debug shows where" not in error, f"{command} {line}: {error}"
         if code == 2:
             assert error.splitlines()[-1].startswith("error: ")
             assert files(Path(folder)) == before
