@@ -11,15 +11,15 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gan_jax
 from gan_jax.config import Config
 from gan_jax.errors import InputError
-from gan_jax.spec.expressions import names_between_commas, parse_sum
+from gan_jax.runs.trust import named_code
+from gan_jax.spec.lookup import split_code
 
 PACKAGE = Path(gan_jax.__file__).resolve().parent
 INSTALLED = (PACKAGE, *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")))
@@ -42,13 +42,10 @@ def user_code(config: Config) -> dict[str, Source]:
 
     Raises InputError for a file that cannot be read."""
     sources: dict[str, Source] = {}
-    for field, value in asdict(config).items():
-        if not isinstance(value, str):
-            continue
-        for path, root in _named_files(value):
-            for file in _closure(path, root):
-                fields = sources[str(file)].fields if str(file) in sources else ()
-                sources[str(file)] = Source(tuple(dict.fromkeys((*fields, field))), _read(file))
+    for field, texts in named_code(config).items():
+        for file in (file for text in texts for path, root in _named_file(text) for file in _closure(path, root)):
+            fields = sources[str(file)].fields if str(file) in sources else ()
+            sources[str(file)] = Source(tuple(dict.fromkeys((*fields, field))), _read(file))
     return sources
 
 
@@ -111,28 +108,14 @@ def _package_files() -> Iterator[tuple[str, bytes]]:
         yield path.relative_to(PACKAGE).as_posix(), path.read_bytes()
 
 
-def _named_files(text: str) -> Iterator[tuple[Path, Path]]:
-    """The files of functions or networks in the value of a field: (file, folder from which it imports)."""
-    for name, options in _calls(text):
-        source = name if name.endswith(".py") else name.rpartition(":")[0]
-        if source.endswith(".py") and Path(source).is_file():
-            yield Path(source), Path(source).parent
-        module = sys.modules.get(source) if source.partition(".")[0] != "gan_jax" else None
-        file = getattr(module, "__file__", None)
-        if file and file.endswith(".py"):
-            yield Path(file), Path(file).parents[source.count(".") + Path(file).match("__init__.py")]
-        for value in options.values():
-            if isinstance(value, str):
-                yield from _named_files(value)
-
-
-def _calls(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """The names and options in the value of a field that is a call, a sum or a list; none in one of another form, such as a
-    path or a rule."""
-    try:
-        return [(name, options) for part in names_between_commas(text) for _, name, options in parse_sum(part)]
-    except InputError:
-        return []
+def _named_file(text: str) -> Iterator[tuple[Path, Path]]:
+    """The file of a function or network called `text`, if it is a file, and the folder from which it imports."""
+    source, _ = split_code(text)
+    if source.endswith(".py") and Path(source).is_file():
+        yield Path(source), Path(source).parent
+    file = getattr(sys.modules.get(source), "__file__", None)
+    if file and file.endswith(".py"):
+        yield Path(file), Path(file).parents[source.count(".") + Path(file).match("__init__.py")]
 
 
 def _closure(path: Path, root: Path) -> list[Path]:
