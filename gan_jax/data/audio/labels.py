@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from gan_jax.data.audio import decoding
 from gan_jax.data.reading import MISSING, Row, lines, listed, read_rows
 from gan_jax.errors import InputError
 
@@ -96,8 +97,8 @@ class Table(NamedTuple):
 
 def read_table(name: str, content: str, index: Index) -> Table | None:
     """Return a table by its content; None if none of its columns mentions recordings. The column of files is the one whose
-    cells mention most of them; if its first cell does not, the first row is a header. Raises InputError for a table that cannot
-    be parsed."""
+    cells mention most of them; if the first row does not look like the others, it is a header. Raises InputError for a table
+    that cannot be parsed."""
     where = f"data audio: {name}"
     if "|" in content.partition("\n")[0]:  # as in LJSpeech, where quotes are text
         split = [(number, [cell.strip() for cell in line.split("|")]) for number, line in enumerate(lines(content), 1)]
@@ -116,6 +117,14 @@ def read_table(name: str, content: str, index: Index) -> Table | None:
     best = max(range(width), key=lambda column: len(set(columns[column]) - {None}), default=0)
     if not width or not set(columns[best]) - {None}:
         return None
-    header = rows[0].cells if columns[best][0] is None else None
+    header = rows[0].cells if columns[best][0] is None and not _is_data(rows, best) else None
     skip = 0 if header is None else 1
     return Table(name, header, rows[skip:], columns[best][skip:], best)
+
+
+def _is_data(rows: list[Row], file_column: int) -> bool:
+    """Return whether the first row, whose recording does not exist, is no header: it names a sound, or shares a cell with
+    another row."""
+    first = rows[0].cells
+    is_sound = len(first) > file_column and PurePosixPath(first[file_column]).suffix.lower() in decoding.SUFFIXES
+    return is_sound or any(cell and cell == other for row in rows[1:] for cell, other in zip(first, row.cells, strict=False))

@@ -187,5 +187,5 @@ def pair(fakes: Fakes, pieces: dict[Piece, np.ndarray]) -> tuple[np.ndarray, np.
         f"{len(fake_of):,} of {len(names):,} real recordings are compared with the fakes of the same names, {len(rows):,} clips"
     ]
     if alone:
-        notes.append(f"{len(alone):,} fakes have no real recording of that name and are not measured: {listed(alone, 3)}")
+        notes.append(f"fakes without a real recording of that name, not measured: {len(alone):,} ({listed(alone, 3)})")
     return np.stack([pieces[piece] for _, piece in rows]), fakes.waves[[row for row, _ in rows]], tuple(notes)

@@ -1,7 +1,5 @@
 """Read recordings as clips of equal length, each with its class and split, and count what was changed or dropped."""
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -111,7 +109,7 @@ def of_files(files: sound_files.SoundFiles, names: Iterable[str]) -> Sounds:
     def sound(name: str) -> Sound:
         try:
             content = files.sounds[name]()
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:  # or encrypted
+        except sound_files.READ_ERRORS as error:
             raise Damaged("unreadable", str(error)) from error
         return decode(content)
 
@@ -179,13 +177,12 @@ def _check_rates(rates: dict[int, list[str]], rate: int, where: str) -> None:
     """Raise InputError if there are other rates than `rate`."""
     if not set(rates) - {rate}:
         return
-    if len(rates) == 1:
-        (other,) = rates
-        problem = f"all {len(rates[other]):,} recordings {where} have {other} samples per second"
-        raise InputError(f"data audio: {problem}, not {rate}: set rate={other}, or resample=True")
     kinds = [f"{other} ({len(names):,}: {listed(names, 1)})" for other, names in sorted(rates.items())]
+    if len(rates) == 1:
+        problem = f"recordings {where} have {kinds[0]} samples per second, not {rate}"
+        raise InputError(f"data audio: {problem}: set rate={next(iter(rates))}, or resample=True")
     raise InputError(
-        f"data audio: recordings {where} have different numbers of samples per second: {', '.join(kinds)}: "
+        f"data audio: recordings {where} have several rates: {', '.join(kinds)} samples per second; "
         f"resample=True converts all to rate={rate}"
     )
 
@@ -197,12 +194,14 @@ def _notes_on_lengths(lengths: np.ndarray, count: int, form: ClipFormat) -> tupl
         lost = np.maximum(0, lengths - np.maximum(1, np.rint(lengths / form.length)) * form.length).sum() / lengths.sum()
         return (f"{duration}, then cut into {count:,} clips of {form.length / form.rate:.2f} s; ends left over: {lost:.1%}",)
     short, long = lengths < form.length, lengths > form.length
-    far_short, far_long = 2 * lengths < form.length, lengths > 2 * form.length
-    parts = [
-        f"{short.sum():,} shorter ones are padded with silence ({far_short.sum():,} to more than twice their length)",
-        f"{long.sum():,} longer ones are truncated ({far_long.sum():,} to less than half)",
-    ]
-    parts = [part for part, some in zip(parts, (short, long), strict=True) if some.any()]
+    far_short, far_long = (2 * lengths < form.length).sum(), (lengths > 2 * form.length).sum()
+    parts = []
+    if short.any():
+        far = f" ({far_short:,} to more than twice their length)" if far_short else ""
+        parts.append(f"{short.sum():,} shorter and padded with silence{far}")
+    if long.any():
+        far = f" ({far_long:,} to less than half)" if far_long else ""
+        parts.append(f"{long.sum():,} longer and truncated{far}")
     return (duration + (f"; length={form.length} ({form.length / form.rate:.2f} s): {', '.join(parts)}" if parts else ""),)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from gan_jax.data.audio.decoding import OTHER_SUFFIXES, SUFFIXES
 from gan_jax.data.reading import decode_text, listed
 from gan_jax.errors import InputError
+
+READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)  # of files, and in zips
 
 Reader = Callable[[], bytes]  # returns the content of a file
 
@@ -25,7 +28,11 @@ class SoundFiles(NamedTuple):
 
     def text(self, name: str) -> str:
         """Return the content of a list or table."""
-        return decode_text(self.others[name](), f"data audio: {name} in {self.where}")
+        where = f"data audio: {name} in {self.where}"
+        try:
+            return decode_text(self.others[name](), where)
+        except READ_ERRORS as error:
+            raise InputError(f"{where} cannot be read: {error}") from error
 
     def passed_over(self, used: set[str]) -> tuple[str, ...]:
         """Return the note on files that are not read; `used` are the lists and tables that were."""

@@ -82,7 +82,7 @@ def test_unreadable_recordings_are_invalid(tmp_path, received):
 def test_other_rates_are_resampled_only_if_the_real_ones_are(tmp_path, received):
     real, _ = real_and_fake(tmp_path, "wave")
     write(tmp_path / "fast", {"a.wav": wav(tone(1_000, 16_000, 2 * LENGTH), 16_000)})
-    with pytest.raises(InputError, match=r"all 1 recordings in \S+ have 16000 samples per second, not 8000"):
+    with pytest.raises(InputError, match=r"recordings in \S+ have 16000 \(1: a\.wav\) samples per second, not 8000"):
         evaluate_samples(str(tmp_path / "fast"), real, Protocol())
     result = evaluate_samples(str(tmp_path / "fast"), real.replace(")", ", resample=True)"), Protocol())
     assert "resampled to 8000 samples per second: 1 from 16000" in result["facts"]["notes"]
@@ -151,7 +151,7 @@ def test_vocoders_are_compared_with_the_recordings_of_the_same_names(tmp_path):
     np.testing.assert_allclose(metrics["mel_l1"], np.mean([0, 0, *expected]), rtol=0.02)
     assert {"mstft", "mcd", "mel_l1_griffin_lim"} <= set(metrics) and metrics["valid"] == 3 / 4
     assert "2 of 20 real recordings are compared with the fakes of the same names, 4 clips" in notes
-    assert "1 fakes have no real recording of that name and are not measured: LJ-99.wav" in notes
+    assert "fakes without a real recording of that name, not measured: 1 (LJ-99.wav)" in notes
     write(tmp_path / "alone", {"x.wav": tone(300)})
     with pytest.raises(InputError, match=r"no fake has the name of a real recording: x\.wav among the fakes, LJ-00\.wav"):
         evaluate_samples(str(tmp_path / "alone"), real, Protocol())

@@ -232,6 +232,13 @@ def test_recordings_without_a_class_in_the_table_are_counted(tmp_path):
     assert is_noted(source, "1 of 22 rows of labels.csv mention no recording here, or more than one, such as line 22")
 
 
+@pytest.mark.parametrize("name", ["99.wav", "99"])
+def test_a_first_row_whose_recording_is_missing_is_no_header(tmp_path, name):
+    rows = [f"{name},no"] + [f"{i},{'yes' if i % 2 else 'no'}" for i in range(20)]
+    source = read(write(tmp_path, {f"{i}.wav": tone(300) for i in range(20)} | {"labels.csv": "\n".join(rows)}))
+    assert source.classes == ("no", "yes") and is_noted(source, "1 of 21 rows of labels.csv")
+
+
 def test_tables_of_splits(tmp_path):
     """Common Voice: one table for each split, recordings in neither."""
     files = {f"clips/common_voice_{i}.wav": tone(200 + 40 * i) for i in range(20)}
@@ -271,6 +278,13 @@ def test_a_vocoder_needs_no_classes(tmp_path):
     files = {f"{speaker}/{chapter}/{i}.wav": tone(300 + i) for speaker in "ab" for chapter in "cd" for i in range(5)}
     source = audio(path=str(write(tmp_path, files)), form="vocoder", length=LENGTH)
     assert (source.train.count, source.test.count) == (10, 10) and source.train.labels.shape == (10, 8 * 64)
+
+
+def test_all_clips_of_a_recording_are_in_one_split(tmp_path):
+    files = {f"{i}.wav": tone(300 + 40 * i, length=3 * LENGTH) for i in range(20)}
+    source = audio(path=str(write(tmp_path, files)), form="vocoder", length=LENGTH)
+    train, test = (np.unique(np.rint(pitches(split) / 40)) for split in (source.train, source.test))
+    assert source.test.count == 30 and len(test) == 10 and not set(train) & set(test)
 
 
 def test_symbolic_links_are_followed_but_not_in_circles(tmp_path):
