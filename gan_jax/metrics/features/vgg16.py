@@ -77,7 +77,7 @@ def lpips(network: "VGG16", weights: dict, weighting: list[Array], x: Array, y: 
     standard deviation.
     """
     if x.shape != y.shape or min(x.shape[1:3]) < 16:
-        raise ValueError(f"lpips compares images of one size of at least 16 pixels, got {x.shape} and {y.shape}")
+        raise ValueError(f"lpips compares images of one size of at least 16 pixels, got {x.shape[1:]} and {y.shape[1:]}")
     x, y = (normalised(127.5 * images.astype(jnp.float32) + 127.5, IMAGENET) for images in (x, y))
     total = jnp.zeros(len(x))
     with jax.default_matmul_precision("highest"):  # by default, accelerators round the factors to 10 bits or fewer
