@@ -55,7 +55,10 @@ def path_length(
 def _distance(extractor: Extractor, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The distances [N] of images x and y [N, H, W, C]."""
     if extractor.distance is not None:
-        return extractor.distance(*(_reduced(images) for images in (x, y)))
+        try:
+            return extractor.distance(*(_reduced(images) for images in (x, y)))
+        except ValueError as error:
+            raise InputError(f"path_length: {error}") from error
     x, y = (extractor.features(images)[0] for images in (x, y))
     return np.square(y.astype(np.float64) - x).sum(axis=1)
 

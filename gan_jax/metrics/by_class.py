@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from gan_jax.metrics.features import resnet50_training
 from gan_jax.metrics.features.classifier import fit
 from gan_jax.metrics.features.network import Network, extract
+from gan_jax.metrics.features.resnet50 import ResNet50
 from gan_jax.metrics.frechet import frechet_distance
 
 
@@ -61,9 +62,9 @@ def classification_accuracy(
     test_label = _labels("test", test_images, test_label)
     num_classes = int(max(train_label.max(), test_label.max())) + 1
     if resnet50:
-        logits = resnet50_training.predict(
-            *resnet50_training.fit(train_images, train_label, num_classes, seed=seed), test_images
-        )
+        network = ResNet50(num_classes)
+        variables = resnet50_training.fit(network, train_images, train_label, seed=seed)
+        logits = resnet50_training.predict(network, variables, test_images)
     else:
         network = Network(num_classes)
         _, logits = extract(network, fit(network, train_images, train_label, seed=seed), test_images)

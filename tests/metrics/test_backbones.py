@@ -312,6 +312,8 @@ def test_lpips_agrees_with_pytorch():
     with np.load(GOLDEN) as golden:
         np.testing.assert_allclose(extractor.distance(x, y), golden["lpips"], rtol=1e-5)
     np.testing.assert_array_equal(extractor.distance(x, x), 0)
+    with pytest.raises(ValueError, match="at least 16 pixels"):
+        extractor.distance(x[:, :15], y[:, :15])
 
 
 def test_the_gradient_of_lpips_is_finite_where_activations_are_zero():

@@ -1,5 +1,7 @@
 """Metrics of conditional generation, on samples with known errors in their classes."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from gan_jax.metrics import by_class
 from gan_jax.metrics.by_class import classification_accuracy, intra_class_frechet
 from gan_jax.metrics.features import classifier, resnet50_training
+from gan_jax.metrics.features.resnet50 import ResNet50
 from gan_jax.metrics.frechet import frechet_distance
 
 
@@ -121,18 +124,15 @@ def test_random_crops():
 
 def test_a_resnet50_is_trained_and_tested(monkeypatch):
     calls, train = [], resnet50_training.fit
-
-    def narrow(samples, labels, num_classes, *, seed):
-        calls.append(train(samples, labels, num_classes, seed=seed, epochs=2, width=2))
-        return calls[-1]
-
-    monkeypatch.setattr(resnet50_training, "fit", narrow)
+    monkeypatch.setattr(resnet50_training, "_EPOCHS", 2)
+    monkeypatch.setattr(by_class, "ResNet50", partial(ResNet50, width=2, blocks=(1, 1)))
+    monkeypatch.setattr(resnet50_training, "fit", lambda *a, **options: calls.append(train(*a, **options)) or calls[-1])
     images, label = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 1)), np.arange(8) % 3
     score, by_label = classification_accuracy(images, label, images[:6], label[:6], resnet50=True)
-    network, variables = calls[0]
+    network, variables = by_class.ResNet50(3), calls[0]
     logits = resnet50_training.predict(network, variables, images[:6])
     assert logits.shape == (6, 3) and np.isfinite(logits).all()
     assert score == (logits.argmax(axis=1) == label[:6]).mean() and by_label.keys() == {0, 1, 2}
     assert np.abs(variables["batch_stats"]["bn1"]["mean"]).max() > 0  # running statistics have moved
-    again = train(images, label.astype(np.int32), 3, seed=0, epochs=2, width=2)[1]
+    again = train(network, images, label.astype(np.int32))
     jax.tree.map(np.testing.assert_array_equal, again, variables)

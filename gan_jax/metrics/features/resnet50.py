@@ -21,7 +21,6 @@ from gan_jax.types import Array
 
 _SIZE = 224  # pixels per side
 _BATCH_SIZE = 32
-_BLOCKS = (3, 4, 6, 3)  # of each stage
 _EXPANSION = 4
 
 
@@ -61,6 +60,7 @@ class ResNet50(nn.Module):
 
     num_classes: int = 1000
     width: int = 64
+    blocks: tuple[int, ...] = (3, 4, 6, 3)  # of each stage
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Array | None]:
@@ -77,7 +77,7 @@ class ResNet50(nn.Module):
 
         x = nn.relu(norm(conv(x, "conv1", self.width, 7, 2), "bn1"))
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
-        for stage, count in enumerate(_BLOCKS):
+        for stage, count in enumerate(self.blocks):
             for index in range(count):
                 block, width = f"layer{stage + 1}.{index}", self.width << stage
                 stride = 2 if stage and not index else 1

@@ -12,40 +12,35 @@ from gan_jax.metrics.features.images import IMAGENET, checked, normalised
 from gan_jax.metrics.features.resnet50 import ResNet50
 from gan_jax.types import Array
 
-EPOCHS = 90
+_EPOCHS = 90
 _BATCH_SIZE = 256
 _RATE, _MOMENTUM, _DECAY = 0.1, 0.9, 1e-4
 _WARM_UP, _DROPS = 5 / 90, (30 / 90, 60 / 90, 80 / 90)  # fractions of the training
 _AREA, _ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # ranges of crops
 
 
-def fit(
-    samples: np.ndarray, labels: np.ndarray, num_classes: int, *, seed: int = 0, epochs: int = EPOCHS, width: int = 64
-) -> tuple[ResNet50, dict]:
-    """Train a ResNet-50 on images [N, H, W, 1 or 3] in [-1, 1] with classes int32 [N]; return it and its variables.
+def fit(network: ResNet50, samples: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> dict:
+    """Train `network` on images [N, H, W, 1 or 3] in [-1, 1] with classes int32 [N], and return its variables.
 
     90 epochs of SGD with Nesterov momentum .9 and batches of 256; the rate rises linearly to .1 within 5 epochs and drops by 10
     at 30, 60 and 80; weight decay 1e-4 of kernels. Each image is a random crop of 8% to 100% of the area, resized to the
-    images' own size, and mirrored half the time. Batches of fewer than 256 images have a proportional rate. `width` is that of
-    the first layer: narrower networks are for tests.
+    images' own size, and mirrored half the time. Batches of fewer than 256 images have a proportional rate.
 
     Source: He et al. 2016, arXiv:1512.03385, section 3.4; Goyal et al. 2017, arXiv:1706.02677, sections 2.2 and 5.1.
     """
     samples = checked(samples)
     batch_size = min(_BATCH_SIZE, len(samples))
-    steps = epochs * (len(samples) // batch_size)
-    network, tx = ResNet50(num_classes, width), optimizer(steps, batch_size)
+    steps = _EPOCHS * (len(samples) // batch_size)
+    tx = optimizer(steps, batch_size)
     init_key, step_key = jax.random.split(jax.random.key(seed))
     variables = jax.jit(network.init)(init_key, np.zeros((1, *samples.shape[1:3], 3), np.float32))
     opt_state = tx.init(variables["params"])
     rng = np.random.default_rng(seed)
-    for epoch in range(epochs):
-        order = rng.permutation(len(samples))
-        for start in range(0, len(samples) - batch_size + 1, batch_size):
-            rows = order[start : start + batch_size]
-            key = jax.random.fold_in(step_key, epoch * len(samples) + start)
-            variables, opt_state = _step(network, steps, variables, opt_state, key, samples[rows], labels[rows])
-    return network, variables
+    epochs = [rng.permutation(len(samples))[: steps // _EPOCHS * batch_size] for _ in range(_EPOCHS)]
+    for step, rows in enumerate(np.concatenate(epochs).reshape(steps, batch_size)):
+        key = jax.random.fold_in(step_key, step)
+        variables, opt_state = _step(network, steps, variables, opt_state, key, samples[rows], labels[rows])
+    return variables
 
 
 def predict(network: ResNet50, variables: dict, samples: np.ndarray) -> np.ndarray:

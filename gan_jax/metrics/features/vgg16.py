@@ -71,8 +71,13 @@ def lpips(network: "VGG16", weights: dict, weighting: list[Array], x: Array, y: 
 
     sum over five layers of the mean over positions of sum_c w_c (a_c - b_c)^2, where a and b are the activations of x and y
     before each pool, divided by the norm of their channels, and w >= 0 are `weighting`, [C] for each layer. `weights` are the
-    variables of `network`. Images of any size from 16 pixels are compared as they are. Source: arXiv:1801.03924, eq. 1; version
-    0.1 of the authors' code, whose scaling of images in [-1, 1] is ImageNet's mean and standard deviation."""
+    variables of `network`. Images of any size from 16 pixels are compared as they are; ValueError for smaller ones.
+
+    Source: arXiv:1801.03924, eq. 1; version 0.1 of the authors' code, whose scaling of images in [-1, 1] is ImageNet's mean and
+    standard deviation.
+    """
+    if x.shape != y.shape or min(x.shape[1:3]) < 16:
+        raise ValueError(f"lpips compares images of one size of at least 16 pixels, got {x.shape[1:]} and {y.shape[1:]}")
     x, y = (normalised(127.5 * images.astype(jnp.float32) + 127.5, IMAGENET) for images in (x, y))
     total = jnp.zeros(len(x))
     with jax.default_matmul_precision("highest"):  # by default, accelerators round the factors to 10 bits or fewer
