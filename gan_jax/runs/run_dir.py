@@ -179,10 +179,8 @@ def check_run_dir(
     """The environment.json of an earlier start of the same run; {} if the directory is new. Raises InputError if the directory
     belongs to another run, or cannot be used. With `accept_changes`, a run may continue with changed code, and without its
     environment.json."""
+    _check_name(path)
     try:
-        if "\\" in (real := os.path.realpath(path)):
-            raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
-        real.encode()
         if not path.exists():
             return {}
         if not path.is_dir():
@@ -198,29 +196,43 @@ def check_run_dir(
         if not environment:
             _check_new(path, accept_changes)
             return {}
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
-        ) from error
     except OSError as error:
         raise InputError(f"cannot use --run_dir {path}: {error.strerror}; choose another") from error
-    if environment.get("seeds") != (None if seeds is None else list(seeds)):
-        raise InputError(f"{path} holds a run of the seeds {environment.get('seeds', config.seed)}; choose another --run_dir")
-    if environment.get("sweep", {}) != (sweep or {}):
-        raise InputError(f"{path} holds a run of the sweep {environment.get('sweep', {})}; choose another --run_dir")
-    recorded = environment.get("data", {})
-    recorded = str(recorded.get("checksum", data.checksum) if isinstance(recorded, dict) else recorded)
-    if recorded != data.checksum:
-        raise InputError(
-            f"the data {data.name} differs from that with which {path} was started "
-            f"(sha256 {recorded[:12]}, now {data.checksum[:12]})"
-        )
+    _check_record(path, environment, Identity(config, data.checksum, seeds, sweep), data.name)
     if not accept_changes and (changes := _changes_of_code(environment, config)):
         raise InputError(
             f"code differs from that with which {path} was trained: {'; '.join(changes)}; restore it (copies are in "
             f"{path / 'code'}), choose another --run_dir, or add --accept_changes to continue with the changed code"
         )
     return environment
+
+
+def _check_name(path: Path) -> None:
+    """Raise InputError for a path below which Orbax cannot write, before a directory is created."""
+    real = os.path.realpath(path)
+    if "\\" in real:
+        raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
+    try:
+        real.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
+        ) from error
+
+
+def _check_record(path: Path, environment: dict[str, Any], identity: Identity, data: str) -> None:
+    """Raise InputError if environment.json records other seeds, another sweep or other data."""
+    config, checksum, seeds, sweep = identity
+    if environment.get("seeds") != (None if seeds is None else list(seeds)):
+        raise InputError(f"{path} holds a run of the seeds {environment.get('seeds', config.seed)}; choose another --run_dir")
+    if environment.get("sweep", {}) != (sweep or {}):
+        raise InputError(f"{path} holds a run of the sweep {environment.get('sweep', {})}; choose another --run_dir")
+    recorded = environment.get("data", {})
+    recorded = str(recorded.get("checksum", checksum) if isinstance(recorded, dict) else recorded)
+    if recorded != checksum:
+        raise InputError(
+            f"the data {data} differs from that with which {path} was started (sha256 {recorded[:12]}, now {checksum[:12]})"
+        )
 
 
 def _check_config(path: Path, config: Config) -> None:

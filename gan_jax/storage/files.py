@@ -16,7 +16,7 @@ from gan_jax.errors import InputError
 # Files and directories that a run writes in its own directory.
 RUN_ENTRIES = (
     "config.json", "environment.json", "metrics.jsonl", "checkpoints", "checkpoints.sha256", "samples", "report.html", "lock",
-    "averages", "evaluation.json", "code",
+    "averages", "evaluation.json", "code", "trial",
 )  # fmt: skip
 _TEMPORARY = ".tmp"
 
