@@ -59,7 +59,7 @@ class Config:
     """images: digits, stacked:NAME, mirrored:NAME, tfds:NAME, PATH.npz, PATH/ or PATH.zip, folder(path=...); toys: ring, grid,
     spiral, two_moons; text(path=...), audio(path=...), molecules(path=...), table(path=...), which generate small data sets
     without a path; blank(...) for pretrained generators"""
-    batch: int = bounded(128, COUNT)
+    batch: int = bounded(128, Bounds("a whole number of at least 1 and at most 2^24", lambda value: 1 <= value <= 2**24))
     """real samples in a discriminator step, and fake samples in every step"""
     stream: Literal["auto", "always", "never"] = "auto"
     """whether tfds:NAME and folders are read during training; auto streams data that would take a quarter of the memory"""

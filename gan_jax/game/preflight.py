@@ -128,6 +128,8 @@ def _check_networks(config: Config, game: Game, inputs: AbstractInputs) -> None:
 
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
     check_memory(f"the state of model {config.model}", size, "choose smaller networks")
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves((inputs.z, inputs.samples)))
+    check_memory(f"a batch of {config.batch:,} samples and latents", size, "set a smaller --batch or --z_dim")
 
     def forward(network: nn.Module, player: Player, x: Array, label: Array | None) -> Any:
         return apply(network, {"params": player.params, **player.stats}, x, label, train=True)[0]
