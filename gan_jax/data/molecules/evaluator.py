@@ -33,6 +33,7 @@ def evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measur
     reference = _valid(form.to_molecules(_take(data.test.samples, first)))
     if protocol.whole:
         reference = _valid(form.to_molecules(data.train.samples)) + reference
+        reference = [parse(smiles_of(molecule)) for molecule in reference]  # as those of a file are read
 
     def real(count: int) -> list[Any]:
         """Return real molecules: all, or training ones after conversion to the networks' representation and back."""
@@ -50,7 +51,9 @@ def evaluator(form: Form, data: Data, protocol: Protocol = Protocol()) -> Measur
         texts, notes = read_samples(path)
         if len(texts) < MIN_SAMPLES:
             raise InputError(f"{path}: {len(texts)} molecules, at least {MIN_SAMPLES} are needed")
-        molecules, invalid = _file_molecules(texts[first])
+        # Some metrics compare the first molecules only, and files are often sorted.
+        order = np.random.RandomState(0).permutation(len(texts))[first]
+        molecules, invalid = _file_molecules([texts[row] for row in order])
         return FileMetrics(len(molecules), measure(molecules), (*notes, *invalid))
 
     if protocol.whole:
@@ -79,7 +82,7 @@ def _file_molecules(texts: Sequence[str]) -> tuple[list[Any], tuple[str, ...]]:
         if reason is not None:
             invalid[reason] += 1
         molecules.append(parse(plain) if reason is None else None)
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in invalid.most_common())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(invalid.items(), key=lambda x: (-x[1], x[0])))
     return molecules, (f"{invalid.total():,} of {len(texts):,} samples are invalid: {reasons}",) if reasons else ()
 
 

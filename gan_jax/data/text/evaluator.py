@@ -39,7 +39,10 @@ def evaluator(
         samples, notes = read_file(path)
         if len(samples) < MIN_SAMPLES:
             raise InputError(f"{path}: {len(samples)} samples, at least {MIN_SAMPLES} are needed")
-        samples, extended = samples[: protocol.max_samples], vocabulary.extended(samples)
+        # BLEU compares the first sentences only, and files are often sorted.
+        order = np.random.RandomState(0).permutation(len(samples))[: protocol.max_samples]
+        samples = [samples[row] for row in order]
+        extended = vocabulary.extended(samples)
         ids = extended.encode(samples, data.sample_shape[0])
         if blank := sum(not sample for sample in samples):
             notes = (*notes, f"{blank:,} blank lines count as samples without symbols")

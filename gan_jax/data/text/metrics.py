@@ -33,9 +33,13 @@ def ngram_metrics(
     characters = vocabulary.separator == ""
     corpus_words = set(words(corpus, vocabulary.symbols)) if characters else set()
 
+    @lru_cache(maxsize=3 * len(ORDERS))  # a standard error takes groups of two sizes
+    def reference(count: int, n: int) -> Counter:
+        return ngrams(test[:count], n)
+
     def statistic(ids: np.ndarray, symbols: list[str]) -> dict[str, float]:
-        m, reference = (len(ids), test) if whole else (min(len(ids), len(test)), test[: len(ids)])
-        values = {f"jsd{n}": jensen_shannon(ngrams(ids[:m], n), ngrams(reference, n)) for n in ORDERS}
+        m, count = (len(ids), len(test)) if whole else (min(len(ids), len(test)),) * 2
+        values = {f"jsd{n}": jensen_shannon(ngrams(ids[:m], n), reference(count, n)) for n in ORDERS}
         values |= {f"distinct{n}": distinct(ids, n) for n in (2, 4)}
         values["unique"] = len({row.tobytes() for row in np.ascontiguousarray(ids)}) / len(ids)
         if characters:
