@@ -107,13 +107,13 @@ print(reads, *sorted(said), sep="\\n")
 # What a reader may find while another process trains, or has just begun.
 EXPECTED = ("not a run directory", "no checkpoint", "such file", "holds several seeds", "no logged steps")
 OWN = "from scale import SCALE\ndef f(real, fake):\n    return SCALE * (real - fake).mean(), SCALE * fake.mean()\n"
-WAVES = {"data": 'audio(form="wave", length=4096)', "model": "wavegan", "g_depth": None, "d_depth": None, "steps": 60}
+CLIPS = {"data": "audio(length=1024, bands=16, fft=256, hop=128)", "model": "dcgan", "g_depth": None, "d_depth": None}
 VARIANTS = {
     "averages": ({"posthoc_ema": True}, []),
     "sweep": ({}, ["--sweep", "g_lr=0.001,0.002", "--seeds", "0,1"]),
     "unrolled": ({"update": "unrolled"}, []),
     "text": ({"data": "text(length=8)", "model": "text_resnet", "loss": "wasserstein", "penalty": "gradient_penalty"}, []),
-    "audio": (WAVES | {"loss": "wasserstein", "penalty": "gradient_penalty", "g_width": 2, "d_width": 2, "batch": 4}, []),
+    "audio": (CLIPS | {"steps": 100, "g_width": 4, "d_width": 4, "batch": 8}, []),
     "own loss": ({"loss": "mine.py:f"}, []),
 }
 
