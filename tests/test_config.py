@@ -112,7 +112,7 @@ def test_none_means_null():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", ["cannot read"]),
+        ("{", ["cannot be read"]),
         ("[1]", ["JSON object"]),
         (json.dumps({"stpes": 1}), ["stpes", "steps"]),
         (json.dumps({"steps": "many"}), ["steps", "a whole number", "many"]),

@@ -78,13 +78,14 @@ def _default_recipe(argv: list[str]) -> Path:
     already started, in the directory that the command names, has its own."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--fork_from", "--run_dir"):
-        parser.add_argument(name, nargs="?", type=lambda text, name=name: path_of(name, text))
+        parser.add_argument(name, nargs="?")
     options = parser.parse_known_args(argv)[0]
     if options.fork_from is None:
         return DEFAULT
-    for run_dir in (options.fork_from, options.run_dir):
-        if run_dir and (run_dir / "config.json").is_file():
-            return run_dir / "config.json"
+    for name in ("fork_from", "run_dir"):
+        config = path_of(f"--{name}", getattr(options, name) or "") / "config.json"
+        if getattr(options, name) and config.is_file():
+            return config
     raise InputError(f"--fork_from {options.fork_from} is not a run directory: it has no config.json")
 
 
