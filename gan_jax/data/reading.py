@@ -9,7 +9,6 @@ import csv
 import gzip
 import io
 import re
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import load_headers, load_npz
 
 # Cells that stand for a missing value, in upper or lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
@@ -84,14 +84,11 @@ def decode_text(content: bytes, where: str) -> str:
 
 def read_strings(path: Path, key: str) -> list[str]:
     """Return the array `key` of an .npz, such as `sample.py` writes, as strings. Raises InputError naming what is there."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            names = stored.files
-            strings = stored[key] if key in names else None
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as an .npz: {error}") from error
+    strings = load_npz(path, {key}).get(key)
     if strings is None or strings.dtype.kind != "U" or strings.ndim != 1:
-        raise InputError(f"{path}: an array `{key}` of strings [N] is needed, found {listed(names) or 'nothing'}")
+        raise InputError(
+            f"{path}: an array `{key}` of strings [N] is needed, found {listed(list(load_headers(path))) or 'nothing'}"
+        )
     return strings.tolist()
 
 

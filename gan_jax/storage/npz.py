@@ -2,12 +2,14 @@
 
 import math
 import zipfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, reason
 
 ALWAYS = 1 << 30  # bytes that an archive may always hold, however well it is compressed
 RATIO = 100  # how many times its own size an archive may hold, beyond that
@@ -42,6 +44,31 @@ def read_npz(file: BinaryIO, wanted: Container[str] | None = None) -> dict[str, 
             with archive.open(name) as member:
                 arrays[_key(name)] = np.lib.format.read_array(member, allow_pickle=False)
     return arrays
+
+
+def load_npz(path: Path, wanted: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file by name; see `read_npz`. Raises InputError naming the file, for whatever reason."""
+    with _opened(path) as file:
+        return read_npz(file, wanted)
+
+
+def load_headers(path: Path) -> dict[str, Header]:
+    """Return the shapes and types of the arrays in an .npz file by name. Raises as `load_npz`."""
+    with _opened(path) as file:
+        return read_headers(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            if file.read(6) == b"\x93NUMPY":
+                raise InputError("a single array, not an .npz: numpy.savez(FILE, NAME=array) writes one")
+            yield file
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # NumPy and zipfile raise many types of errors for damaged files
+        raise InputError(f"{path}: not a readable .npz file of plain arrays ({reason(error)})") from error
 
 
 def check_sizes(archive: zipfile.ZipFile, names: list[str], ratio: int = RATIO, always: int | None = None) -> None:

@@ -21,7 +21,7 @@ def test_byte_order_marks_are_not_text(encoding):
         (b"one\ntwo\nthr\0ee\n", "line 3: a NUL character"),
         ("one".encode("utf-16-le"), "line 1: a NUL character"),
         ("one".encode("utf-16")[:-1], "the file is damaged"),
-        (gzip.compress(b"one\n"), "is a gzip file: unpack or convert it to text first"),
+        (b"PK\x03\x04one", "is a zip file: unpack or convert it to text first"),
     ],
 )
 def test_other_encodings_are_refused_with_their_line(tmp_path, content, message):
@@ -55,7 +55,7 @@ def test_strings_of_an_archive(tmp_path):
     np.save(tmp_path / "c.npy", ["one"])
     (tmp_path / "b.npz").write_bytes(b"one")
     for name in ("b.npz", "c.npy"):
-        with pytest.raises(InputError, match=rf"{name} cannot be read as an .npz"):
+        with pytest.raises(InputError, match=rf"{name}: (not a readable .npz|a single array)"):
             read_strings(tmp_path / name, "text")
 
 

@@ -19,6 +19,7 @@ from gan_jax.runs.checkpoint import Checkpoints, try_saving
 from gan_jax.runs.code import copies, user_code
 from gan_jax.runs.identity import Identity
 from gan_jax.runs.run_dir import RunDir, check_run_dir, load_run
+from gan_jax.runs.trust import remember
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
 from gan_jax.training.compile import initialise_state
@@ -290,6 +291,7 @@ def test_a_loaded_run_says_what_has_changed(tiny, ring, state, tmp_path):
     config, messages = replace(tiny, loss=f"{mine}:f"), []
     begin(tmp_path / "run", config, ring)
     saved(tmp_path / "run", state, Identity(config, ring.checksum))
+    remember(config)  # as training does
     load_run(tmp_path / "run", messages.append)
     assert messages == []
     mine.write_text("def f(real, fake):\n    return fake.mean(), real.mean()\n")

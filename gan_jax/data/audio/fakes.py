@@ -11,6 +11,7 @@ from gan_jax.data.audio.mel import Mel
 from gan_jax.data.audio.recordings import ClipFormat, of_files, read_clips
 from gan_jax.data.reading import counted, listed
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import load_headers, load_npz
 
 
 class Fakes(NamedTuple):
@@ -61,12 +62,7 @@ def _labels(words: dict[str, str], names: list[str], classes: tuple[str, ...]) -
 
 
 def _npz(path: Path, form: ClipFormat, mel: Mel | None) -> Fakes:
-    try:
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in archive.files if name in ("waves", "log_mel", "label")}
-            others = sorted(set(archive.files) - set(arrays))
-    except Exception as error:  # not a zip, object arrays, a damaged member: each raises its own
-        raise InputError(f"data audio: {path} cannot be read as an .npz: {error}") from error
+    arrays = load_npz(path, ("waves", "log_mel", "label"))
     label = arrays.get("label")
     if mel is not None and "log_mel" in arrays:
         spectrograms = np.asarray(arrays["log_mel"], np.float32)
@@ -80,7 +76,7 @@ def _npz(path: Path, form: ClipFormat, mel: Mel | None) -> Fakes:
         label = None if label is None else label[finite]
         return Fakes(len(finite), float(finite.mean()), [], None, spectrograms[finite], label, notes)
     if "waves" not in arrays:
-        raise InputError(f"data audio: {path} has no array `waves` [N, T], only {listed(others) or 'others'}")
+        raise InputError(f"data audio: {path} has no array `waves` [N, T], only {listed(list(load_headers(path)))}")
     waves = arrays["waves"]
     if waves.ndim not in (2, 3) or waves.shape[2:] not in ((), (1,)) or waves.dtype.kind not in "fi" or not len(waves):
         raise InputError(f"data audio: waves in {path} must be numbers [N, T], got {waves.dtype} {waves.shape}")

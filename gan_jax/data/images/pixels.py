@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split, Stored
 from gan_jax.data.reading import listed, split_rows
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import load_headers, load_npz
 
 HELD_OUT = 0.1  # fraction of the images
 # Accepted array names in an .npz: samples and labels of the train split, then of the test split.
@@ -174,32 +176,22 @@ def npz(path: Path) -> Source:
 
 def read_npz(path: Path) -> tuple[Split, Split | None]:
     """Return the train and test split of an .npz as described in `npz`; None for a missing test split."""
-    try:
-        stream = open(path, "rb")  # opened here, because np.load leaves it open when it fails
-    except OSError as error:
-        raise InputError(f"{path}: not a readable .npz file ({error})") from error
-    with stream:
-        try:
-            file = np.load(stream, allow_pickle=False)
-        except Exception as error:  # NumPy and zipfile raise many types of errors for damaged files
-            # Omit NumPy's message, which advises loading the file unsafely.
-            raise InputError(f"{path}: not a readable .npz file of plain arrays") from error
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: a single array, not an .npz: numpy.savez(FILE, images=..., labels=...) writes one")
-        layouts = [layout for layout in LAYOUTS if layout[0] in file.files]
-        if len(layouts) != 1:
-            which = "several of the known layouts" if layouts else "none of the known layouts"
-            allowed = " or ".join("/".join(layout) for layout in LAYOUTS)
-            raise InputError(f"{path}: {which} (found {', '.join(file.files) or 'no array'}; allowed {allowed})")
-        keys = [key if key in file.files else None for key in (*layouts[0], None, None)][:4]
-        if keys[3] and not keys[2]:
-            raise InputError(f"{path}: {keys[3]} without {layouts[0][2]}")
-        train = _split(file, path, keys[0], keys[1])
-        return train, _split(file, path, keys[2], keys[3]) if keys[2] else None
+    names = list(load_headers(path))
+    layouts = [layout for layout in LAYOUTS if layout[0] in names]
+    if len(layouts) != 1:
+        which = "several of the known layouts" if layouts else "none of the known layouts"
+        allowed = " or ".join("/".join(layout) for layout in LAYOUTS)
+        raise InputError(f"{path}: {which} (found {', '.join(names) or 'no array'}; allowed {allowed})")
+    keys = [key if key in names else None for key in (*layouts[0], None, None)][:4]
+    if keys[3] and not keys[2]:
+        raise InputError(f"{path}: {keys[3]} without {layouts[0][2]}")
+    arrays = load_npz(path, keys)
+    train = _split(arrays, path, keys[0], keys[1])
+    return train, _split(arrays, path, keys[2], keys[3]) if keys[2] else None
 
 
-def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
-    images = _member(file, path, images_key)
+def _split(arrays: Mapping[str, np.ndarray], path: Path, images_key: str, labels_key: str | None) -> Split:
+    images = arrays[images_key]
     if images.dtype != np.uint8:
         raise InputError(
             f"{path}: {images_key} is {images.dtype}, must be uint8 0..255: np.uint8(np.round(x * 255)) converts [0, 1], "
@@ -214,7 +206,7 @@ def _split(file, path: Path, images_key: str, labels_key: str | None) -> Split:
         raise InputError(f"{path}: {images_key} is empty: {images.shape}")
     if labels_key is None:
         return Split(stored, None)
-    labels = _member(file, path, labels_key)
+    labels = arrays[labels_key]
     if labels.shape[:1] != stored.shape[:1]:
         raise InputError(f"{path}: {labels_key} is {labels.shape}, must be one label for each of {len(stored)} images")
     return Split(stored, as_labels(f"{path}: {labels_key}", labels))
@@ -239,10 +231,3 @@ def as_labels(name: str, labels: np.ndarray) -> np.ndarray:
             f"{name} {labels.shape}: integer vectors must contain only 0 and 1, found {labels.min()}..{labels.max()}"
         )
     return labels.astype(np.int32)
-
-
-def _member(file, path: Path, key: str) -> np.ndarray:
-    try:
-        return file[key]
-    except Exception as error:  # object arrays, wrong checksums and truncated files raise different types
-        raise InputError(f"{path}: {key} cannot be read ({error})") from error

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from gan_jax.data.reading import MISSING, Row, listed, read_rows, read_text
 from gan_jax.data.tables.dates import infer_dates
 from gan_jax.data.tables.numbers import MARKS, match_number
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import load_npz
 
 _OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".json", ".jsonl", ".pkl", ".sas7bdat", ".dta")
 _SAMPLED = 100  # cells of a column that decide whether its header is a name
@@ -63,11 +62,10 @@ def read_samples(path: Path) -> tuple[list[str], list[list[str]]]:
     if path.suffix != ".npz":
         rows = _rows(path, where, None)[1]
         return rows[0].cells, [row.cells for row in rows[1:]]
-    try:
-        with np.load(path) as arrays:
-            return [str(name) for name in arrays["columns"]], arrays["rows"].astype(str).tolist()
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{where}: an .npz of rows must hold the arrays of text `columns` and `rows` ({error})") from error
+    arrays = load_npz(path, ("columns", "rows"))
+    if len(arrays) < 2 or arrays["columns"].ndim != 1 or arrays["rows"].shape[1:] != arrays["columns"].shape:
+        raise InputError(f"{where}: an .npz of rows must hold the arrays of text `columns` [C] and `rows` [N, C]")
+    return [str(name) for name in arrays["columns"]], arrays["rows"].astype(str).tolist()
 
 
 def _rows(path: Path, where: str, delimiter: str | None) -> tuple[str, list[Row]]:
