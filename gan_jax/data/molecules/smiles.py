@@ -124,7 +124,7 @@ def _notes(encoded: Encoded, atoms: int) -> tuple[str, ...]:
         fractions = encoded.sizes.cumsum() / encoded.sizes.sum()
         limits = {percent: int(np.argmax(fractions >= percent / 100)) for percent in (50, 90, 99)}
         advice = [f"atoms={limit} admits {percent}%" for percent, limit in limits.items() if atoms < limit < MAX_ATOMS]
-        notes += (f"of the molecules of any size: {', '.join(advice)}",) if advice else ()
+        notes += (f"of otherwise usable molecules, {', '.join(advice)}",) if advice else ()
     for number, what in zip(encoded.ignored.tolist(), ("stereochemistry", "a CXSMILES extension"), strict=True):
         notes += (f"{number:,} SMILES have {what}, which is ignored",) if number else ()
     return notes

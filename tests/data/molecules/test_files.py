@@ -136,7 +136,7 @@ def test_the_notes_are_the_same_from_the_cache(tmp_path, monkeypatch):
         f"{count} of {count + 8} molecules are used; dropped: 2 with more than 9 atoms, 2 duplicates, "
         "1 with charged atoms (charges=True keeps them), 1 of several fragments (largest_fragment=True keeps the largest), "
         "1 that RDKit cannot read, 1 missing",
-        "of the molecules of any size: atoms=12 admits 99%",
+        "of otherwise usable molecules, atoms=12 admits 99%",
         "1 SMILES have stereochemistry, which is ignored",
         "1 SMILES have a CXSMILES extension, which is ignored",
     )
