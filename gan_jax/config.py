@@ -257,7 +257,7 @@ def load_recipe(path: str | Path) -> Config:
 
     Raises InputError, which lists the recipes, if there is no such file."""
     path = Path(path)
-    with reading(f"the recipe {str(path)!r}"):  # a name may be too long, or hold a NUL
+    with reading(f"the recipe {str(path)!r}"):  # a name may be too long
         exists = path.is_file()
     if not exists:
         known = sorted(str(p) for p in Path("experiments").glob("*/*.py"))

@@ -54,7 +54,7 @@ def path(text: str) -> Path:
     try:
         parsed = Path(text).expanduser()
         parsed.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, not readable, with a NUL, ~nobody
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not readable, ~nobody
         raise argparse.ArgumentTypeError(f"{text!r} is not a path: {reason(error)}") from error
     return parsed
 

@@ -84,7 +84,7 @@ def load_module(what: str, source: str) -> ModuleType:
 def load_file(path: Path) -> Any:
     """Load a Python file as a module: a recipe, or a user's loss or network. Raises InputError if it cannot be executed."""
     path = Path(path)
-    with reading(f"the file {str(path)!r}"):  # a name may be too long, or hold a NUL
+    with reading(f"the file {str(path)!r}"):  # a name may be too long
         exists = path.is_file()
     if not exists:
         raise InputError(f"no file {path}")

@@ -69,7 +69,7 @@ def test_whole_numbers_and_paths(tmp_path, monkeypatch):
             whole_number(-3, 10**6)(text)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert path("~/run") == tmp_path / "run"
-    for text in ("x" * 300, "a\0b", "~no_such_user/x"):
+    for text in ("x" * 300, "~no_such_user/x"):
         with pytest.raises(ArgumentTypeError, match="is not a path"):
             path(text)
 
@@ -93,6 +93,5 @@ def test_files_that_exit(tmp_path):
         load_recipe(tmp_path / "exits.py")
     with pytest.raises(InputError, match=r"exits.py cannot be loaded: it calls sys.exit\('no'\)"):
         find("loss", f"{tmp_path}/exits.py:f")
-    for name in ("x" * 300 + ".py", "a\0.py"):
-        with pytest.raises(InputError, match=r"the recipe .* cannot be read"):
-            load_recipe(Path(name))
+    with pytest.raises(InputError, match=r"the recipe 'xxx.* cannot be read: File name too long"):
+        load_recipe(Path("x" * 300 + ".py"))
