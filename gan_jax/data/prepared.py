@@ -8,11 +8,13 @@ if told not to, it complains about a file format instead.
 """
 
 import contextlib
+import json
 import logging
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gan_jax.errors import InputError
 
@@ -41,6 +43,27 @@ def how_to_prepare(name: str, folder: Path) -> str:
         f'python -c "import tensorflow_datasets as tfds; {call}"; if it is prepared elsewhere, '
         "set --data_dir or the environment variable GAN_JAX_DATA to that folder"
     )
+
+
+def open_prepared(name: str, prepared: Path) -> Any:
+    """Return TFDS's builder of a prepared data set. Raises InputError for one that names classes of features outside TFDS: it
+    would import the modules of those, and data must not run code."""
+    import tensorflow_datasets as tfds
+
+    features = prepared / "features.json"
+    foreign = [c for c in _feature_classes(json.loads(features.read_text())) if not c.startswith("tensorflow_datasets.")]
+    if foreign:
+        raise InputError(f"tfds:{name}: {features} names the class {foreign[0]}, which is not of tensorflow_datasets; not read")
+    return tfds.builder_from_directory(str(prepared))
+
+
+def _feature_classes(node: Any) -> Iterator[str]:
+    """The Python classes that a features.json names, at any depth."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if key in ("pythonClassName", "python_class_name", "type") and isinstance(value, str):
+            yield value
+        else:
+            yield from _feature_classes(value)
 
 
 @contextlib.contextmanager

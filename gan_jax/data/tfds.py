@@ -21,7 +21,7 @@ import numpy as np
 
 from gan_jax.data.dataset import Source, Split, Stored
 from gan_jax.data.images import pixels
-from gan_jax.data.prepared import find_prepared, how_to_prepare, input_errors, quiet, tfds_folder
+from gan_jax.data.prepared import find_prepared, how_to_prepare, input_errors, open_prepared, quiet, tfds_folder
 from gan_jax.data.reading import listed
 from gan_jax.data.stream import cached_facts, should_stream
 from gan_jax.errors import InputError, RunError
@@ -165,9 +165,7 @@ def _opened(name: str, data_dir: str | None) -> Iterator[Any]:
     """Open a prepared data set: yield its builder, and turn errors within the block into InputErrors."""
     prepared = find_prepared(name, folder := tfds_folder(data_dir))
     with input_errors(name, folder, prepared), quiet():
-        import tensorflow_datasets as tfds
-
-        yield tfds.builder_from_directory(str(prepared))
+        yield open_prepared(name, prepared)
 
 
 def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -205,7 +203,7 @@ def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Recor
         raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
     with quiet():
         with input_errors(name, folder, prepared):
-            builder = tfds.builder_from_directory(str(prepared))
+            builder = open_prepared(name, prepared)
             features, splits = builder.info.features, list(builder.info.splits)
         features = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
         image, label = features.get("image"), features.get("label")

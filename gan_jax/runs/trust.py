@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gan_jax.config import Config
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, reading
 from gan_jax.spec.lookup import is_code, split_code
 from gan_jax.storage.cache import cache_path
 
@@ -77,7 +77,8 @@ def _identity(text: str) -> str:
     """What identifies code, whatever the working directory: the file that would be loaded, and the function."""
     source, function = split_code(text)
     if source.endswith(".py"):
-        return f"{Path(source).resolve()}:{function}"
+        with reading(f"the file {source!r}"):  # a name may hold a NUL
+            return f"{Path(source).resolve()}:{function}"
     return f"{_package(source)} {source}:{function}"
 
 

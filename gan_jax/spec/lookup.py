@@ -5,6 +5,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -61,8 +62,11 @@ def calling(what: str, text: str) -> AbstractContextManager[None]:
 
 def is_code(name: str) -> bool:
     """Whether a name reaches code outside this package: no variant of ours has a dot or a colon in its name, except functions
-    that belong to one family of networks, such as gan_jax.models.fastgan:reconstruction."""
-    return (":" in name or "." in name) and not name.startswith("gan_jax.models.")
+    that belong to one family of networks, such as gan_jax.models.fastgan:reconstruction. A file is never ours, whatever its
+    name: gan_jax.models.mine/loss.py may lie in a directory that was received."""
+    source, _ = split_code(name)
+    ours = re.fullmatch(r"gan_jax\.models\.\w+", source) and not source.endswith(".py")
+    return (":" in name or "." in name) and not ours
 
 
 def split_code(name: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """tensorflow-datasets: prepared data sets, written here without TensorFlow, and the errors for missing or damaged ones."""
 
+import json
 import os
 import sys
 import time
@@ -126,3 +127,18 @@ def test_real_data_sets(name, mean):
     assert abs(data.train.samples.mean() / 255 - mean) < 5e-5
     assert np.bincount(data.test.labels).min() > 850
     assert data.checksum == load(f"tfds:{name}", 1, 8, str(REAL_DATA)).checksum  # from the cache
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+def test_a_data_set_does_not_import_modules(key, prepared, tmp_path, monkeypatch):
+    prepare(prepared, "tiny", {"train": 7})
+    (tmp_path / "foreign_features.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = prepared / "tiny" / "1.0.0" / "features.json"
+    description = json.loads(path.read_text())
+    description["featuresDict"]["features"]["label"] = {key: "foreign_features.Label", "content": "{}"}
+    path.write_text(json.dumps(description))
+    for read in (tfds.tfds, tfds.texts):
+        with pytest.raises(InputError, match=r"foreign_features\.Label, which is not of tensorflow_datasets"):
+            read("tiny", str(prepared))
+    assert not (tmp_path / "marker").exists()

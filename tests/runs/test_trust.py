@@ -96,6 +96,25 @@ def test_functions_of_our_networks_are_not_foreign_code(changes, named):
     assert trust.named_code(Config(**changes)) == named
 
 
+@pytest.mark.parametrize("text", ["gan_jax.models.run/evil.py:f", "gan_jax.models.py:f", "gan_jax.models./evil.py:f"])
+@pytest.mark.parametrize("form", ["{}", "{}(x=1)", " {}"])
+def test_a_file_that_is_named_like_our_networks_is_foreign_code(text, form, home, monkeypatch):
+    path = home / text.removesuffix(":f")
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy("received/evil.py", path)
+    for changes in ({"loss": form.format(text)}, {"model": path.name}, {"model": f"fastgan(perceptual='{text}')"}):
+        received(changes if form == "{}" else {"loss": form.format(text)})
+        with pytest.raises(InputError, match="names code"):
+            run(monkeypatch, "sample", "received")
+    assert not (home / "marker").exists()
+
+
+def test_a_name_that_cannot_be_a_path_is_refused(home):
+    received({"loss": "a\0b.py:f"})
+    with pytest.raises(InputError, match="cannot be read"):
+        load_run(home / "received", print)
+
+
 def test_flags_replace_received_code(home, monkeypatch, capsys):
     """Code that the user names is the user's choice."""
     received({"loss": "received/evil.py:f", "eval_samples": 20})
