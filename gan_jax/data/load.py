@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gan_jax.data.batches import make_data
 from gan_jax.data.dataset import Data, Source, Stored
-from gan_jax.errors import InputError, unknown
+from gan_jax.errors import InputError, reading, unknown
 from gan_jax.spec.expressions import bind, parse_call
 
 BUILTIN = ("digits", "ring", "grid", "spiral", "two_moons")
@@ -48,7 +48,8 @@ def load(
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must be in 0..{2**32 - 1}, got {seed}")
-    source = _read(name, data_dir, stream)
+    with reading(f"data {name[:100]!r}"):
+        source = _read(name, data_dir, stream)
     if stream == "always" and not isinstance(source.train, Stored):
         raise InputError(f"data {name!r} cannot be streamed, only tfds:NAME and folders of images can: omit --stream always")
     return make_data(name, source, seed, batch_size, validation, process_slice)

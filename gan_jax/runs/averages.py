@@ -9,7 +9,6 @@ import io
 import warnings
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import jax
 import numpy as np
@@ -20,6 +19,7 @@ from gan_jax.errors import InputError
 from gan_jax.game import ema
 from gan_jax.game.state import TrainState
 from gan_jax.storage.files import write_atomically
+from gan_jax.storage.npz import load_npz
 
 
 def save_averages(run_dir: Path, state: TrainState) -> None:
@@ -60,16 +60,7 @@ def posthoc_average(run_dir: Path, config: Config, state: TrainState, sigma: flo
         weights = ema.weights(steps, sigmas, step, sigma)
     except ValueError as error:
         raise InputError(f"--ema: {error}") from error
-    return ema.combine((unflatten_dict(read_average(file), sep="/") for file in present), weights)
-
-
-def read_average(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of a saved average, by path. Raises InputError if the file is damaged."""
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    return ema.combine((unflatten_dict(load_npz(file), sep="/") for file in present), weights)
 
 
 def _file(run_dir: Path, step: int, sigma: float) -> Path:

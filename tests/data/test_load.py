@@ -142,3 +142,9 @@ def test_checksums_identify_data(tmp_path):
     assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in checksums.values())
     os.rename(tmp_path / "same.npz", tmp_path / "moved.npz")
     assert load(str(tmp_path / "moved.npz"), 1, 9).checksum == checksums["same"]
+
+
+@pytest.mark.parametrize("name", ["~no_such_user/x", "text(path='~no_such_user/x')", "mirrored:" * 3_000 + "ring"])
+def test_a_name_that_cannot_be_read_is_an_error_of_one_line(name):
+    with pytest.raises(InputError, match=r"data .* cannot be read: (RuntimeError: Could not determine|it is nested)"):
+        load(name, 0, 4)
