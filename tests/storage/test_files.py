@@ -245,7 +245,7 @@ def test_no_source_loads_pickles_or_executes_what_it_reads():
             if name in ("np.load", "np.lib.format.read_array"):
                 loads += 1
                 assert "allow_pickle" in keywords, f"{where}: {name} without allow_pickle=False"
-    assert loads >= 4, "this test no longer finds calls of np.load"
+    assert loads >= 1, "this test no longer finds calls of np.load"
 
 
 class Trap:
@@ -266,6 +266,6 @@ def test_an_untrusted_npz_executes_nothing(tmp_path, tiny):
     (tmp_path / "averages").mkdir()
     for sigma in ("0.05", "0.10"):
         np.savez(tmp_path / "averages" / f"00000004-{sigma}.npz", **{"params/Dense_0/bias": trap})
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="holds Python objects"):
         posthoc_average(tmp_path, replace(tiny, posthoc_ema=True), type("State", (), {"step": 4}), 0.05)
     assert not (tmp_path / "sprung").exists()
