@@ -38,7 +38,9 @@ class Numbers:
         """Return the number in a cell, with or without the currency, unit and thousands separators of the column; if it is no
         such number, as Python writes it. Raises ValueError."""
         match = match_number(text, self.mark)
-        if match and match["currency"] in ("", self.currency) and (match["unit"] or "") in ("", self.unit):
+        # The point of "45.123" separates no thousands in a column that has none: Python wrote it.
+        own = match and match["sep"] in (None, self.thousands) and match["currency"] in ("", self.currency)
+        if own and (match["unit"] or "") in ("", self.unit):
             return value(match)
         match = match_number(text, ".")
         if match and not (match["sep"] or match["currency"] or match["unit"]):

@@ -211,6 +211,14 @@ def test_several_zones_are_converted_to_the_most_frequent_one():
     assert cells(schema, rows)["t"][:2] == ["2024-01-01T11:00:00+02:00", texts[1]]
 
 
+def test_cells_of_other_programs_are_read_by_the_separators_of_the_column():
+    plain, grouped = (infer_numbers(texts, ",")[0] for texts in (["45,123", "7,5"], ["1.045,123", "7,5"]))
+    assert (plain.parse("45.123"), plain.parse("45,123")) == (45.123, 45.123)  # not 45123: the column has no separator
+    assert (grouped.parse("45.123"), grouped.parse("45.1")) == (45_123, 45.1)
+    with pytest.raises(ValueError, match="45,123"):
+        infer_numbers(["45.123", "7.5"], ".")[0].parse("45,123")
+
+
 def test_options_decide_the_meaning_of_ambiguous_cells():
     dates = [f"0{1 + i % 9}/0{1 + i % 8}/2020" for i in range(COUNT)]
     for dayfirst, order in ((True, "%d/%m/%Y"), (False, "%m/%d/%Y")):
