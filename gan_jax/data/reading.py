@@ -22,6 +22,12 @@ from gan_jax.errors import InputError
 # Cells that stand for a missing value, in upper or lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 DELIMITERS = ",;\t|"
+SPLIT_COLUMNS = ("split", "subset", "set", "fold")  # names, in lower case, of columns that may state splits
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
 # UTF-32's little-endian mark begins with UTF-16's, so it comes first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -133,6 +139,11 @@ def _delimiter(content: str) -> str:
         return (sizes.count(most), most) if most > 1 else (0, 0)
 
     return max(DELIMITERS, key=agreement)
+
+
+def split_of(name: str) -> str | None:
+    """Return train, validation or test for a name such as Train, test-clean or dev_other."""
+    return SPLITS.get(re.split(r"[^a-z]", name.lower(), maxsplit=1)[0])
 
 
 def split_rows(count: int, fraction: float, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

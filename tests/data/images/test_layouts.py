@@ -99,6 +99,22 @@ def test_folders_beside_a_split(tmp_path):
     assert "images in none of the splits, not used: 3 (in bus)" in data.notes
 
 
+def test_a_table_of_labels_states_splits(tmp_path):
+    written = images(tmp_path, [f"{i}.png" for i in range(12)])
+    splits = ["train"] * 6 + ["dev"] * 2 + ["Test"] * 4
+    rows = [f"{i}.png,{'ab'[i % 2]},{split}" for i, split in enumerate(splits)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
+    data = both(tmp_path)
+    assert named(data.train, written) == {f"{i}.png": i % 2 for i in range(6)}
+    assert named(data.test, written) == {f"{i}.png": i % 2 for i in range(8, 12)}
+    assert {"splits are read from column split", "images of the split validation, not used: 2"} < set(data.notes)
+    for i in range(6, 12):
+        (tmp_path / f"{i}.png").unlink()
+    assert "only images of the split train are present" in both(tmp_path).notes
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,fold", *(row.replace("dev", "7") for row in rows)]))
+    assert any(note.startswith("column fold is not used") for note in both(tmp_path).notes)
+
+
 def test_images_beside_class_folders(tmp_path):
     images(tmp_path, ["0.png", "ant/1.png", "bee/2.png"])
     assert_asks(
