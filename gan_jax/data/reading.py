@@ -113,18 +113,21 @@ def read_rows(content: str, where: str, delimiter: str | None = None) -> list[Ro
     """Return the rows of a delimited file, without blank ones: cells in double quotes may contain the delimiter and line ends.
 
     Without `delimiter`, it is the one of `DELIMITERS` that divides most of the first rows into equally many cells, at least
-    two; a comma if there is none. Raises InputError naming the line of a quote that is not closed."""
+    two; a comma if there is none; or the one that a first line "sep=;" states. Raises InputError naming the line of a quote
+    that is not closed."""
     if "\n" not in content:
         content = content.replace("\r", "\n")
-    delimiter = delimiter or _delimiter(content)
+    stated = re.match(r"sep=(.)\r?\n", content)  # Excel's own first line
+    content = content[stated.end() :] if stated else content
+    delimiter = delimiter or (stated[1] if stated else _delimiter(content))
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows, start = [], 1
+    rows, start = [], 2 if stated else 1
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 rows.append(Row(start, stripped))
-            start = reader.line_num + 1
+            start = reader.line_num + (2 if stated else 1)
     except csv.Error as error:
         raise InputError(f"{where}, line {start}: {error}: check its quotes") from error
     return rows
