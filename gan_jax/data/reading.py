@@ -43,6 +43,7 @@ _PACKED = {
     b"\xfd7zXZ": "xz",
     b"(\xb5/\xfd": "zstd",
     b"PAR1": "parquet",
+    b"%PDF": "PDF",
 }
 
 
@@ -78,7 +79,8 @@ def decode_text(content: bytes, where: str) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        convert = "convert it to UTF-8, as in iconv -f ISO-8859-1 -t UTF-8" if encoding == "utf-8" else "the file is damaged"
+        other = "UTF-16LE" if b"\0" in content else "ISO-8859-1"  # text in UTF-16 has zeros, in ISO-8859-1 it has none
+        convert = f"convert it to UTF-8, as in iconv -f {other} -t UTF-8" if encoding == "utf-8" else "the file is damaged"
         raise InputError(
             f"{where}, line {line}: byte {content[error.start]:#04x} is not {encoding.upper()}: {convert}"
         ) from error

@@ -20,6 +20,8 @@ def test_byte_order_marks_are_not_text(encoding):
         (b"one\ntwo \xe9\n", "line 2: byte 0xe9 is not UTF-8"),
         (b"one\ntwo\nthr\0ee\n", "line 3: a NUL character"),
         ("one".encode("utf-16-le"), "line 1: a NUL character"),
+        ("café\n".encode("utf-16-le"), "line 1: byte 0xe9 is not UTF-8: .* iconv -f UTF-16LE"),
+        (b"%PDF-1.4\n\xff", "is a PDF file"),
         ("one".encode("utf-16")[:-1], "the file is damaged"),
         (gzip.compress(gzip.compress(b"one\n", mtime=0), mtime=0), "is a gzip file: unpack or convert it to text first"),
     ],

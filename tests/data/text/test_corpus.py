@@ -106,7 +106,7 @@ def test_invalid_options_are_rejected(options, message):
 
 def test_invalid_files_and_metrics_are_rejected(tmp_path):
     (tmp_path / "few.txt").write_text("one\ntwo\n")
-    with pytest.raises(InputError, match=r"has too few samples: 2 and 0 of 32 symbols; windows=True cuts"):
+    with pytest.raises(InputError, match=r"has too few samples: 1 and 1 of 32 symbols; windows=True cuts"):
         text(path=str(tmp_path / "few.txt"))
     (tmp_path / "binary.txt").write_bytes(b"f\xfcr\n")
     with pytest.raises(InputError, match=r"binary.txt, line 1: byte 0xfc is not UTF-8"):
