@@ -291,9 +291,10 @@ def test_symbolic_links_are_followed_but_not_in_circles(tmp_path):
     write(tmp_path / "real", {f"{i}.wav": tone(300) for i in range(12)})
     write(tmp_path / "data", {f"no/{i}.wav": tone(300) for i in range(12)})
     (tmp_path / "data" / "yes").symlink_to(tmp_path / "real")
+    (tmp_path / "data" / "also").symlink_to("no")  # it precedes the folder, which stays a class
     (tmp_path / "real" / "loop").symlink_to(tmp_path / "data")
     source = read(tmp_path / "data")
-    assert source.classes == ("no", "yes") and source.train.count + source.test.count == 24
+    assert source.classes == ("also", "no", "yes") and source.train.count + source.test.count == 36
 
 
 def test_classes_apply_to_files_only():
