@@ -173,6 +173,15 @@ def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -
     return [within["train"]]
 
 
+def _reject_split_names(path: Path, folders: set[str]) -> None:
+    """Raise InputError for folders such as trainA and testA, which may be the splits of two domains."""
+    matches = [re.fullmatch(r"(train|test|val)[_-]?(.+)", folder, re.IGNORECASE) for folder in sorted(folders)]
+    if None in matches or len({match[1].lower() for match in matches}) < 2:
+        return
+    found = f"sub-folders {listed(sorted(folders))} may be classes or splits"
+    raise InputError(f"{path}: {found}: {_CHOICES}, and path can name one folder alone")
+
+
 def _without_role(images: list[_Located], folder: str) -> list[_Located]:
     return [(file, parts[1:]) for file, parts in images if parts[0] == folder and len(parts) > 1]
 
@@ -187,6 +196,8 @@ def _labels_from_folders(
     path: Path, splits: list[list[_Located]], labels: str, notes: list[str]
 ) -> tuple[list[Images], tuple[str, ...]]:
     folders = [[parts[0] if len(parts) > 1 else "" for _, parts in split] for split in splits]
+    if labels == "auto":
+        _reject_split_names(path, {folder for split in folders for folder in split})
     files = [[file for file, _ in split] for split in splits]
     classes = sorted({folder for split in folders for folder in split})
     for split, names in zip(splits, folders, strict=True):
