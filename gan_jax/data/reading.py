@@ -22,6 +22,12 @@ from gan_jax.storage.npz import load_headers, load_npz
 # Cells that stand for a missing value, in upper or lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 DELIMITERS = ",;\t|"
+SPLIT_COLUMNS = ("split", "subset", "set", "fold")  # names, in lower case, of columns that may state splits
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
 # UTF-32's little-endian mark begins with UTF-16's, so it comes first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -37,6 +43,7 @@ _PACKED = {
     b"\xfd7zXZ": "xz",
     b"(\xb5/\xfd": "zstd",
     b"PAR1": "parquet",
+    b"%PDF": "PDF",
 }
 
 
@@ -72,7 +79,8 @@ def decode_text(content: bytes, where: str) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        convert = "convert it to UTF-8, as in iconv -f ISO-8859-1 -t UTF-8" if encoding == "utf-8" else "the file is damaged"
+        other = "UTF-16LE" if b"\0" in content else "ISO-8859-1"  # text in UTF-16 has zeros, in ISO-8859-1 it has none
+        convert = f"convert it to UTF-8, as in iconv -f {other} -t UTF-8" if encoding == "utf-8" else "the file is damaged"
         raise InputError(
             f"{where}, line {line}: byte {content[error.start]:#04x} is not {encoding.upper()}: {convert}"
         ) from error
@@ -104,18 +112,21 @@ def read_rows(content: str, where: str, delimiter: str | None = None) -> list[Ro
     """Return the rows of a delimited file, without blank ones: cells in double quotes may contain the delimiter and line ends.
 
     Without `delimiter`, it is the one of `DELIMITERS` that divides most of the first rows into equally many cells, at least
-    two; a comma if there is none. Raises InputError naming the line of a quote that is not closed."""
+    two; a comma if there is none; or the one that a first line "sep=;" states. Raises InputError naming the line of a quote
+    that is not closed."""
     if "\n" not in content:
         content = content.replace("\r", "\n")
-    delimiter = delimiter or _delimiter(content)
+    stated = re.match(r"sep=(.)\r?\n", content)  # Excel's own first line
+    content = content[stated.end() :] if stated else content
+    delimiter = delimiter or (stated[1] if stated else _delimiter(content))
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows, start = [], 1
+    rows, start = [], 2 if stated else 1
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 rows.append(Row(start, stripped))
-            start = reader.line_num + 1
+            start = reader.line_num + (2 if stated else 1)
     except csv.Error as error:
         raise InputError(f"{where}, line {start}: {error}: check its quotes") from error
     return rows
@@ -130,6 +141,11 @@ def _delimiter(content: str) -> str:
         return (sizes.count(most), most) if most > 1 else (0, 0)
 
     return max(DELIMITERS, key=agreement)
+
+
+def split_of(name: str) -> str | None:
+    """Return train, validation or test for a name such as Train, test-clean or dev_other."""
+    return SPLITS.get(re.split(r"[^a-z]", name.lower(), maxsplit=1)[0])
 
 
 def split_rows(count: int, fraction: float, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

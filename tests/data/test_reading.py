@@ -20,8 +20,11 @@ def test_byte_order_marks_are_not_text(encoding):
         (b"one\ntwo \xe9\n", "line 2: byte 0xe9 is not UTF-8"),
         (b"one\ntwo\nthr\0ee\n", "line 3: a NUL character"),
         ("one".encode("utf-16-le"), "line 1: a NUL character"),
+        ("café\n".encode("utf-16-le"), "line 1: byte 0xe9 is not UTF-8: .* iconv -f UTF-16LE"),
+        (b"%PDF-1.4\n\xff", "is a PDF file"),
         ("one".encode("utf-16")[:-1], "the file is damaged"),
         (b"PK\x03\x04one", "is a zip file: unpack or convert it to text first"),
+        (gzip.compress(gzip.compress(b"one\n", mtime=0), mtime=0), "is a gzip file: unpack or convert it to text first"),
     ],
 )
 def test_other_encodings_are_refused_with_their_line(tmp_path, content, message):
@@ -83,6 +86,7 @@ def test_lines_end_at_line_feeds_only(content, expected):
         ('a,b\n"two\nlines",2\n', [["a", "b"], ["two\nlines", "2"]]),
         ("one\ntwo\n", [["one"], ["two"]]),
         ("a,b\r1,2\r", [["a", "b"], ["1", "2"]]),
+        ("sep=;\r\na;b\r\n1,5;2,5\r\n", [["a", "b"], ["1,5", "2,5"]]),
     ],
 )
 def test_the_delimiter_is_the_one_that_divides_all_rows_alike(content, expected):
@@ -91,6 +95,7 @@ def test_the_delimiter_is_the_one_that_divides_all_rows_alike(content, expected)
 
 def test_rows_know_their_lines():
     assert [row.line for row in read_rows('a,b\n"1\n1",2\n\n3,4\n', "here")] == [1, 2, 5]
+    assert [row.line for row in read_rows("sep=,\na,b\n\n1,2\n", "here")] == [2, 4]
 
 
 def test_an_open_quote_is_refused_with_its_line():

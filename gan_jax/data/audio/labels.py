@@ -10,7 +10,6 @@ from gan_jax.errors import InputError
 
 SUFFIXES = (".csv", ".tsv")
 CLASS_COLUMNS = ("label", "labels", "class", "class_name", "category", "word", "keyword", "target", "emotion", "genre")
-SPLIT_COLUMNS = ("split", "subset", "set", "fold")
 
 
 class Index:

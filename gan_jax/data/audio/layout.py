@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from gan_jax.data.audio import labels
-from gan_jax.data.audio.labels import SPLIT_COLUMNS, Index, Table
+from gan_jax.data.audio.labels import Index, Table
 from gan_jax.data.audio.sound_files import SoundFiles
-from gan_jax.data.reading import lines, listed
+from gan_jax.data.reading import SPLIT_COLUMNS, lines, listed, split_of
 from gan_jax.errors import InputError, unknown
 
 WAYS = ("none", "file_names", "first_folder", "last_folder")  # values of the option `classes`; or FILE.csv, FILE.csv:COLUMN
@@ -18,11 +18,6 @@ MAX_TABLES = 20  # more are taken for annotations of single recordings
 # Word, speaker, number of the take, in the Free Spoken Digit Dataset. In Speech Commands SPEAKER_nohash_NUMBER holds no word.
 FILE_NAME = re.compile(r"(\w+)_(?!nohash_)([^\W_]+)_(\d+)")
 HELD_OUT_TAKES = 5  # the first takes of each speaker and word are held out
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-}
 
 
 class Stated(NamedTuple):
@@ -39,11 +34,6 @@ class Layout(NamedTuple):
     splits: Stated
     notes: tuple[str, ...] = ()
     used: frozenset[str] = frozenset()  # lists and tables that were read
-
-
-def split_of(name: str) -> str | None:
-    """Return train, validation or test for a name such as Train, test-clean or dev_other."""
-    return SPLITS.get(re.split(r"[^a-z]", name.lower(), maxsplit=1)[0])
 
 
 def understand(files: SoundFiles, classes: str | None, needed: bool) -> Layout:

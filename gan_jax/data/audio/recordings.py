@@ -12,7 +12,7 @@ from gan_jax.data import tfds
 from gan_jax.data.audio import layout, sound_files
 from gan_jax.data.audio.decoding import Damaged, Sound, decode, resample
 from gan_jax.data.audio.layout import Layout, Stated
-from gan_jax.data.reading import counted, listed, split_rows
+from gan_jax.data.reading import counted, listed, split_of, split_rows
 from gan_jax.errors import InputError
 
 HELD_OUT = 0.1  # fraction of the recordings, and of each class
@@ -70,7 +70,7 @@ def prepared(name: str, data_dir: str | None, form: ClipFormat) -> Recordings:
     def sounds() -> Sounds:
         for record in tfds.sounds(name, data_dir):
             words[record.name] = record.word
-            splits[record.name] = layout.split_of(record.split) or "train"
+            splits[record.name] = split_of(record.split) or "train"
             yield record.name, partial(_labelled, record)
 
     clips = read_clips(sounds(), form, f"in tfds:{name}")

@@ -62,17 +62,17 @@ def find(path: Path) -> SoundFiles:
     return SoundFiles(str(path), top, sounds, {name: read for name, read in readers.items() if name not in sounds})
 
 
-def _folder(path: Path) -> Iterator[tuple[str, Reader]]:
-    visited = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        if os.path.realpath(folder) in visited:  # a loop of symbolic links
-            folders.clear()
-            continue
-        visited.add(os.path.realpath(folder))
-        folders.sort()
-        for file in files:
-            located = Path(folder, file)
-            yield located.relative_to(path).as_posix(), located.read_bytes
+def _folder(path: Path, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[tuple[str, Reader]]:
+    """Yield the files below a folder; `above` are the folders that contain it, to which no symbolic link may lead back."""
+    identity = os.path.realpath(path)
+    if identity in above:
+        return
+    for name in sorted(os.listdir(path)):
+        entry = path / name
+        if entry.is_dir():
+            yield from _folder(entry, f"{prefix}{name}/", above | {identity})
+        else:
+            yield f"{prefix}{name}", entry.read_bytes
 
 
 def _zip(path: Path) -> Iterator[tuple[str, Reader]]:

@@ -15,6 +15,7 @@ from gan_jax.data.images.files import File
 from gan_jax.errors import InputError
 
 _ORIENTATION = 0x0112  # EXIF tag 274
+_GAMMA = 0.45455  # of sRGB, as PNG states it
 _GREY = ("1", "L", "LA", "La")
 _FORMATS_OF_16_BITS = ("PNG", "PPM")  # whose pixels Pillow may present as 32-bit integers
 
@@ -59,6 +60,8 @@ def read_header(file: File, whole: bool = False) -> Header:
         grey = deep or image.mode in _GREY
         mode = "RGB of 16 bits" if wide else image.mode
         profile = not grey and (image.mode == "CMYK" or not _is_srgb(image.info.get("icc_profile")))
+        if not {"icc_profile", "srgb"} & set(image.info):  # then PNG's own number counts, about 1 / 2.2 for sRGB
+            profile |= abs(image.info.get("gamma", _GAMMA) - _GAMMA) > 0.05
         several = bool(getattr(image, "is_animated", False))
         result = Header(size, mode, grey, deep, transparent, orientation > 1, profile, several)
         if whole:

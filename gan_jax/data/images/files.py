@@ -89,13 +89,13 @@ def _in_zip(path: Path) -> Iterator[File]:
         raise InputError(f"{path}: not a readable zip ({error})") from error
     lock = threading.Lock()  # several threads read images
 
-    def opened(name: str) -> BinaryIO:
+    def opened(info: zipfile.ZipInfo) -> BinaryIO:
         with lock:
-            return io.BytesIO(archive.read(name))
+            return io.BytesIO(archive.read(info))  # of several files with one name, this one
 
     for info in archive.infolist():
         if info.flag_bits & 1:
             raise InputError(f"{path}: {info.filename} is encrypted: unpack the zip and name the folder")
         if not info.is_dir():
             parts = tuple(part for part in info.filename.replace("\\", "/").split("/") if part)
-            yield File(parts, f"{path}/{info.filename}", lambda name=info.filename: opened(name))
+            yield File(parts, f"{path}/{info.filename}", lambda info=info: opened(info))

@@ -10,7 +10,7 @@ import numpy as np
 
 from gan_jax.data.images import pixels
 from gan_jax.data.images.files import File
-from gan_jax.data.reading import MISSING, Row, decode_text, listed, read_rows
+from gan_jax.data.reading import MISSING, SPLIT_COLUMNS, Row, decode_text, listed, read_rows, split_of
 from gan_jax.errors import InputError
 
 NAMES = ("dataset.json", "labels.csv", "labels.tsv")  # read without an option
@@ -23,6 +23,16 @@ class FileLabels(NamedTuple):
 
     by_image: dict[File, str | int | list]
     notes: tuple[str, ...]
+    splits: dict[File, str]  # train, validation or test, if a column states it; otherwise empty
+
+
+class _Entry(NamedTuple):
+    """What a file states about an image."""
+
+    place: str  # of the statement, for messages
+    name: str
+    label: str | int | list
+    split: str = ""
 
 
 def read_labels(
@@ -37,11 +47,13 @@ def read_labels(
         content = stream.read()
     find = _finder(images, depth, folder)
     text = decode_text(content, file.place)
-    pairs = _json_pairs(text, file) if file.parts[-1].lower().endswith(".json") else _table_pairs(text, file, find, columns)
-    if pairs is None:
+    notes: list[str] = []
+    is_json = file.parts[-1].lower().endswith(".json")
+    entries = _json_entries(text, file) if is_json else _table_entries(text, file, find, columns, notes)
+    if entries is None:
         return None
-    by_image, absent, missing = {}, [], 0
-    for place, name, label in pairs:
+    by_image, splits, absent, missing = {}, {}, [], 0
+    for place, name, label, split in entries:
         image = find(name)
         if isinstance(label, str) and label.lower() in MISSING:
             missing += 1
@@ -49,11 +61,13 @@ def read_labels(
             absent.append(name)
         elif by_image.setdefault(image, label) != label:
             raise InputError(f"{place}: {name} has two labels, {by_image[image]} and {label}")
+        elif split and splits.setdefault(image, split) != split:
+            raise InputError(f"{place}: {name} is in two splits, {splits[image]} and {split}")
     if not by_image:
         raise InputError(f"{file.place} has a label for none of the images; it begins with {listed(absent, 2)}")
-    notes = [f"rows of {file.parts[-1]} that name no image here: {len(absent):,} ({listed(absent, 3)})"] if absent else []
+    notes += [f"rows of {file.parts[-1]} that name no image here: {len(absent):,} ({listed(absent, 3)})"] if absent else []
     notes += [f"rows of {file.parts[-1]} without a label: {missing:,}"] if missing else []
-    return FileLabels(by_image, tuple(notes))
+    return FileLabels(by_image, tuple(notes), splits)
 
 
 def number(labels: Sequence[str | int | list], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -76,7 +90,7 @@ def number(labels: Sequence[str | int | list], where: str) -> tuple[np.ndarray, 
     return np.array([index[name] for name in names], np.int32), tuple(classes)
 
 
-def _json_pairs(text: str, file: File) -> list[tuple[str, str, int | list]] | None:
+def _json_entries(text: str, file: File) -> list[_Entry] | None:
     form = '{"labels": [[FILE, LABEL], ...]} or {"labels": null}, as dataset_tool.py writes it'
     try:
         labels = json.loads(text)["labels"]
@@ -89,12 +103,12 @@ def _json_pairs(text: str, file: File) -> list[tuple[str, str, int | list]] | No
         vector = isinstance(label, list) and all(isinstance(x, int | float) for x in label)
         if not isinstance(name, str) or not (vector or type(label) is int):
             raise InputError(f"{file.place}: labels must be integers or lists of numbers, found {label!r} for {name!r}")
-    return [(file.place, name, label) for name, label in pairs]
+    return [_Entry(file.place, name, label) for name, label in pairs]
 
 
-def _table_pairs(
-    text: str, file: File, find: Callable[[str], File | None], columns: tuple[str, str] | None
-) -> list[tuple[str, str, str]]:
+def _table_entries(
+    text: str, file: File, find: Callable[[str], File | None], columns: tuple[str, str] | None, notes: list[str]
+) -> list[_Entry]:
     rows = read_rows(text, file.place)
     if not rows or len(rows[0].cells) < 2:
         raise InputError(f"{file.place} must be a table with a column of files and a column of classes")
@@ -102,7 +116,28 @@ def _table_pairs(
     if odd:
         raise InputError(f"{file.place}, line {odd.line}: {len(odd.cells)} cells, the first row has {len(rows[0].cells)}")
     name, label, has_header = _columns(rows, file, find, columns)
-    return [(f"{file.place}, line {row.line}", row.cells[name], row.cells[label]) for row in rows[has_header:]]
+    splits = _splits(rows, {name, label}, notes) if has_header else [""] * len(rows)
+    return [
+        _Entry(f"{file.place}, line {row.line}", row.cells[name], row.cells[label], split)
+        for row, split in zip(rows[has_header:], splits, strict=True)
+    ]
+
+
+def _splits(rows: Sequence[Row], used: set[int], notes: list[str]) -> list[str]:
+    """Return the split of each row below the header, "" if no column but those `used` states it."""
+    none = [""] * (len(rows) - 1)
+    header = [cell.lower() for cell in rows[0].cells]
+    columns = [header.index(name) for name in SPLIT_COLUMNS if name in header and header.index(name) not in used]
+    if not columns:
+        return none
+    cells = [row.cells[columns[0]] for row in rows[1:]]
+    splits = [split_of(cell) for cell in cells]
+    title = f"column {rows[0].cells[columns[0]]}"
+    if None in splits or not {"train"} < set(splits):
+        notes.append(f"{title} is not used: it does not divide the images into train and test ({listed(sorted(set(cells)))})")
+        return none
+    notes.append(f"splits are read from {title}")
+    return splits
 
 
 def _columns(

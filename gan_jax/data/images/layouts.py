@@ -1,7 +1,8 @@
 """How the images of a folder or zip are arranged: which are held out, and what their labels are.
 
-Files of labels precede folders: `dataset.json` as StyleGAN's dataset_tool.py writes it, or `labels.csv`. Folders named train,
-test, val, ... are splits. The folders within them, or else at the top, are classes if no file contains labels.
+Files of labels precede folders: `dataset.json` as StyleGAN's dataset_tool.py writes it, or `labels.csv`, whose column split,
+if it has one, states the splits. Folders named train, test, val, ... are splits. The folders within them, or else at the top,
+are classes if no file contains labels.
 """
 
 import re
@@ -15,14 +16,9 @@ import numpy as np
 from gan_jax.data.images import label_files
 from gan_jax.data.images.files import File, Files, passed_over
 from gan_jax.data.paths import locate
-from gan_jax.data.reading import counted, listed
+from gan_jax.data.reading import SPLITS, counted, listed
 from gan_jax.errors import InputError
 
-_ROLES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing"), "test"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-}
 _CHOICES = 'labels="folders" makes sub-folders classes, labels="none" reads all images without classes'
 
 
@@ -52,14 +48,14 @@ def arrange(
     Raises InputError if there are several possible meanings, naming the option that decides."""
     notes: list[str] = list(files.notes)
     used = _label_files(path, files, labels, data_dir)
-    by_image, unlabelled = _labels_from_files(path, used, files.images, columns, notes)
+    by_image, stated, unlabelled = _labels_from_files(path, used, files.images, columns, notes)
     chosen = [file for file in files.images if file in by_image] if by_image else files.images
     if len(chosen) < len(files.images):
         without = {f"without a label in {used[0].parts[-1]}": len(files.images) - len(chosen)}
         notes += counted(len(chosen), len(files.images), "images", without)
     images, common = _without_common_folders(chosen)
     notes += [f"all images are in the folder {common}"] if common else []
-    splits = _splits(path, images, labels, notes)
+    splits = _stated_splits(images, stated, notes) if stated else _splits(path, images, labels, notes)
     notes += passed_over(file for file in files.others if file not in used)
     if by_image:
         numbers, classes = label_files.number([by_image[file] for split in splits for file, _ in split], used[0].place)
@@ -104,9 +100,10 @@ def _label_files(path: Path, files: Files, labels: str, data_dir: str | None) ->
 
 def _labels_from_files(
     path: Path, used: list[File], images: Sequence[File], columns: tuple[str, str] | None, notes: list[str]
-) -> tuple[dict[File, str | int | list], bool]:
-    """Return the labels of images in label files, and whether a label file states that there are none."""
+) -> tuple[dict[File, str | int | list], dict[File, str], bool]:
+    """Return the labels and the splits of images in label files, and whether a label file states that there are no labels."""
     by_image: dict[File, str | int | list] = {}
+    splits: dict[File, str] = {}
     if columns is not None and not used:
         raise InputError(f"{path}: columns are those of a file of labels, which is missing: set labels to its name")
     if columns is not None and (len(columns) != 2 or not all(isinstance(column, str) for column in columns)):
@@ -121,10 +118,25 @@ def _labels_from_files(
             if any(not folder.isdigit() for folder in folders) and len(folders) > 1:
                 raise InputError(f"{file.place} states that there are no labels, but there are sub-folders: {_CHOICES}")
             notes.append(f"{file.parts[-1]} states that the images have no labels")
-            return {}, True
+            return {}, {}, True
         by_image |= found.by_image
+        splits |= found.splits
         notes += [f"labels are read from {'/'.join(file.parts)}", *found.notes]
-    return by_image, False
+    return by_image, splits, False
+
+
+def _stated_splits(images: list[_Located], stated: dict[File, str], notes: list[str]) -> list[list[_Located]]:
+    """Return the images to train on and those held out, as a file states; all in one list if only one split is present."""
+    if len(present := set(stated.values())) < 2 or "train" not in present:
+        notes.append(f"only images of the split {listed(sorted(present))} are present")
+        return [images]
+    roles = [stated.get(file) for file, _ in images]
+    within = {role: [image for image, r in zip(images, roles, strict=True) if r == role] for role in (*SPLITS.values(), None)}
+    held_out = "test" if within["test"] else "validation"
+    unused = {"validation": within["validation"] if held_out == "test" else [], "none": within[None]}
+    notes += [f"images of the split {name}, not used: {len(rest):,}" for name, rest in unused.items() if rest]
+    notes.append(f"the split {held_out} is held out")
+    return [within["train"], within[held_out]]
 
 
 def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -> list[list[_Located]]:
@@ -133,7 +145,7 @@ def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -
     folders = Counter(parts[0] for _, parts in images if len(parts) > 1)
     by_role: dict[str, list[str]] = {}
     for folder in folders:
-        if role := _ROLES.get(folder.lower()):
+        if role := SPLITS.get(folder.lower()):
             by_role.setdefault(role, []).append(folder)
     complete = "train" in by_role and len(by_role) > 1
     if not by_role or (labels in ("folders", "none") and not complete):
@@ -148,7 +160,7 @@ def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -
     if others:
         names = [folder for folder in folders if [folder] not in by_role.values()] or ["no sub-folder"]
         notes.append(f"images in none of the splits, not used: {others:,} (in {listed(names)})")
-    candidates = [role for role in ("test", "val") if role in within]
+    candidates = [role for role in ("test", "validation") if role in within]
     usable = [role for role in candidates if labels == "none" or not _only_train_has_classes(within["train"], within[role])]
     held_out = (usable or [None])[0]
     for role in candidates:
@@ -159,6 +171,15 @@ def _splits(path: Path, images: list[_Located], labels: str, notes: list[str]) -
         notes.append(f"the split {by_role[held_out][0]} is held out")
         return [within["train"], within[held_out]]
     return [within["train"]]
+
+
+def _reject_split_names(path: Path, folders: set[str]) -> None:
+    """Raise InputError for folders such as trainA and testA, which may be the splits of two domains."""
+    matches = [re.fullmatch(r"(train|test|val)[_-]?(.+)", folder, re.IGNORECASE) for folder in sorted(folders)]
+    if None in matches or len({match[1].lower() for match in matches}) < 2:
+        return
+    found = f"sub-folders {listed(sorted(folders))} may be classes or splits"
+    raise InputError(f"{path}: {found}: {_CHOICES}, and path can name one folder alone")
 
 
 def _without_role(images: list[_Located], folder: str) -> list[_Located]:
@@ -175,6 +196,8 @@ def _labels_from_folders(
     path: Path, splits: list[list[_Located]], labels: str, notes: list[str]
 ) -> tuple[list[Images], tuple[str, ...]]:
     folders = [[parts[0] if len(parts) > 1 else "" for _, parts in split] for split in splits]
+    if labels == "auto":
+        _reject_split_names(path, {folder for split in folders for folder in split})
     files = [[file for file, _ in split] for split in splits]
     classes = sorted({folder for split in folders for folder in split})
     for split, names in zip(splits, folders, strict=True):

@@ -11,7 +11,7 @@ from gan_jax.data.images.files import File
 from gan_jax.data.reading import listed
 from gan_jax.errors import InputError
 
-VERSION = 1  # of the notes and of everything that decides how a file is decoded: raise it when either changes
+VERSION = 2  # of the notes and of everything that decides how a file is decoded: raise it when either changes
 _DARK = 65535 // 4  # 16-bit images without a level above it would be nearly black
 
 
@@ -80,7 +80,7 @@ def _notes(files: Sequence[File], headers: Sequence[Header], shape: tuple[int, i
         ("transparent", f"images with an alpha channel or a transparent colour, {over}"),
         ("oriented", "images rotated or mirrored as their EXIF orientation says"),
         ("several", "files of several pictures, of which the first is used"),
-        ("profile", "images with another colour profile than sRGB, which is not applied"),
+        ("profile", "images with another colour profile or gamma than sRGB, which is not applied"),
     ):
         if matching := those(name):
             notes.append(f"{text}: {len(matching):,} ({_names(matching)})")

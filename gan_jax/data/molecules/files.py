@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.data.reading import DELIMITERS, MISSING, lines, listed, read_rows, read_strings, read_text
+from gan_jax.data.reading import DELIMITERS, MISSING, SPLIT_COLUMNS, lines, listed, read_rows, read_strings, read_text
 from gan_jax.errors import InputError
 
 EXAMINED = 50  # rows, spread over the file, by which a column of SMILES is recognised
@@ -51,14 +51,19 @@ def find_smiles(content: str, where: str, column: str | int | None) -> Smiles:
     texts = [_cell(row, named) for row in rows[header:]]
     title = f"{name!r}" if header else f"{named + 1} of {width}"
     notes = (f"SMILES are in column {title}",) if width > 1 or (header and not _is_name(name)) else ()
+    stated = [cell for cell in rows[0] if cell.lower() in SPLIT_COLUMNS] if header else []
+    notes += (f"column {stated[0]!r} does not decide which molecules are held out",) if stated else ()
     return Smiles(["" if text.lower() in MISSING else text for text in texts], notes)
 
 
 def _rows(content: str, where: str) -> list[list[str]]:
-    """Return the cells of all rows: divided by the delimiter; or by white space, if that divides most of the lines; or else
-    whole lines, blank ones included."""
+    """Return the cells of all rows: divided by the delimiter, if it divides the header or most of the lines; or by white space,
+    if that divides most of the lines; or else whole lines, blank ones included."""
     all_lines = lines(content)
     filled = [line.strip() for line in all_lines if line.strip()]
+    header = read_rows(filled[0], where)[0].cells if filled and _is_name(filled[0]) else []
+    if len(header) > 1:  # in ZINC250k each SMILES ends with a line end within its quotes, so lines are no rows
+        return [row.cells for row in read_rows(content, where)]
     examined = filled[1 :: max(1, len(filled) // EXAMINED)] or filled
 
     def most(condition: Callable[[str], bool]) -> bool:
@@ -96,8 +101,8 @@ def _named(header: Sequence[str], where: str) -> int | None:
 def _chosen(header: Sequence[str], width: int, where: str, column: str | int) -> int:
     if type(column) is int and 1 <= column <= width:
         return column - 1
-    if column not in header:
-        raise _undecided(where, f"no column {column!r}", header)
+    if header.count(column) != 1:
+        raise _undecided(where, f"{'several columns' if column in header else 'no column'} {column!r}", header)
     return header.index(column)
 
 

@@ -71,7 +71,8 @@ def molecules(
     train_rows, test_rows = split_rows(len(encoded.nodes), HELD_OUT)
     if len(test_rows) < MIN_TRAIN // 2 or len(train_rows) < MIN_TRAIN:
         found = "; ".join([str(len(encoded.nodes)), *notes])
-        raise InputError(f"data molecules: {path} has too few usable molecules of at most {atoms} atoms: {found}")
+        needed = f"a tenth is held out, which must be at least {MIN_TRAIN // 2}"
+        raise InputError(f"data molecules: {path} has too few usable molecules of at most {atoms} atoms: {found}; {needed}")
     order, count = np.concatenate([test_rows, train_rows]), len(test_rows)
     graphs, train, test = Graph(encoded.nodes[order], encoded.bonds[order]), slice(count, None), slice(count)
     if kind == "latent":

@@ -90,7 +90,7 @@ def _known(column: Numeric | Categorical):
 
 def _notes(schema: Schema, names: list[str], rows: Table, valid: np.ndarray, problems: dict[str, np.ndarray]) -> Iterator[str]:
     if others := [name for name in names if name not in schema.names]:
-        yield f"columns that the real table does not have are ignored: {listed(others)}"
+        yield f"columns that the real table does not have are ignored: {listed(list(map(repr, others)))}"
     if not valid.all():
         reasons = [f"{mask.sum():,} {reason}" for reason, mask in problems.items() if mask.any()]
         yield f"{(~valid).sum():,} of {len(valid):,} rows are invalid: {listed(reasons, 10)}"

@@ -14,6 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.storage.npz import load_npz
 
 _OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".json", ".jsonl", ".pkl", ".sas7bdat", ".dta")
+_TOTALS = re.compile(r"((?:(?:grand|sub)[ -]?)?totals?|sum|average|mean|gesamt|summe|somme|totale)[ :]*", re.IGNORECASE)
 _SAMPLED = 100  # cells of a column that decide whether its header is a name
 
 
@@ -36,6 +37,10 @@ def read_csv(path: Path, header: bool | None, delimiter: str | None, texts: Sequ
     names = _names(rows[0].cells) if header is not False else [f"column {i + 1}" for i in range(len(rows[0].cells))]
     body = rows[header is not False :]
     sizes = {row.line: len(row.cells) for row in body if len(row.cells) != len(names)}
+    usual, times = Counter(len(row.cells) for row in body).most_common(1)[0] if body else (len(names), 0)
+    if usual != len(names) and 2 * times > len(body):
+        first = f"the first line has {len(names)} cells ({listed(list(map(repr, rows[0].cells)), 3)}), most others have {usual}"
+        raise InputError(f"{where}: {first}: it must name all columns, without other lines above it; or set delimiter=")
     if sizes:
         found = listed([f"{line} ({size} cells)" for line, size in sizes.items()])
         raise InputError(f"{where}: {len(names)} columns, but other numbers of cells in lines {found}; or set delimiter=")
@@ -44,6 +49,7 @@ def read_csv(path: Path, header: bool | None, delimiter: str | None, texts: Sequ
         _reject_data(where, rows[0].cells, columns)
     if header is False:
         _reject_names(where, [pair for pair in zip(names, columns, strict=True) if pair[0] not in texts])
+    _reject_totals(where, list(zip(names, columns, strict=True)), rows[-1], texts)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(
             f"{where}: columns must have different names, but {listed(list(map(repr, twice)))} occur several times"
@@ -104,6 +110,15 @@ def _reject_names(where: str, columns: Sequence[tuple[str, list[str]]]) -> None:
             raise InputError(
                 f"{where}: the first line looks like a header ({first!r} is above numbers): leave off header=False; "
                 f"or set missing={first!r} or categorical={name!r} if it is data"
+            )
+
+
+def _reject_totals(where: str, columns: Sequence[tuple[str, list[str]]], last: Row, texts: Sequence[str]) -> None:
+    """Raise InputError if the last row holds totals, as spreadsheets write them, unless it is in a column of `texts`."""
+    for (name, column), cell in zip(columns, last.cells, strict=True):
+        if re.fullmatch(_TOTALS, cell) and column.count(cell) == 1 and name not in texts:
+            raise InputError(
+                f"{where}: the last line looks like totals ({cell!r}): delete it, or set categorical={name!r} if it is data"
             )
 
 

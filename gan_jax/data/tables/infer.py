@@ -1,9 +1,9 @@
 """Infer the types of a table's columns from the text of their cells.
 
 A column is numeric if its cells are numbers, dates or times, more than `MAX_DISCRETE` different ones; otherwise it is
-categorical. Digits that are no quantity are texts: with leading zeros, as in zip codes, integers beyond 2^53, and integers in a
-column whose name says that they identify something. What a column's cells do not decide, options do; one error lists what is
-wrong with all columns.
+categorical. Digits that are no quantity are texts: with leading zeros, as in zip codes, integers beyond 2^53, and integers
+in a column whose name says that they identify something or are codes. What a column's cells do not decide, options do; one
+error lists what is wrong with all columns.
 """
 
 import re
@@ -23,6 +23,7 @@ MAX_DISCRETE = 10  # a column with at most this many different numbers is catego
 LOG_RATIO = 1e3  # of the 95% to the 5% quantile of the magnitudes in a column that is modelled on a logarithmic scale
 SHOWN_PROBLEMS = 10
 _ID = re.compile(r"(?:.*[^a-zA-Z])?(?:[iI][dD]|uuid|UUID|guid|GUID)|.*[a-z](?:Id|ID)")
+_CODE = re.compile(r"(?:.*[ _-])?(?:zip|(?:zip|post|postal)[ _-]?code|plz|fips|phone)", re.IGNORECASE)
 _INDEX = re.compile(r"index|row|row[ _]?(?:names?|numbers?)|unnamed:? \d+", re.IGNORECASE)
 
 
@@ -173,17 +174,24 @@ def _identifies(column: _Column, values: Mapping[str, float]) -> bool:
     if len(matches) < len(column.texts) or not all(value(match).is_integer() and not match["part"] for match in matches):
         return False
     different = len(column.texts) == sum(map(bool, column.rows))
-    return bool(_ID.fullmatch(column.name) or (different and _INDEX.fullmatch(column.name)))
+    return bool(_ID.fullmatch(column.name) or _CODE.fullmatch(column.name) or (different and _INDEX.fullmatch(column.name)))
 
 
 def _levels(column: _Column, options: Options) -> Categorical:
     name, counts = column.name, Counter(column.rows)
     present = sum(map(bool, column.rows))
-    if len(column.texts) == present > MAX_DISCRETE and name not in options.categorical:
-        digits = f", or numeric={name!r} if they are quantities" if _numbers(column, ".")[1] else ""
+    once = sum(count == 1 for level, count in counts.items() if level)
+    # Quantities in a form that is not read: most of them differ, and have digits without being numbers, which are codes here.
+    unread = sum(bool(re.search("[0-9]", text)) and not match_number(text, ".") for text in column.texts)
+    unread = len(column.texts) > MAX_LEVELS and min(2 * once, 2 * unread) > present
+    if (len(column.texts) == present > MAX_DISCRETE or unread) and name not in options.categorical:
+        many = (
+            f"its {present:,} values are all different" if once == present else f"{once:,} of its {present:,} values occur once"
+        )
+        numeric = f", or numeric={name!r} if they are quantities" if _numbers(column, ".")[1] else ""
         raise _Problem(
-            f"its {present:,} values are all different: they identify rows, or are written in a form that is not read: leave "
-            f"it out with drop={name!r}{digits}, or reuse them in generated rows with categorical={name!r}"
+            f"{many}: they identify rows, or are written in a form that is not read: leave "
+            f"it out with drop={name!r}{numeric}, or reuse them in generated rows with categorical={name!r}"
         )
     levels = sorted(counts, key=_order)
     if len(levels) <= MAX_LEVELS:

@@ -1,7 +1,7 @@
 """Numbers in the cells of a column: how a file writes them, their values, and new numbers in the same form.
 
 Understood are decimal points and decimal commas, thousands separators (comma, point, space, apostrophe), a currency sign
-before or after the number, percent signs, signs and exponents.
+before or after the number, percent signs, a unit of letters that all cells share, signs and exponents.
 """
 
 import re
@@ -37,8 +37,9 @@ class Numbers:
     def parse(self, text: str) -> float:
         """Return the number in a cell, with or without the currency, unit and thousands separators of the column; if it is no
         such number, as Python writes it. Raises ValueError."""
-        match = match_number(text, self.mark)
-        if match and match["currency"] in ("", self.currency) and (match["unit"] or "") in ("", self.unit):
+        match = match_number(text.removesuffix(self.unit), self.mark)
+        # The point of "45.123" separates no thousands in a column that has none: Python wrote it.
+        if match and match["sep"] in (None, self.thousands) and match["currency"] in ("", self.currency) and not match["unit"]:
             return value(match)
         match = match_number(text, ".")
         if match and not (match["sep"] or match["currency"] or match["unit"]):
@@ -118,7 +119,9 @@ def is_code(match: re.Match) -> bool:
 def infer_numbers(texts: Iterable[str], mark: str) -> tuple[Numbers, dict[str, float]]:
     """Return how most of the different texts of a column are written, with this decimal mark, and the values of those that are
     so written."""
-    matches = {text: match for text in texts if (match := match_number(text, mark))}
+    texts = list(texts)
+    shared = _shared_unit(texts, mark)
+    matches = {text: match for text in texts if (match := match_number(text.removesuffix(shared), mark))}
     if not matches:
         return Numbers(mark=mark), {}
     signs = Counter((match["currency"], match["unit"] or "") for match in matches.values())
@@ -144,6 +147,15 @@ def infer_numbers(texts: Iterable[str], mark: str) -> tuple[Numbers, dict[str, f
         mark=mark,
         thousands=thousands,
         currency=currency,
-        unit=unit,
+        unit=unit + shared,
         plus=any("+" in match["sign"] + match["inner"] for match in matches.values()),
     ), {text: value(match) for text, match in matches.items()}
+
+
+def _shared_unit(texts: list[str], mark: str) -> str:
+    """Return the letters, such as " kg" or "°C", that end all texts and without which all are numbers; "" if there are none."""
+    unit = re.search("[^0-9]*$", texts[0])[0] if texts else ""
+    if not re.match(rf"[{_SPACES}]?[°º]?[^\W\d_]", unit) or not all(text.endswith(unit) for text in texts):
+        return ""
+    bare = [match_number(text.removesuffix(unit), mark) for text in texts]
+    return "" if match_number(texts[0], mark) or None in bare or any(map(is_code, bare)) else unit

@@ -11,33 +11,56 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data.reading import MISSING, counted, lines, listed, read_rows, read_strings, read_text
+from gan_jax.data.reading import DELIMITERS, MISSING, counted, lines, listed, read_rows, read_strings, read_text
 from gan_jax.errors import InputError
 
 LEVELS = ("char", "word")
 UNKNOWN = "<unk>"
+EXAMINED, MIN_RECORDS = 50, 4  # number of first lines by which a table or JSON is recognised
+_COLUMNS = ("id", "text", "label", "sentence", "content", "caption", "title", "review", "comment", "message", "description")
+_OTHER_ENDS = re.compile("[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 DELIMITED, JSON = (".csv", ".tsv"), (".json", ".jsonl", ".ndjson")  # suffixes of files whose lines are not sentences
 
 
 def read_lines(path: Path, column: str | None) -> list[str]:
     """Return the lines of a text file, or the cells of a column of a delimited file, "" for missing ones; line ends within a
-    cell become spaces. Raises InputError for a delimited file without `column`, for JSON, and for rows of the wrong length."""
+    cell become spaces. Raises InputError for a delimited file without `column`, for JSON, for lines that are records
+    of either, and for rows of the wrong length."""
     where, suffix = f"data text: {path}", path.suffix.lower()
     if suffix in JSON:
         raise InputError(f"{where}: JSON is not read: write a sentence per line, as in jq -r .text {path.name} > sentences.txt")
     content = read_text(path, "data text")
     if column is None and suffix not in DELIMITED:
-        return lines(content)
+        result = lines(content)
+        _reject_records(result, where)
+        return result
     rows = read_rows(content, where, "\t" if suffix == ".tsv" else None)
     header = rows[0].cells if rows else []
-    if column not in header:
-        question = "which column holds the text?" if column is None else f"no column {column!r}."
+    if header.count(column) != 1:
+        many = "several columns" if column in header else "no column"
+        question = "which column holds the text?" if column is None else f"{many} {column!r}."
         raise InputError(f'{where}: {question} column="..." names one of {listed(header, 20)}')
     for line, cells in rows:
         if len(cells) != len(header):
             raise InputError(f"{where}, line {line}: {len(cells)} cells, the header has {len(header)}: check its quotes")
     cells = [re.sub(r"\s*[\r\n]+\s*", " ", row.cells[header.index(column)]) for row in rows[1:]]
     return ["" if cell.lower() in MISSING else cell for cell in cells]
+
+
+def _reject_records(content: Sequence[str], where: str) -> None:
+    """Raise InputError if the lines of a file are no sentences but records: JSON, or the cells of a table."""
+    filled = [line.strip() for line in content[:EXAMINED] if line.strip()]
+    if len(filled) < MIN_RECORDS:
+        return
+    if all(line.startswith('{"') and line.endswith("}") for line in filled):
+        raise InputError(f"{where}: its lines are JSON records: write a sentence per line, as in jq -r .text")
+    for mark in DELIMITERS:
+        cells = [cell.strip(' "') for cell in filled[0].split(mark)]
+        # Commas are in all sentences of some texts, but not under names of columns.
+        named = mark == "\t" or not {cell.lower() for cell in cells}.isdisjoint(_COLUMNS)
+        if len(cells) > 1 and named and {line.count(mark) for line in filled} == {len(cells) - 1}:
+            example = f'column="..." names the one of text, as in the first line: {listed(cells, 20)}'
+            raise InputError(f"{where}: its lines are the rows of a table: {example}")
 
 
 class Sequences(NamedTuple):
@@ -53,6 +76,8 @@ def sequences(content: Sequence[str], level: str, length: int, windows: bool, ke
     texts = [unicodedata.normalize("NFC", line) for line in content]
     changed = sum(a != b for a, b in zip(texts, content, strict=True))
     notes = (f"{changed:,} lines had decomposed characters, which were composed (Unicode NFC)",) if changed else ()
+    if other := sum(bool(_OTHER_ENDS.search(line.strip())) for line in texts):
+        notes += (f"{other:,} lines contain other line ends than LF and CRLF, such as CR or U+2028, which are symbols in them",)
     if windows:
         symbols = split_symbols("\n".join(texts), level)
         samples = [symbols[i : i + length] for i in range(0, len(symbols) - length + 1, length)]

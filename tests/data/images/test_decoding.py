@@ -174,9 +174,12 @@ def test_colour_profiles_that_are_not_applied_are_named(tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "0.png", icc_profile=srgb)
     Image.new("RGB", (2, 2)).save(tmp_path / "1.png", icc_profile=b"another profile")
     Image.new("CMYK", (2, 2)).save(tmp_path / "2.jpg")
+    row = [bytes(6)] * 2
+    (tmp_path / "3.png").write_bytes(png(2, 8, 2, row, before=chunk(b"gAMA", struct.pack(">I", 100_000))))  # linear
+    (tmp_path / "4.png").write_bytes(png(2, 8, 2, row, before=chunk(b"gAMA", struct.pack(">I", 45_455))))
     notes = load(str(tmp_path), 0, 1).notes
-    assert "images with another colour profile than sRGB, which is not applied: 2 (1.png, 2.jpg)" in notes
-    assert "images are 2x2 pixels, RGB; modes of the files: RGB (2), CMYK (1)" in notes
+    assert "images with another colour profile or gamma than sRGB, which is not applied: 3 (1.png, 2.jpg, 3.png)" in notes
+    assert "images are 2x2 pixels, RGB; modes of the files: RGB (4), CMYK (1)" in notes
 
 
 def test_damaged_metadata_does_not_matter():

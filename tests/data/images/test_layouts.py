@@ -99,6 +99,39 @@ def test_folders_beside_a_split(tmp_path):
     assert "images in none of the splits, not used: 3 (in bus)" in data.notes
 
 
+def test_a_table_of_labels_states_splits(tmp_path):
+    written = images(tmp_path, [f"{i}.png" for i in range(12)])
+    splits = ["train"] * 6 + ["dev"] * 2 + ["Test"] * 4
+    rows = [f"{i}.png,{'ab'[i % 2]},{split}" for i, split in enumerate(splits)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
+    data = both(tmp_path)
+    assert named(data.train, written) == {f"{i}.png": i % 2 for i in range(6)}
+    assert named(data.test, written) == {f"{i}.png": i % 2 for i in range(8, 12)}
+    assert {"splits are read from column split", "images of the split validation, not used: 2"} < set(data.notes)
+    for i in range(6, 12):
+        (tmp_path / f"{i}.png").unlink()
+    assert "only images of the split train are present" in both(tmp_path).notes
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,fold", *(row.replace("dev", "7") for row in rows)]))
+    assert any(note.startswith("column fold is not used") for note in both(tmp_path).notes)
+
+
+def test_splits_of_two_domains_are_no_classes(tmp_path):
+    images(tmp_path, [f"{name}/{i}.png" for name in ("trainA", "trainB", "testA", "testB") for i in range(2)])
+    assert_asks(tmp_path, "sub-folders testA, testB, trainA, trainB may be classes or splits", 'labels="folders"')
+    assert both(f'folder(path="{tmp_path}", labels="folders")').num_classes == 4
+    assert both(f'folder(path="{tmp_path / "trainA"}")').num_train == 2 - 1
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_of_one_name_in_a_zip_are_all_read(tmp_path):
+    written = images(tmp_path, [f"{i}.png" for i in range(4)])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in written.values():
+            archive.write(tmp_path / name, "same.png")
+    data = both(tmp_path / "a.zip")
+    assert {*named(data.train, written), *named(data.test, written)} == set(written.values())
+
+
 def test_images_beside_class_folders(tmp_path):
     images(tmp_path, ["0.png", "ant/1.png", "bee/2.png"])
     assert_asks(

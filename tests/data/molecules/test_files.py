@@ -36,12 +36,21 @@ THREE = ["CCO", "c1ccccc1", "CC#N"]
         "isosmiles;name\nCCO;C\nc1ccccc1;N\nCC#N;O\n",
         'name|Isomeric SMILES\n"a, b"|CCO\nc|c1ccccc1\nd|CC#N\n',
         "smiles,canonical_smiles\nCCO,OCC\nc1ccccc1,c1ccccc1\nCC#N,N#CC\n",  # the exact name decides
+        'smiles,logP\n"CCO\n",-0.1\n"c1ccccc1\n",1.7\n"CC#N\n",0.5\n',  # ZINC250k as it is published
         "1,CCO\n2,c1ccccc1\n3,CC#N\n",
         "structure,inchi\nCCO,InChI=1S/1\nc1ccccc1,InChI=1S/2\nCC#N,InChI=1S/3\n",
     ],
 )
 def test_the_column_of_smiles(content):
     assert find_smiles(content.removeprefix("\ufeff"), "here", None).texts == THREE
+
+
+def test_a_column_of_splits_is_named():
+    """MOSES states a split, while a random tenth is held out."""
+    notes = find_smiles("SMILES,SPLIT\nCCO,train\nCC#N,test\n", "here", None).notes
+    assert notes == ("SMILES are in column 'SMILES'", "column 'SPLIT' does not decide which molecules are held out")
+    with pytest.raises(InputError, match="several columns 'a': column="):
+        find_smiles("a,a\nCCO,CCN\nCCC,CCF\n", "here", "a")
 
 
 def test_the_column_can_be_chosen_and_is_named():

@@ -70,6 +70,8 @@ def through_networks(columns, options=None):
         ),
         ([f"{x:%H:%M:%S}" for x in TIMES], TIMES[0].hour * 3600 + TIMES[0].minute * 60 + TIMES[0].second, "times as"),
         ([f"{x:%I:%M %p}" for x in TIMES], TIMES[0].hour * 3600 + TIMES[0].minute * 60, "times as %I:%M %p"),
+        ([f"{60 + 9 * x:.1f} kg" for x in NORMAL], float(f"{60 + 9 * NORMAL[0]:.1f}"), "numbers of 1 decimal in kg"),
+        ([f"{9 * x:.1f}°C".replace(".", ",") for x in UNIFORM], float(f"{9 * UNIFORM[0]:.1f}"), "in °C, decimal comma"),
     ],
 )
 def test_numbers_and_dates_are_read_and_written_as_in_the_file(column, first, description):
@@ -106,6 +108,10 @@ def test_generated_numbers_stay_within_the_range_and_the_form_of_the_column():
 def test_digits_that_are_no_quantities_are_texts():
     big = [str(2**60 + i % 90) for i in range(COUNT)]
     columns = {"zip": [f"{i % 90:05d}" for i in range(COUNT)], "big": big, "userId": [str(i % 50) for i in range(COUNT)]}
+    columns |= {
+        "zip_code": [str(90_000 + i % 90) for i in range(COUNT)],
+        "seat": [f"{i % 20}{'AB'[i % 2]}" for i in range(COUNT)],
+    }
     schema, decoded = through_networks(columns)
     assert not schema.numeric and decoded == columns
     other, *_ = infer({"paid": columns["userId"]}, None)
@@ -171,6 +177,11 @@ def test_rare_levels_are_grouped_and_drawn_by_their_frequencies():
             {},
             r"its 200 values are all different: .* drop='x', or reuse them .* categorical='x'",
         ),
+        (
+            [f"{x.day}/Jan/2019:{x.hour:02d}:{x.minute:02d}:{x.second:02d}" for x in TIMES] + ["1/Jan/2019:00:00:00"] * 9,
+            {},
+            "of its 209 values occur once: they identify rows, or are written in a form that is not read",
+        ),
         (["$5", "€7"] * 50 + [f"${i}" for i in range(COUNT)], {}, "row 2: '€7' is not a number like the other"),
         ([""] * COUNT, {"numeric": ["x"]}, "it has no values"),
         (["1"] * COUNT, {"categorical": ["y"]}, "unknown column of the table 'y'"),
@@ -209,6 +220,14 @@ def test_several_zones_are_converted_to_the_most_frequent_one():
     assert "in zone +02:00, to which others are converted" in str(schema.columns[0])
     assert rows.numbers[0, 0] == (datetime(2024, 1, 1, 9) - datetime(1970, 1, 1)).total_seconds()
     assert cells(schema, rows)["t"][:2] == ["2024-01-01T11:00:00+02:00", texts[1]]
+
+
+def test_cells_of_other_programs_are_read_by_the_separators_of_the_column():
+    plain, grouped = (infer_numbers(texts, ",")[0] for texts in (["45,123", "7,5"], ["1.045,123", "7,5"]))
+    assert (plain.parse("45.123"), plain.parse("45,123")) == (45.123, 45.123)  # not 45123: the column has no separator
+    assert (grouped.parse("45.123"), grouped.parse("45.1")) == (45_123, 45.1)
+    with pytest.raises(ValueError, match="45,123"):
+        infer_numbers(["45.123", "7.5"], ".")[0].parse("45,123")
 
 
 def test_options_decide_the_meaning_of_ambiguous_cells():

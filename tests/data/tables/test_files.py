@@ -79,6 +79,13 @@ def test_compressed_and_semicolon_files_with_decimal_commas(tmp_path):
             "",
             "column 'n', line 61: 'abc' is not a number",
         ),
+        ([[str(i), str(i)] for i in range(60)], ["# mine"], "", r"the first line has 1 cells \('# mine'\), most others have 2"),
+        (
+            [["ab"[i % 2], str(i)] for i in range(60)] + [["Total:", "1770"]],
+            ["k", "n"],
+            "",
+            r"the last line looks like totals \('Total:'\): delete it, or set categorical='k'",
+        ),
         ([["1", "2"]] * 20, ["n", "k"], "", "at least one column and 50 rows, got 2, 20"),
     ],
 )
@@ -138,7 +145,7 @@ def test_the_order_of_columns_and_the_program_that_wrote_them_do_not_matter(real
         result = measure(folder, name)
         assert result["metrics"]["valid"] == 1 and result["metrics"]["wasserstein"] == pytest.approx(0, abs=1e-12)
         assert result["metrics"]["jsd"] == 0 == result["metrics"]["dcr"]
-        assert any("ignored: more" in note for note in result["facts"]["notes"]) == (name == "swapped.csv")
+        assert any("ignored: 'more'" in note for note in result["facts"]["notes"]) == (name == "swapped.csv")
 
 
 def test_cells_that_do_not_fit_count_as_invalid(real):

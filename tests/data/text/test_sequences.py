@@ -36,8 +36,30 @@ def test_marks_and_line_ends_are_no_symbols(tmp_path, content):
 
 def test_other_separators_are_symbols_within_a_line():
     samples, notes = sequences(["a\u2028b\x0cc"], "char", 9, windows=False)
-    assert samples == [["a", "\u2028", "b", "\x0c", "c"]] and notes == ()
+    assert samples == [["a", "\u2028", "b", "\x0c", "c"]]
+    assert notes == ("1 lines contain other line ends than LF and CRLF, such as CR or U+2028, which are symbols in them",)
     assert sequences(["a\u2028b\x0cc"], "word", 9, windows=False).samples == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("id\ttext", "{}\tgo, now", r"rows of a table: column=.* as in the first line: id, text"),
+        ("1\tgo", "{}\tgo, now", "rows of a table"),
+        ("id,text", '{},"go now"', "rows of a table"),
+        ('{{"text": "go"}}', '{{"text": "go {}"}}', "JSON records"),
+    ],
+)
+def test_records_are_no_sentences(tmp_path, header, row, message):
+    (tmp_path / "a.txt").write_text("\n".join([header.format(), *map(row.format, range(9))]))
+    with pytest.raises(InputError, match=message):
+        read_lines(tmp_path / "a.txt", None)
+
+
+def test_sentences_with_commas_are_no_records(tmp_path):
+    sentences = ["go, now", "\tstay, please"] * 9
+    (tmp_path / "a.txt").write_text("\n".join(sentences))
+    assert read_lines(tmp_path / "a.txt", None) == sentences
 
 
 def test_composed_and_decomposed_characters_are_the_same():
