@@ -281,7 +281,7 @@ def test_a_vocoder_needs_no_classes(tmp_path):
 
 
 def test_all_clips_of_a_recording_are_in_one_split(tmp_path):
-    files = {f"{i}.wav": tone(320 + 40 * i, length=3 * LENGTH) for i in range(20)}
+    files = {f"{i}.wav": tone(300 + 40 * i, length=3 * LENGTH) for i in range(20)}
     source = audio(path=str(write(tmp_path, files)), form="vocoder", length=LENGTH)
     train, test = (np.unique(np.rint((pitches(split) - 300) / 40)) for split in (source.train, source.test))
     assert source.test.count == 30 and len(test) == 10 and not set(train) & set(test)

@@ -152,7 +152,7 @@ def test_the_notes_are_the_same_from_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("gan_jax.data.molecules.smiles.encode", None)  # must not be called again
     again = load(name, 0, 8)
     assert again.notes == data.notes and again.checksum == data.checksum
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="TypeError"):
         load(f"molecules(path='{tmp_path / 'a.smi'}', largest_fragment=True)", 0, 8)
 
 
