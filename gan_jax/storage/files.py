@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from gan_jax.errors import InputError
 
 # Files and directories that a run writes in its own directory.
@@ -129,7 +127,9 @@ def write_checksums(path: Path, sha256: dict[str, str]) -> None:
 
 def digest(state: Any) -> str:
     """sha256 over path, dtype, shape and bytes of every leaf: states with equal digests are equal bit for bit."""
-    import jax  # here, because the cache, which commands import early, needs this module but not JAX
+    # Here, because commands import this module early, and --help must not load them.
+    import jax
+    import numpy as np
 
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
