@@ -328,9 +328,11 @@ def continues(old: Config, new: Config) -> bool:
 
 
 def stored_differences(stored: dict[str, Any], config: Config) -> list[str]:
-    """The fields in which a Config that was stored as a dictionary differs from `config`, as `field: stored -> current`. The
-    length of a run is not compared, since a run may be continued."""
+    """The fields in which a Config that was stored as a dictionary differs from `config`, as `field: stored -> current`.
+    Its length is not compared, since a run may be continued, nor its name or how it is computed, which other machines may need
+    to change: the states are those of the same game."""
+    free = {"name", "steps", "schedule_steps", "dispatch", "devices", "parallel", "fsdp", "microbatches", "remat"}
     stored = asdict(Config()) | {name: _renamed(value) for name, value in stored.items()}
     current = asdict(config)
-    compared = [name for name in stored | current if name not in ("steps", "schedule_steps")]
+    compared = [name for name in stored | current if name not in free]
     return [f"{n}: {stored.get(n)!r} -> {current.get(n)!r}" for n in compared if stored.get(n) != current.get(n)]

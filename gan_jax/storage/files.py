@@ -127,7 +127,7 @@ def write_checksums(path: Path, sha256: dict[str, str]) -> None:
 
 def digest(state: Any) -> str:
     """sha256 over path, dtype, shape and bytes of every leaf: states with equal digests are equal bit for bit."""
-    # Here, because commands import this module early.
+    # Here, because commands import this module early, and --help must not load them.
     import jax
     import numpy as np
 

@@ -195,10 +195,10 @@ def test_a_checkpoint_of_another_run_is_not_restored(tiny, state, tmp_path, fiel
         checkpoints.restore(abstract, print)
 
 
-def test_the_length_of_a_run_is_not_part_of_its_identity(tiny, state, tmp_path):
+def test_length_and_devices_of_a_run_are_not_part_of_its_identity(tiny, state, tmp_path):
     saved(tmp_path, state, Identity(tiny, "00"))
     messages = []
-    with Checkpoints(tmp_path, identity=Identity(replace(tiny, steps=999, schedule_steps=24), "00")) as checkpoints:
+    with Checkpoints(tmp_path, identity=Identity(replace(tiny, steps=999, schedule_steps=24, devices=2), "00")) as checkpoints:
         assert int(checkpoints.restore(jax.eval_shape(lambda: state), messages.append).step) == 8
     assert messages == []
     # Other data is reported where nothing is trained on it.

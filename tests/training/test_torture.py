@@ -126,7 +126,7 @@ def prepare_variant(tiny, variant, folder):
     often = {"steps": 300, "log_every": 1, "save_every": 4, "eval_every": 50, "eval_samples": 64}
     config = replace(tiny, **often | changes)
     (folder / "config.json").write_text(config_json(config))
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
     return [sys.executable, str(ROOT / "experiments/train.py"), str(folder / "config.json"), *flags, "--run_dir"], environment
 
 
