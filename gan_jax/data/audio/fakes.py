@@ -62,7 +62,7 @@ def _labels(words: dict[str, str], names: list[str], classes: tuple[str, ...]) -
 
 def _npz(path: Path, form: ClipFormat, mel: Mel | None) -> Fakes:
     try:
-        with np.load(path) as archive:
+        with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name in ("waves", "log_mel", "label")}
             others = sorted(set(archive.files) - set(arrays))
     except Exception as error:  # not a zip, object arrays, a damaged member: each raises its own

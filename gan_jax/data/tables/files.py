@@ -64,7 +64,7 @@ def read_samples(path: Path) -> tuple[list[str], list[list[str]]]:
         rows = _rows(path, where, None)[1]
         return rows[0].cells, [row.cells for row in rows[1:]]
     try:
-        with np.load(path) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             return [str(name) for name in arrays["columns"]], arrays["rows"].astype(str).tolist()
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise InputError(f"{where}: an .npz of rows must hold the arrays of text `columns` and `rows` ({error})") from error
