@@ -172,7 +172,7 @@ class RunDir:
     def save_averages(self, state: TrainState) -> None:
         """Write the power-function averages of this step, if there are any."""
         if self._writes:
-            save_averages(self.path, state)
+            save_averages(self.path, self.identity.config, state)
 
 
 def check_run_dir(

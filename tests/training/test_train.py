@@ -527,6 +527,6 @@ def test_a_full_disk_at_the_start_is_reported_in_one_line_and_the_directory_is_r
 
     with monkeypatch.context() as patch:
         patch.setattr(RunDir, "note", full)
-        with pytest.raises(RunError, match="training stopped: .*No space left on device; the same command resumes"):
+        with pytest.raises(RunError, match=r"training stopped: .*No space left on device; the same command resumes"):
             train(tiny, tmp_path / "run")
     RunDir(tmp_path / "run", tiny, load(tiny.data, tiny.seed, tiny.batch)).close()
