@@ -3,10 +3,14 @@ reconstructed from them.
 
 Which of them count depends on the config alone, so that a run that was stopped and resumed gives the same averages: those of
 every `save_every` steps, and those of the step at which an average is reconstructed. A run that is stopped leaves others.
+
+Each file records the config, step and width that it was saved with, so that one of another run or place is not used.
 """
 
 import io
+import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +18,24 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from gan_jax.config import Config
-from gan_jax.errors import InputError
+from gan_jax.config import Config, stored_differences
+from gan_jax.errors import InputError, reading
 from gan_jax.game import ema
 from gan_jax.game.state import TrainState
 from gan_jax.storage.files import write_atomically
 from gan_jax.storage.npz import load_npz
 
+RECORD = "record"  # the name of the record among the arrays, whose names are paths
 
-def save_averages(run_dir: Path, state: TrainState) -> None:
+
+def save_averages(run_dir: Path, config: Config, state: TrainState) -> None:
     """Write the averages of this step, if there are any."""
     for sigma, average in zip(ema.SIGMAS, state.posthoc, strict=bool(state.posthoc)):
         (run_dir / "averages").mkdir(exist_ok=True)
-        arrays = io.BytesIO()
-        np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"))
-        write_atomically(_file(run_dir, int(state.step), sigma), arrays.getvalue())
+        arrays, file = io.BytesIO(), _file(run_dir, int(state.step), sigma)
+        record = json.dumps({"file": file.name, "config": asdict(config)})
+        np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"), **{RECORD: np.array(record)})
+        write_atomically(file, arrays.getvalue())
 
 
 def averages(run_dir: Path, config: Config, step: int) -> dict[str, Path]:
@@ -60,7 +67,21 @@ def posthoc_average(run_dir: Path, config: Config, state: TrainState, sigma: flo
         weights = ema.weights(steps, sigmas, step, sigma)
     except ValueError as error:
         raise InputError(f"--ema: {error}") from error
-    return ema.combine((unflatten_dict(load_npz(file), sep="/") for file in present), weights)
+    return ema.combine((unflatten_dict(read_average(file, config), sep="/") for file in present), weights)
+
+
+def read_average(file: Path, config: Config) -> dict[str, np.ndarray]:
+    """The arrays of an average saved by a run of `config`, by path. Raises InputError if the file is damaged, or is of another
+    run, step or width; files of earlier versions do not record theirs."""
+    with reading(str(file)):
+        arrays = load_npz(file)
+        record = json.loads(str(arrays.pop(RECORD))) if RECORD in arrays else None
+        differences = [] if record is None else stored_differences(record["config"], config)
+        if record is not None and record["file"] != file.name:
+            differences.insert(0, f"file: {record['file']} -> {file.name}")
+    if differences:
+        raise InputError(f"{file} is of another run, step or width ({'; '.join(differences)}): restore it, or move it away")
+    return arrays
 
 
 def _file(run_dir: Path, step: int, sigma: float) -> Path:

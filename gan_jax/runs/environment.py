@@ -16,6 +16,19 @@ from gan_jax.runs.code import package_commit, package_digest
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+# The entries of environment.json that a run reads again, and whether a value can be one of them.
+READ = {
+    "data": lambda value: isinstance(value, dict | str),
+    "code": lambda value: isinstance(value, dict),
+    "seeds": lambda value: isinstance(value, list),
+    "sweep": lambda value: isinstance(value, dict),
+    "dispatch": lambda value: value in ("scan", "loop"),
+    "forked_from": lambda value: isinstance(value, dict) and isinstance(value.get("run_dir"), str),
+    "lost_lines": lambda value: isinstance(value, list) and all(map(_is_loss, value)),
+    "earlier": lambda value: isinstance(value, list),
+    "accepted_changes": lambda value: isinstance(value, list),
+}
+
 
 def current_environment() -> dict[str, Any]:
     """The versions, the package's source, the devices and XLA's flags of this process."""
@@ -57,7 +70,15 @@ def read_environment(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {file}: {error}; put an intact copy in its place, or move it away") from error
     if not isinstance(environment, dict):
         raise InputError(f"cannot read {file}: it must hold a JSON object; put an intact copy in its place, or move it away")
+    damaged = [name for name, holds in READ.items() if name in environment and not holds(environment[name])]
+    if damaged:
+        value = json.dumps(environment[damaged[0]])[:100]
+        raise InputError(f"{file} is damaged: {damaged[0]} cannot be {value}; put an intact copy in its place, or move it away")
     return environment
+
+
+def _is_loss(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("missing", 0), int)
 
 
 def list_of(environment: dict[str, Any], name: str) -> list[Any]:

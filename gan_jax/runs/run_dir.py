@@ -30,8 +30,8 @@ from gan_jax.runs.code import changed_code, copies, user_code
 from gan_jax.runs.environment import current_environment, describe_data, list_of, read_environment
 from gan_jax.runs.identity import Identity
 from gan_jax.runs.trust import check_code
-from gan_jax.storage.files import refuse_links, remove_leftovers, unused_path, write_atomically
-from gan_jax.storage.log import read_log
+from gan_jax.storage.files import check_entries, remove_leftovers, unused_path, write_atomically
+from gan_jax.storage.log import Log, read_log
 
 
 class RunDir:
@@ -101,24 +101,30 @@ class RunDir:
         messages = [*self._record_environment(step), *self._record_code(step)]
         file = self.path / "metrics.jsonl"
         log = read_log(file)
-        if log.damage:
-            aside = unused_path(file.with_name("metrics.jsonl.damaged"))
-            messages.append(f"warning: metrics.jsonl: {log.damage}; the others are kept, and the damaged file as {aside.name}")
-            self.environment["lost_lines"] = [
-                *list_of(self.environment, "lost_lines"),
-                {"file": aside.name, "what": log.damage},
-            ]
+        aside = unused_path(file.with_name("metrics.jsonl.damaged")) if log.damage else None
+        messages += self._record_lost_lines(log, step, aside)
         lines = [line for line in log.lines if line["step"] <= step]
         if len(lines) < len(log.lines):
             messages.append(f"the log reaches step {log.lines[-1]['step']}: the steps after {step} are repeated")
         self.seconds_before = lines[-1].get("seconds", 0.0) if lines else 0.0
         if self._writes:
-            if log.damage:
+            if aside:
                 write_atomically(aside, file.read_bytes())
             self.note()
             write_atomically(file, "".join(json.dumps(line) + "\n" for line in lines).encode())
         hosts.barrier()  # all continue from the same log
         return messages
+
+    def _record_lost_lines(self, log: Log, step: int, aside: Path | None) -> list[str]:
+        """Record which lines of the log cannot be read, and how many are missing, unless an earlier start has."""
+        missing, known = log.missing(self.identity.config.log_every, step), list_of(self.environment, "lost_lines")
+        if not log.damage and len(missing) <= max((entry.get("missing", 0) for entry in known), default=0):
+            return []
+        what = log.damage or f"no line of {len(missing)} logged steps up to {step}, the first of them {missing[0]}"
+        entry = {"file": aside and aside.name, "what": what, "missing": len(missing)}
+        self.environment["lost_lines"] = [*known, entry]
+        kept = f"the others are kept, and the damaged file as {aside.name}" if aside else "the others are kept"
+        return [f"warning: metrics.jsonl: {what}; {kept}"]
 
     def _record_environment(self, step: int) -> list[str]:
         """Record the versions and devices. If a run resumes under others, its bits may differ from here on."""
@@ -138,8 +144,9 @@ class RunDir:
         if self._writes and (files := copies(self._code)):
             (self.path / "code").mkdir(exist_ok=True)
             for name, content in files.items():
-                if not (self.path / "code" / name).exists():
-                    write_atomically(self.path / "code" / name, content)
+                copy = self.path / "code" / name
+                if copy.is_symlink() or not copy.is_file() or copy.read_bytes() != content:  # its name is its digest
+                    write_atomically(copy, content)
         recorded = self.environment.get("code")
         changes = changed_code(recorded, self._code) if isinstance(recorded, dict) else []
         self.environment["code"] = {path: source.sha256 for path, source in self._code.items()}
@@ -165,7 +172,7 @@ class RunDir:
     def save_averages(self, state: TrainState) -> None:
         """Write the power-function averages of this step, if there are any."""
         if self._writes:
-            save_averages(self.path, state)
+            save_averages(self.path, self.identity.config, state)
 
 
 def check_run_dir(
@@ -185,7 +192,7 @@ def check_run_dir(
             return {}
         if not path.is_dir():
             raise InputError(f"--run_dir {path} is a file; give a directory")
-        refuse_links(path)
+        check_entries(path)
         if not (path / "config.json").exists():
             # A killed process may leave these.
             if any(entry.name not in ("lock", "trial", ".config.json.tmp") for entry in path.iterdir()):
@@ -274,7 +281,7 @@ def load_run(
     Raises InputError if there is no run, no checkpoint that verifies, or if `trust.check_code` refuses its code."""
     if not (path / "config.json").is_file():
         raise InputError(f"{path} is not a run directory: it has no config.json")
-    refuse_links(path)
+    check_entries(path)
     config = load_config(path / "config.json")
     check_code(config, path / "config.json")
     data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)

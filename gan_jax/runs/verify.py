@@ -9,11 +9,10 @@ import numpy as np
 
 from gan_jax.config import Config, differences, load_config
 from gan_jax.errors import InputError
-from gan_jax.runs.averages import averages
+from gan_jax.runs.averages import averages, read_average
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.environment import read_environment
 from gan_jax.storage.log import read_log
-from gan_jax.storage.npz import load_npz
 
 CLOCK = {"seconds"}  # fields of a log line in which equal runs may differ
 # Fields of environment.json that record the outcome of a run, not its conditions.
@@ -93,7 +92,7 @@ def _averages(paths: tuple[Path, Path], configs: list[Config], step: int) -> tup
         if not all(present):
             where = f"only in the {'first' if present[0] else 'second'} run" if any(present) else "missing in both runs"
             return f"{name}, {where}", False
-        first, second = (load_npz(run_files[name]) for run_files in files)
+        first, second = (read_average(run_files[name], config) for run_files, config in zip(files, configs, strict=True))
         different = [n for n in first | second if n not in first or n not in second or not _equal(first[n], second[n])]
         if different:
             return f"{name}: {len(different)} arrays differ; the first is {_difference(different[0], first, second)}", False

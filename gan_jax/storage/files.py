@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 from gan_jax.errors import InputError
 
-# Files and directories that a run writes in its own directory.
-RUN_ENTRIES = (
-    "config.json", "environment.json", "metrics.jsonl", "checkpoints", "checkpoints.sha256", "samples", "report.html", "lock",
-    "averages", "evaluation.json", "code", "trial",
+# What a run writes in its own directory.
+RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial")
+RUN_FILES = (
+    "config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256", "report.html", "lock", "evaluation.json",
 )  # fmt: skip
 _TEMPORARY = ".tmp"
 
@@ -94,14 +94,18 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
         return False
 
 
-def refuse_links(path: Path) -> None:
-    """Raise InputError if an entry of the run directory `path` is a symbolic link, which could redirect writes elsewhere."""
-    for name in RUN_ENTRIES:
+def check_entries(path: Path) -> None:
+    """Raise InputError if an entry of the run directory `path` is a symbolic link, which could redirect writes elsewhere, or a
+    folder in place of a file, or the reverse, at which a training could fail as late as at its end."""
+    for name in (*RUN_FOLDERS, *RUN_FILES):
         if (path / name).is_symlink():
             raise InputError(
                 f"{path / name} is a link to {os.readlink(path / name)}, and a run writes only inside its own directory: "
                 "replace the link by its target, or choose another --run_dir"
             )
+        if (path / name).exists() and not ((path / name).is_dir() if name in RUN_FOLDERS else (path / name).is_file()):
+            kind = "folder" if name in RUN_FOLDERS else "file"
+            raise InputError(f"{path / name} is not a {kind}: move it away, or choose another --run_dir")
 
 
 def checksums(directory: Path, prefix: str) -> dict[str, str]:

@@ -26,6 +26,11 @@ class Log(NamedTuple):
         )
         return f"{count} of {total} cannot be read"
 
+    def missing(self, every: int, step: int) -> list[int]:
+        """The steps up to `step` of which there is no line, although one was logged every `every` steps."""
+        present = {line["step"] for line in self.lines}
+        return [logged for logged in range(every, step + 1, every) if logged not in present]
+
 
 def read_log(path: Path) -> Log:
     """The log in a file; an empty one if there is no file. Raises OSError if the file cannot be read."""

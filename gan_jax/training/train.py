@@ -52,8 +52,8 @@ def train(
     run = experiment.open()
     remember(config)
     forked = {} if experiment.fork is None else {"forked_from": experiment.fork.record}
-    run.note(parameters=count_parameters(experiment.game), **forked)
     try:
+        run.note(parameters=count_parameters(experiment.game), **forked)
         shown = Progress(experiment.config.steps, hosts.is_first())
         with Interrupt() as interrupt, Checkpoints(run_dir, identity=run.identity) as checkpoints, shown as progress:
             for note in experiment.data.notes:

@@ -62,7 +62,8 @@ def test_a_damaged_line_costs_no_other_line(tiny, ring, tmp_path):
     assert (tmp_path / "run" / "metrics.jsonl.damaged").read_text() == damaged
     assert "line 2 of 5 cannot be read" in messages[0] and "metrics.jsonl.damaged" in messages[0]
     assert messages[1:] == ["the log reaches step 16: the steps after 12 are repeated"]
-    assert recorded(tmp_path / "run")["lost_lines"] == [{"file": "metrics.jsonl.damaged", "what": "line 2 of 5 cannot be read"}]
+    loss = {"file": "metrics.jsonl.damaged", "what": "line 2 of 5 cannot be read", "missing": 0}
+    assert recorded(tmp_path / "run")["lost_lines"] == [loss]
     log.write_text("nothing\n")
     begin(tmp_path / "run", tiny, ring, step=12)
     assert (tmp_path / "run" / "metrics.jsonl.damaged").read_text() == damaged, "recovery overwrites nothing"
@@ -109,34 +110,36 @@ def test_changed_code_is_refused_or_accepted_and_recorded(tiny, ring, tmp_path):
     mine.write_text("import helper\n")
     helper.write_text("weight = 1\n")
     config = replace(tiny, loss=f"{mine}:f")
-    assert begin(run, config, ring) == [] and begin(run, config, ring, step=6) == []
+    assert begin(run, config, ring) == [] and begin(run, config, ring, step=3) == []
     before = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in (mine, helper)}
     assert recorded(run)["code"] == before
     helper.write_text("weight = 2\n")
     untouched = files(run)
     now = hashlib.sha256(helper.read_bytes()).hexdigest()
     with pytest.raises(InputError) as error:
-        begin(run, config, ring, step=6)
+        begin(run, config, ring, step=3)
     change = f"loss: {helper} (sha256 {before[str(helper)][:12]}, now {now[:12]})"
     assert change in str(error.value) and "--accept_changes" in str(error.value) and "\n" not in str(error.value)
     assert files(run) == untouched
-    assert begin(run, config, ring, step=6, accept_changes=True) == [
-        f"warning: from step 6 on, the run continues with changed code: {change}"
+    assert begin(run, config, ring, step=3, accept_changes=True) == [
+        f"warning: from step 3 on, the run continues with changed code: {change}"
     ]
-    assert recorded(run)["accepted_changes"] == [{"step": 6, "changes": [change]}]
+    assert recorded(run)["accepted_changes"] == [{"step": 3, "changes": [change]}]
     assert recorded(run)["code"] == before | {str(helper): now}
     kept = {path.name: path.read_text() for path in (run / "code").glob("helper-*.py")}
     assert kept == {f"helper-{before[str(helper)][:12]}.py": "weight = 1\n", f"helper-{now[:12]}.py": "weight = 2\n"}
-    assert begin(run, config, ring, step=6) == []
+    (run / "code" / f"helper-{now[:12]}.py").write_text("weight = 9\n")  # damaged: its name is the digest of its content
+    assert begin(run, config, ring, step=3) == []
+    assert (run / "code" / f"helper-{now[:12]}.py").read_text() == "weight = 2\n"
 
 
 def test_another_source_of_the_package_is_said_and_recorded(tiny, ring, tmp_path, monkeypatch):
     begin(tmp_path, tiny, ring)
     digests = recorded(tmp_path)["source"], "0" * 64
     monkeypatch.setattr(environments, "package_digest", lambda: digests[1])
-    (message,) = begin(tmp_path, tiny, ring, step=6)
+    (message,) = begin(tmp_path, tiny, ring, step=3)
     assert f"source: {digests[0]} -> {digests[1]}" in message
-    assert recorded(tmp_path)["earlier"] == [{"source": digests[0], "until_step": 6}]
+    assert recorded(tmp_path)["earlier"] == [{"source": digests[0], "until_step": 3}]
 
 
 def test_a_run_without_its_environment_is_refused_with_a_way_out(tiny, ring, tmp_path):
@@ -290,6 +293,7 @@ def test_a_loaded_run_says_what_has_changed(tiny, ring, state, tmp_path):
     mine.write_text("def f(real, fake):\n    return real.mean(), fake.mean()\n")
     config, messages = replace(tiny, loss=f"{mine}:f"), []
     begin(tmp_path / "run", config, ring)
+    remember(config)
     saved(tmp_path / "run", state, Identity(config, ring.checksum))
     remember(config)  # as training does
     load_run(tmp_path / "run", messages.append)

@@ -20,10 +20,11 @@ from gan_jax.runs.averages import posthoc_average
 from gan_jax.runs.run_dir import RunDir, load_run
 from gan_jax.storage.cache import cache_path, cached, read_cache, write_cache
 from gan_jax.storage.files import (
-    RUN_ENTRIES,
+    RUN_FILES,
+    RUN_FOLDERS,
+    check_entries,
     open_atomically,
     read_checksums,
-    refuse_links,
     remove_leftovers,
     write_atomically,
     write_checksums,
@@ -181,7 +182,7 @@ def test_every_file_is_written_by_one_function():
         assert writes == allowed.get(where, 0), f"{where} writes {writes} files without open_atomically"
 
 
-@pytest.mark.parametrize("name", RUN_ENTRIES)
+@pytest.mark.parametrize("name", (*RUN_FOLDERS, *RUN_FILES))
 def test_a_run_directory_containing_a_link_is_refused(tiny, tmp_path, name):
     outside, run_dir = tmp_path / "outside", tmp_path / "run"
     outside.mkdir()
@@ -201,10 +202,24 @@ def test_a_run_directory_containing_a_link_is_refused(tiny, tmp_path, name):
     assert os.listdir(outside) == ["precious"] and (outside / "precious").read_text() == before
 
 
+@pytest.mark.parametrize("name", (*RUN_FOLDERS, *RUN_FILES))
+def test_an_entry_of_another_kind_is_refused_before_training(tiny, tmp_path, name):
+    run_dir = tmp_path / "run"
+    RunDir(run_dir, tiny, load("ring", 0, 16)).close()
+    if (run_dir / name).is_dir():
+        (run_dir / name).rmdir()
+    (run_dir / name).unlink(missing_ok=True)
+    (run_dir / name).touch() if name in RUN_FOLDERS else (run_dir / name).mkdir()
+    before = sorted(run_dir.rglob("*"))
+    with pytest.raises(InputError, match=rf"{name} is not a (file|folder)|holds? no config.json|has no config.json"):
+        train(tiny, run_dir)
+    assert sorted(run_dir.rglob("*")) == before
+
+
 def test_a_run_directory_may_itself_be_a_link(tiny, tmp_path):
     (tmp_path / "scratch").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "scratch")
-    refuse_links(tmp_path / "run")
+    check_entries(tmp_path / "run")
     RunDir(tmp_path / "run", tiny, load("ring", 0, 16)).close()
     assert (tmp_path / "scratch" / "config.json").exists()
 

@@ -519,3 +519,14 @@ def test_resuming_on_another_machine_is_recorded(tiny, tmp_path, monkeypatch):
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["earlier"] == [{"XLA_FLAGS": "", "until_step": 0}, {"XLA_FLAGS": "--xla_a=1", "until_step": 0}]
     assert environment["XLA_FLAGS"] == "--xla_b=2"
+
+
+def test_a_full_disk_at_the_start_is_reported_in_one_line_and_the_directory_is_released(tiny, tmp_path, monkeypatch):
+    def full(self, **facts):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "note", full)
+        with pytest.raises(RunError, match=r"training stopped: .*No space left on device; the same command resumes"):
+            train(tiny, tmp_path / "run")
+    RunDir(tmp_path / "run", tiny, load(tiny.data, tiny.seed, tiny.batch)).close()
