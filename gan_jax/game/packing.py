@@ -8,12 +8,14 @@ from gan_jax.types import Array, Sample
 
 
 def pack(x: Sample, count: int) -> Sample:
-    """[B, ..., C] -> [B / count, ..., count * C]: samples side by side along the channels (section 3 of the paper)."""
+    """[B, ..., C] -> [B / count, ..., count * C]: samples side by side along the channels (section 3 of the paper).
+
+    C may be 0."""
     if count == 1:
         return x
 
     def side_by_side(leaf: Array) -> Array:
-        groups = jnp.moveaxis(leaf.reshape(-1, count, *leaf.shape[1:]), 1, -2)
+        groups = jnp.moveaxis(leaf.reshape(len(leaf) // count, count, *leaf.shape[1:]), 1, -2)
         return groups.reshape(*groups.shape[:-2], count * leaf.shape[-1])
 
     return jax.tree.map(side_by_side, x)
@@ -25,8 +27,8 @@ def unpack(x: Sample, count: int) -> Sample:
         return x
 
     def one_by_one(leaf: Array) -> Array:
-        groups = jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], count, -1), -2, 1)
-        return groups.reshape(-1, *groups.shape[2:])
+        groups = jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], count, leaf.shape[-1] // count), -2, 1)
+        return groups.reshape(len(leaf) * count, *groups.shape[2:])
 
     return jax.tree.map(one_by_one, x)
 
