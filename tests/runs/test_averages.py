@@ -41,5 +41,5 @@ def test_an_average_of_another_step_width_or_run_is_refused(tiny, tmp_path):
             read_average(target, config)
     for damage in (b"", intact[:-30], intact[:200] + b"\0\0\0\0" + intact[204:]):
         target.write_bytes(damage)
-        with pytest.raises(InputError, match=r"00000012-0.05.npz cannot be read"):
+        with pytest.raises(InputError, match=r"00000012-0.05.npz: not a readable .npz"):
             posthoc_average(tmp_path / "run", config, state, 0.07)
