@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.storage.npz import load_headers, load_npz
+from gan_jax.storage.npz import ALWAYS, RATIO, load_headers, load_npz
 
 # Cells that stand for a missing value, in upper or lower case.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
@@ -60,7 +60,11 @@ def read_text(path: Path, what: str) -> str:
     and for NUL characters."""
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        if content.startswith(b"\x1f\x8b"):
+            limit = max(ALWAYS, RATIO * len(content))
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(limit + 1)
+            if len(content) > limit:
+                raise InputError(f"{what}: {path} expands more than {RATIO} times: if you trust the file, unpack it first")
     except (EOFError, zlib.error) as error:
         raise InputError(f"{what}: {path} is damaged: {error}") from error
     except OSError as error:

@@ -71,15 +71,20 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: not a readable .npz file of plain arrays ({reason(error)})") from error
 
 
-def check_sizes(archive: zipfile.ZipFile, names: list[str], ratio: int = RATIO, always: int | None = None) -> None:
-    """Raise InputError if the members `names` together hold more than `always` bytes (default: `ALWAYS`) and more than `ratio`
-    times the size of the archive."""
+def check_sizes(
+    archive: zipfile.ZipFile,
+    names: list[str],
+    ratio: int = RATIO,
+    always: int | None = None,
+    advice: str = "save it again without compression (numpy.savez)",
+) -> None:
+    """Raise InputError, which ends with the advice, if the members `names` together hold more than `always` bytes (default:
+    `ALWAYS`) and more than `ratio` times the size of the archive."""
     archive.fp.seek(0, 2)
     size, total = archive.fp.tell(), sum(archive.getinfo(name).file_size for name in names)
     if total > max(ALWAYS if always is None else always, ratio * size):
         raise InputError(
-            f"{size:,} bytes that expand to {total:,}, more than {ratio} times as many: if you trust the file, save it again "
-            "without compression (numpy.savez)"
+            f"{size:,} bytes that expand to {total:,}, more than {ratio} times as many: if you trust the file, {advice}"
         )
 
 

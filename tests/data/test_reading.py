@@ -1,10 +1,12 @@
 """The rules that all readers share: encodings, line ends, delimited rows, held-out rows, counts."""
 
 import gzip
+import zipfile
 
 import numpy as np
 import pytest
 
+from gan_jax.data.load import load
 from gan_jax.data.reading import counted, decode_text, lines, listed, read_rows, read_strings, read_text, split_rows
 from gan_jax.errors import InputError
 
@@ -128,3 +130,20 @@ def test_what_is_dropped_is_counted_by_reason():
 
 def test_long_lists_of_names_are_shortened():
     assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+def test_compressed_files_do_not_fill_the_memory(tmp_path, monkeypatch):
+    """No file may expand more than 100 times; a gigabyte is always allowed, here 1,000 bytes."""
+    monkeypatch.setattr("gan_jax.data.reading.ALWAYS", 1_000)
+    monkeypatch.setattr("gan_jax.storage.npz.ALWAYS", 1_000)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"\n" * 10**6))
+    with pytest.raises(InputError, match=r"bomb.gz expands more than 100 times: if you trust the file, unpack it first"):
+        read_text(tmp_path / "bomb.gz", "data")
+    (tmp_path / "small.gz").write_bytes(gzip.compress(b"\n" * 1_000))
+    assert read_text(tmp_path / "small.gz", "data") == "\n" * 1_000
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/0.wav", bytes(10**6))
+        archive.writestr("a/0.png", bytes(10**6))
+    for name in (str(tmp_path / "bomb.zip"), f"audio(path='{tmp_path / 'bomb.zip'}')"):
+        with pytest.raises(InputError, match=r"bomb.zip: .* more than 100 times as many: .* unpack it and name the folder"):
+            load(name, 0, 1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gan_jax.data.audio.decoding import OTHER_SUFFIXES, SUFFIXES
 from gan_jax.data.reading import decode_text, listed
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import check_sizes
 
 READ_ERRORS = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)  # of files, and in zips
 
@@ -82,6 +83,10 @@ def _zip(path: Path) -> Iterator[tuple[str, Reader]]:
         raise InputError(
             f"data audio: {path} is neither a folder nor a zip of sound files ({error}): unpack archives of other kinds"
         ) from error
+    try:
+        check_sizes(archive, archive.namelist(), advice="unpack it and name the folder")
+    except InputError as error:
+        raise InputError(f"data audio: {path}: {error}") from error
     for info in archive.infolist():
         if not info.is_dir():
             yield info.filename.replace("\\", "/"), partial(archive.read, info)

@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from gan_jax.data.reading import listed
 from gan_jax.errors import InputError
+from gan_jax.storage.npz import check_sizes
 
 # Formats that Pillow reads. The content decides how a file is decoded: suffixes only select files.
 SUFFIXES = (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -87,6 +88,10 @@ def _in_zip(path: Path) -> Iterator[File]:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable zip ({error})") from error
+    try:
+        check_sizes(archive, archive.namelist(), advice="unpack it and name the folder")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     lock = threading.Lock()  # several threads read images
 
     def opened(info: zipfile.ZipInfo) -> BinaryIO:
