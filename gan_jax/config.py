@@ -286,53 +286,19 @@ def load_config(path: str | Path) -> Config:
         for name in values:
             if name not in (known := [field.name for field in fields(Config)]):
                 raise unknown("field", name, known)
-        return Config(**{name: _renamed(value) for name, value in values.items()})
+        return Config(**{name: renamed(value) for name, value in values.items()})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _renamed(value: Any) -> Any:
+def renamed(value: Any) -> Any:
+    """The value of a field with the names of earlier versions replaced by the present ones."""
     if isinstance(value, str):
         for old, new in RENAMED.items():
             value = value.replace(old, new)
     return value
 
 
-def smoke(config: Config) -> Config:
-    """The same game at a size that shows within a minute whether it runs: two steps with a few samples and networks a few
-    channels wide, each step logged, evaluated and saved at the end. Data and methods stay those of `config`."""
-    small = {"batch": 8 * config.pack * config.microbatches, "g_width": 4, "d_width": 4, "eval_samples": 200}
-    return replace(config, name=f"{config.name}-smoke", steps=2, log_every=1, **small)
-
-
 def config_json(config: Config) -> str:
     """The Config as JSON, one field per line, which `load_config` reads."""
     return json.dumps(asdict(config), indent=2) + "\n"
-
-
-def differences(old: Config, new: Config) -> list[str]:
-    """The fields in which two Configs differ, as `field: old -> new`."""
-    old, new = asdict(old), asdict(new)
-    return [f"{field}: {old[field]!r} -> {new[field]!r}" for field in old if old[field] != new[field]]
-
-
-def continues(old: Config, new: Config) -> bool:
-    """Whether `new` continues a run of `old`: the same config, or one with more steps, if that stretches no schedule."""
-
-    def end(config: Config) -> int | None:
-        scheduled = any(getattr(config, field.name) is not None for field in fields(Config) if field.name.endswith("_final"))
-        return (config.schedule_steps or config.steps) if scheduled else None
-
-    same = replace(old, steps=new.steps, schedule_steps=new.schedule_steps) == new
-    return same and new.steps >= old.steps and end(old) == end(new)
-
-
-def stored_differences(stored: dict[str, Any], config: Config) -> list[str]:
-    """The fields in which a Config that was stored as a dictionary differs from `config`, as `field: stored -> current`.
-    Its length is not compared, since a run may be continued, nor its name or how it is computed, which other machines may need
-    to change: the states are those of the same game."""
-    free = {"name", "steps", "schedule_steps", "dispatch", "devices", "parallel", "fsdp", "microbatches", "remat"}
-    stored = asdict(Config()) | {name: _renamed(value) for name, value in stored.items()}
-    current = asdict(config)
-    compared = [name for name in stored | current if name not in free]
-    return [f"{n}: {stored.get(n)!r} -> {current.get(n)!r}" for n in compared if stored.get(n) != current.get(n)]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gan_jax.cli.flags import parse
-from gan_jax.config import Config, config_json, continues, differences, load_config, load_recipe
+from gan_jax.config import Config, config_json, load_config, load_recipe
 from gan_jax.errors import InputError
+from gan_jax.runs.config_changes import continues, differences
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "experiments" / "images" / "digits.py"

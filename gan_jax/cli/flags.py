@@ -1,7 +1,7 @@
 """From a command line to a Config. jsonargparse generates the flags from its fields, and their help from the docstrings."""
 
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +80,10 @@ def parse_seeds(text: str) -> list[int]:
         form = f"FIRST:END or different whole numbers between commas, at most {MOST_SEEDS:,}"
         raise InputError(f"--seeds must be {form}, got {text[:100]!r}")
     return seeds
+
+
+def smoke(config: Config) -> Config:
+    """The same game at a size that shows within a minute whether it runs: two steps with a few samples and networks a few
+    channels wide, each step logged, evaluated and saved at the end. Data and methods stay those of `config`."""
+    small = {"batch": 8 * config.pack * config.microbatches, "g_width": 4, "d_width": 4, "eval_samples": 200}
+    return replace(config, name=f"{config.name}-smoke", steps=2, log_every=1, **small)

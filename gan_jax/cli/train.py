@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 from gan_jax.cli.command import TRUST_HELP, make_deterministic, path_of, use_cores_as_devices
-from gan_jax.cli.flags import RECIPES, parse, parse_seeds
-from gan_jax.config import smoke
+from gan_jax.cli.flags import RECIPES, parse, parse_seeds, smoke
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep, parse_sweep
 from gan_jax.training.progress import lossy_output

@@ -18,10 +18,11 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from gan_jax.config import Config, stored_differences
+from gan_jax.config import Config
 from gan_jax.errors import InputError, reading
 from gan_jax.game import ema
 from gan_jax.game.state import TrainState
+from gan_jax.runs.config_changes import stored_differences
 from gan_jax.storage.files import write_atomically
 from gan_jax.storage.npz import load_npz
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from gan_jax.config import Config, stored_differences
+from gan_jax.config import Config
 from gan_jax.game.sweep import Sweep
+from gan_jax.runs.config_changes import stored_differences
 
 
 class Identity(NamedTuple):

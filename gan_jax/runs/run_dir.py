@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from gan_jax.config import Config, config_json, continues, differences, load_config
+from gan_jax.config import Config, config_json, load_config
 from gan_jax.data.dataset import Data
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
@@ -27,6 +27,7 @@ from gan_jax.runs import hosts
 from gan_jax.runs.averages import save_averages
 from gan_jax.runs.checkpoint import Checkpoints, try_saving
 from gan_jax.runs.code import changed_code, copies, user_code
+from gan_jax.runs.config_changes import continues, differences
 from gan_jax.runs.environment import current_environment, describe_data, list_of, read_environment
 from gan_jax.runs.identity import Identity
 from gan_jax.runs.trust import check_code

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax.config import Config, differences, load_config
+from gan_jax.config import Config, load_config
 from gan_jax.errors import InputError
 from gan_jax.runs.averages import averages, read_average
 from gan_jax.runs.checkpoint import Checkpoints
+from gan_jax.runs.config_changes import differences
 from gan_jax.runs.environment import read_environment
 from gan_jax.storage.log import read_log
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_jax.config import load_recipe, smoke
+from gan_jax.cli.flags import smoke
+from gan_jax.config import load_recipe
 from gan_jax.metrics.features import classifier
 from gan_jax.training.train import train
 
