@@ -39,14 +39,29 @@ def pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def squarable(name: str, *arrays: np.ndarray) -> np.dtype:
-    """Return the type in which squared distances between rows of the arrays [N, D] do not overflow: the highest of their
-    precisions, or float64. Raises ValueError, with `name` and the largest value, if they overflow in float64."""
+    """Return the type in which squared distances between rows of the arrays [N, D] neither overflow nor vanish: the highest of
+    their precisions, or float64. Raises ValueError, with `name` and the largest value, if they overflow in float64."""
     largest = max(map(_largest, arrays))
     for dtype in (np.result_type(*(x.dtype for x in arrays)), np.dtype(np.float64)):
         # A distance is at most 2 sqrt(D) times the largest value; the rest leaves room for sums over many rows.
-        if largest <= math.sqrt(np.finfo(dtype).max / arrays[0].shape[1]) / _ROOM:
+        small = 0 < largest < math.sqrt(np.finfo(dtype).tiny) / np.finfo(dtype).eps  # squared distances would round to zero
+        if largest <= math.sqrt(np.finfo(dtype).max / arrays[0].shape[1]) / _ROOM and (dtype == np.float64 or not small):
             return dtype
     raise ValueError(f"{name} {arrays[0].shape} with values of {largest:.3g} are too large: their squares overflow")
+
+
+def power_of_two(*arrays: np.ndarray) -> float:
+    """Return the power of two next to the largest absolute value of the arrays: dividing by it is exact, and the squares of
+    what remains cannot overflow. 1 for zeros and for values that are not finite."""
+    largest = max(map(_largest, arrays))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
+
+
+def deviation(values: ArrayLike, ddof: int = 0) -> float:
+    """Standard deviation of numbers whose squares may overflow."""
+    values = np.asarray(values, np.float64)
+    scale = power_of_two(values)
+    return float(np.std(values / scale, ddof=ddof) * scale)
 
 
 def _largest(x: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from scipy.linalg.lapack import dpstrf
 
-from gan_jax.metrics.arrays import matrix, pair, row_blocks
+from gan_jax.metrics.arrays import deviation, matrix, pair, row_blocks
 
 
 class Moments(NamedTuple):
@@ -68,7 +68,7 @@ def frechet_distance_infinity(
         for count in set_counts
     ]
     _, intercept = np.polyfit(np.array(set_counts) / len(fake), [np.mean(values) for values in distances], 1)
-    return float(intercept), float(np.std(distances[-1], ddof=1) / math.sqrt(parts))
+    return float(intercept), deviation(distances[-1], ddof=1) / math.sqrt(parts)
 
 
 def moments(features: ArrayLike) -> Moments:

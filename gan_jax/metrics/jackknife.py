@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gan_jax.metrics.arrays import deviation
+
 MIN_SAMPLES = 20  # two in each of ten groups
 
 
@@ -36,7 +38,7 @@ def standard_error(statistic: Callable[..., Any], samples: tuple[ArrayLike, ...]
         )
     group = np.random.default_rng(seed).permutation(sizes.pop()) % groups
     values = [statistic(*(x[group != i] for x in arrays)) for i in range(groups)]
-    return jax.tree.map(lambda *leaves: float(np.sqrt(groups - 1) * np.std(leaves)), *values)
+    return jax.tree.map(lambda *leaves: float(np.sqrt(groups - 1) * deviation(leaves)), *values)
 
 
 def with_errors(statistic: Callable[..., dict[str, float]], samples: tuple[ArrayLike, ...]) -> dict[str, float]:

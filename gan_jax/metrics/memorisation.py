@@ -9,7 +9,7 @@ from jax.lax import Precision
 from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 
-from gan_jax.metrics.arrays import matrix, row_blocks, squarable
+from gan_jax.metrics.arrays import matrix, power_of_two, row_blocks, squarable
 
 _COLUMNS = 128  # of the table used to find the argmin
 
@@ -85,9 +85,10 @@ def c_t(train: ArrayLike, test: ArrayLike, fake: ArrayLike, cells: int = 10, min
     train, test, fake = matrix("train", train), matrix("test", test), matrix("fake", fake)
     if not 1 <= cells <= len(train):
         raise ValueError(f"cells must lie between 1 and the {len(train)} samples of train {train.shape}, got {cells}")
-    partition = KMeans(cells, n_init=1, random_state=seed).fit(train)
+    scale = power_of_two(train, test, fake)  # k-means squares its input
+    partition = KMeans(cells, n_init=1, random_state=seed).fit(train / scale)
     (test_distance, _), (fake_distance, _) = nearest_distances(test, train), nearest_distances(fake, train)
-    test_cell, fake_cell = partition.predict(test), partition.predict(fake)
+    test_cell, fake_cell = partition.predict(test / scale), partition.predict(fake / scale)
     test_count, fake_count = np.bincount(test_cell, minlength=cells), np.bincount(fake_cell, minlength=cells)
     used = np.flatnonzero((test_count > 0) & (fake_count >= minimum))
     if not len(used):

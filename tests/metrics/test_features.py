@@ -11,7 +11,7 @@ import pytest
 from gan_jax.data.dataset import Data, Split
 from gan_jax.data.images import extractors
 from gan_jax.data.load import load
-from gan_jax.metrics.features import classifier
+from gan_jax.metrics.features import classifier, network
 from gan_jax.storage.cache import write_cache
 
 
@@ -183,3 +183,13 @@ def test_random_features_are_centred_and_scaled(unlabelled):
     np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
     assert features.var(axis=0).mean() == pytest.approx(1, rel=1e-4)
     assert extractor.name.startswith("random features of digits")
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((64, 64, 3), 1000), ((8, 8, 1), 1000), ((1024, 1024, 3), 3), ((5000, 5000, 3), 1)]
+)
+def test_batches_of_large_images_are_small(monkeypatch, shape, rows):
+    sizes = []
+    monkeypatch.setattr(network, "in_batches", lambda function, size: sizes.append(size) or (lambda *arguments: None))
+    network.extract(None, {}, np.broadcast_to(np.float32(0), (2, *shape)))
+    assert sizes == [rows]

@@ -128,3 +128,10 @@ def test_infinity_of_too_few_samples_is_an_error():
         frechet_distance_infinity(real, real, parts=1)
     with pytest.warns(UserWarning, match="of 3 samples"):
         frechet_distance_infinity(real, real)
+
+
+def test_infinity_of_values_whose_fourth_powers_overflow_has_a_finite_error():
+    real, fake = np.random.RandomState(9).normal(size=(2, 60, 4))
+    expected = frechet_distance_infinity(real, fake, parts=4)
+    scaled = frechet_distance_infinity(real * 2.0**490, fake * 2.0**490, parts=4)
+    np.testing.assert_allclose(np.array(scaled) * 2.0**-980, expected, rtol=1e-9)

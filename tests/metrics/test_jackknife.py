@@ -81,3 +81,9 @@ def test_no_errors_are_reported_for_few_samples():
 
     assert with_errors(mean, (np.arange(7.0),)) == {"mean": 3.0}
     assert with_errors(mean, (np.arange(20.0),)).keys() == {"mean", "mean_error"}
+
+
+def test_the_error_of_values_whose_squares_overflow_is_finite():
+    x = np.random.RandomState(4).normal(size=40)
+    error = standard_error(lambda x: float(x.mean()), (x,))
+    assert standard_error(lambda x: float(x.mean()) * 2.0**900, (x,)) == error * 2.0**900

@@ -139,3 +139,11 @@ def test_c_t_is_near_zero_for_the_true_distribution_and_decreases_with_the_fract
     assert scores[3] < scores[2] < scores[1] < scores[0] - 1
     assert c_t(train, test, 1.5 * fake, cells=5) > 2
     assert c_t(train, test, fake, cells=5, seed=1) == c_t(train, test, fake, cells=5, seed=1)
+
+
+@pytest.mark.parametrize(("dtype", "exponent"), [(np.float64, 490), (np.float32, 100), (np.float32, -100)])
+def test_c_t_does_not_depend_on_the_scale(dtype, exponent):
+    """k-means squares its input, which must not overflow."""
+    train, test, fake = np.random.RandomState(8).normal(size=(3, 300, 4)).astype(dtype)
+    scale = dtype(2.0**exponent)
+    assert c_t(train * scale, test * scale, fake * scale, cells=4) == pytest.approx(c_t(train, test, fake, cells=4), abs=1e-6)

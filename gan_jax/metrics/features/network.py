@@ -1,5 +1,6 @@
 """The small convolutional network behind both extractors for small images, and its application to many images."""
 
+import math
 from functools import partial
 
 import flax.linen as nn
@@ -10,7 +11,8 @@ from gan_jax.metrics.batched import in_batches
 from gan_jax.types import Array
 
 DIMENSION = 64  # of the features
-_BATCH_SIZE = 1000
+_BATCH_SIZE = 1000  # of images of up to 64 x 64 x 3; of larger ones fewer, so that a batch of any size fits in the memory
+_BATCH_VALUES = _BATCH_SIZE * 64 * 64 * 3
 
 
 class Network(nn.Module):
@@ -42,7 +44,8 @@ def extract(network: Network, params: dict, samples: np.ndarray) -> tuple[np.nda
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 4:
         raise ValueError(f"images must be [N, H, W, C], got {samples.shape}")
-    return in_batches(partial(_apply, network), _BATCH_SIZE)(params, samples)
+    rows = max(1, min(_BATCH_SIZE, _BATCH_VALUES // math.prod(samples.shape[1:])))
+    return in_batches(partial(_apply, network), rows)(params, samples)
 
 
 @partial(jax.jit, static_argnums=0)
