@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,11 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", choices=CASES, default=list(CASES), help="metrics to measure (default: all)")
     parser.add_argument("--tools", nargs="+", help="names of tools to run (default: all)")
     parser.add_argument(
-        "--python", default=sys.executable, metavar="PATH", help="interpreter of the other tools (default: this one)"
+        "--python",
+        type=interpreter,
+        default=sys.executable,
+        metavar="PATH",
+        help="interpreter of the other tools (default: this one)",
     )
     parser.add_argument("--json", type=out_file, metavar="PATH", help="also write the table to this JSON file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -99,6 +104,13 @@ def measure(metric: str, tools: list[str], options: argparse.Namespace, folder: 
         else:
             rows.append({"metric": metric, "tool": tool, "n": n} | result)
     return rows
+
+
+def interpreter(text: str) -> str:
+    """Parse the path or name of a program: the `type` of a flag, so that a wrong one is reported before the work starts."""
+    if "\0" in text or shutil.which(text) is None:
+        raise argparse.ArgumentTypeError(f"must be the interpreter of an environment, got {text!r}")
+    return text
 
 
 def run_case(python: str, metric: str, tool: str, n: int, folder: Path) -> dict[str, Any] | None:

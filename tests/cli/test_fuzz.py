@@ -241,3 +241,9 @@ def test_no_arguments_or_files_cause_a_traceback_or_damage(home, count):
     fuzz()
     counts = {code: codes.count(code) for code in (0, 1, 2)}
     assert counts[2] > count // 3 and counts[0] > count // 50, f"too few or too many valid cases: {counts}"
+
+
+@pytest.mark.parametrize("python", ["/nope", "", "a\0b", "/tmp"])
+def test_an_interpreter_that_does_not_exist_is_refused_before_the_measurements(home, python):
+    code, error = run_command("benchmark_metrics", ["--python", python])
+    assert code == 2 and "must be the interpreter of an environment" in error

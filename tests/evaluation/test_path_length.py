@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gan_jax.config import Config
+from gan_jax.data.images.metrics import choose_extractor
+from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.path_length import _reduced as reduced
@@ -106,3 +108,9 @@ def test_invalid_path_lengths():
         path_length(loaded(Plain()), row(0, 1.0), 10, KEY, space="w")
     with pytest.raises(InputError, match="at least 2 pairs of images, got 1"):
         path_length(loaded(Plain()), row(0, 1.0), 1, KEY)
+
+
+@pytest.mark.parametrize("name", [None, "random", "inception"])
+def test_data_that_is_not_images_has_no_extractor(name):
+    with pytest.raises(InputError, match=r"the extractor \w+ needs images: samples of ring are \(2,\)"):
+        choose_extractor(load("ring", 0, 16), name)

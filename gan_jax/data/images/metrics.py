@@ -139,7 +139,9 @@ def _obstacle(metric: Metric, data: Data, whole: bool) -> str:
 
 def find_extractor(text: str, data: Data) -> Extractor:
     """Return the extractor called `text`; a user's function is any `f(samples [N, ...]) -> features [N, D]`. Its features are
-    never cached, because what they depend on is unknown."""
+    never cached, because what they depend on is unknown. Raises InputError for data that is not images."""
+    if type(data.sample_shape) is not tuple or len(data.sample_shape) != 3:
+        raise InputError(f"the extractor {text} needs images: samples of {data.name} are {data.sample_shape}")
     function = find("extractor", text, extractors)
     name, _ = parse_call(text)
     if name in public_functions(extractors):
