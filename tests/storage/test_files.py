@@ -281,6 +281,6 @@ def test_an_untrusted_npz_executes_nothing(tmp_path, tiny):
     (tmp_path / "averages").mkdir()
     for sigma in ("0.05", "0.10"):
         np.savez(tmp_path / "averages" / f"00000004-{sigma}.npz", **{"params/Dense_0/bias": trap})
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read"):
         posthoc_average(tmp_path, replace(tiny, posthoc_ema=True), type("State", (), {"step": 4}), 0.05)
     assert not (tmp_path / "sprung").exists()
