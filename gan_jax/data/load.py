@@ -85,7 +85,8 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
     if path.suffix == ".npz" and path.is_file():
         return pixels.npz(path)
     if name and path.exists():
-        raise InputError(f"data {name!r} is neither a folder, a .zip nor an .npz file; known: {', '.join(NAMES)}")
+        domains = ", ".join(f"{domain}(path=...)" for domain in DOMAINS if domain != "blank")
+        raise InputError(f"data {name!r} is neither a folder, a .zip nor an .npz of images; other files are named as {domains}")
     if path.suffix == ".npz" or "/" in name:
         raise InputError(f"data {name!r}: no such file or folder; known: {', '.join(NAMES)}")
     raise unknown("data", head, NAMES)

@@ -123,14 +123,15 @@ def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable
 
 
 def _satisfying(generator: LoadedGenerator, count: int, condition: Condition) -> _Drawn:
-    """Draw samples until `count` of them satisfy the condition. Raises InputError if one in `RARITY` does not."""
+    """Draw samples until `count` of them satisfy the condition. Raises InputError if fewer than about one in `RARITY` do."""
+    by_label = condition.label is not None and conditional(generator.game)
     total, done, parts = count, 0, []
     while sum(len(z) for _, z, _ in parts) < count:
         if done >= max(RARITY * count, MIN_DRAWS):
             number = sum(len(z) for _, z, _ in parts)
             raise InputError(f"--label {generator.label}: only {number} of {done:,} samples satisfy it, {count} are needed")
         z = generator.z(total)[done:]
-        if condition.label is not None and conditional(generator.game):
+        if by_label:
             label = np.broadcast_to(condition.label, (len(z), *condition.label.shape))
         else:
             label = labels(generator.game, generator.data, generator.label_key, total)

@@ -31,6 +31,11 @@ def test_text_is_a_sentence_a_line(tmp_path):
     assert len(lines) == 90 and set(lines) <= {f"line {i:03d}" for i in range(100)}
 
 
+def test_text_of_windows_with_line_ends_has_no_lines(tmp_path):
+    (tmp_path / "text").write_text("ab\ncd\n" * 100)
+    assert load(f"text(path='{tmp_path / 'text'}', length=5, windows=True)", 0, 1).export is None
+
+
 def test_molecules_are_a_smiles_a_line():
     Chem = pytest.importorskip("rdkit.Chem")
     data = load("molecules", 0, 1)

@@ -111,7 +111,7 @@ def _source(
         num_classes=0,
         to_float=partial(one_hot, size=len(vocabulary.symbols) + 1),
         show=export,
-        export=export,
+        export=None if "\n" in vocabulary.symbols else export,  # such samples are not lines
         pack=lambda samples: {"text": np.array(decode(samples, vocabulary))},
         evaluator=partial(evaluator, vocabulary, oracle, read_file),
         num_shown=40,
