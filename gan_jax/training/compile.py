@@ -9,7 +9,7 @@ however its rows are sharded. `pmap` runs a replica on each device (`game/partit
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
-from gan_jax.game.game import Game
+from gan_jax.game.game import Game, play
 from gan_jax.game.partition import AXIS, replica, shard_random_draws
 from gan_jax.game.state import TrainState, init_state
 from gan_jax.types import Array
@@ -152,7 +152,17 @@ def choose_dispatch(game: Game, data: Data) -> str:
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
     rows = jnp.zeros((game.batches, *data.feed_at(0).shape), jnp.int32)
     traced = jax.make_jaxpr(_step(game, data))(state, data.train, rows, jax.random.key(0))
-    return "loop" if "conv_general_dilated" in str(traced) else "scan"
+    return "loop" if "conv_general_dilated" in _primitives(traced.jaxpr) else "scan"
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    """The names of all operations of a program, also inside loops, branches and calls."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from _primitives(inner)
 
 
 def compile_update(
@@ -201,10 +211,14 @@ def _loop_of_steps(step: Step, state, store, batches, count, run_inputs):
 
 def _step(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> Step:
     def step(state, store, batch, run_inputs):
-        train_key, tuned = (run_inputs, game) if tune is None else (run_inputs[0], tune(run_inputs[1]))
+        train_key = run_inputs if tune is None else run_inputs[0]
         # A step's key is a function of its number, so no random state is saved.
         step_key = jax.random.fold_in(train_key, state.step)
-        return tuned.update(tuned, state, data.decode(store, batch), step_key)
+        arguments = (state, data.decode(store, batch), step_key)
+        if tune is None:
+            return play(game, *arguments)
+        tuned = tune(run_inputs[1])
+        return tuned.update(tuned, *arguments)
 
     return step
 
