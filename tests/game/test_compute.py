@@ -104,20 +104,29 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
 
 
 def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path):
-    text = dry_run(tiny, tmp_path / "run")
+    text = dry_run(tiny, tmp_path / "run", with_cost=True)
     assert not (tmp_path / "run").exists()
     assert re.search(
         r"devices +1 cpu, jit\nstep +[\d.e-]+ GFLOP on each device, 0 MB through collectives\nmemory +[\d.e-]+ GB", text
     )
     data = load("ring", 0, tiny.batch)
-    estimate = cost(build(tiny, data), data, plan := plan_devices(tiny))
+    estimate = cost(build(tiny, data), data, plan_devices(tiny))
     hidden, outer = (
         8 * 8 * 16,
         2 * 8 * 16,
     )  # multiplications in one pass by the weights of a hidden layer, and of an outer layer
     assert estimate.flops > 2 * 3 * (hidden + outer)
-    assert "does NOT fit" not in "".join(describe_cost(estimate, plan))
-    assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1), plan))
+    assert "does NOT fit" not in "".join(describe_cost(estimate))
+    assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1)))
+
+
+def test_a_dry_run_compiles_nothing_but_for_the_cost(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("jax.stages.Lowered.compile", None)  # fails if called
+    assert "devices          1 cpu, jit\nrun_dir" in dry_run(tiny, tmp_path / "run")
+    with pytest.raises(TypeError, match="NoneType"):
+        dry_run(tiny, tmp_path / "run", with_cost=True)
+    with pytest.raises(InputError, match="--cost is that of one seed"):
+        dry_run(tiny, tmp_path / "run", seeds=[0, 1], with_cost=True)
 
 
 def test_communicated_bytes_are_counted():
