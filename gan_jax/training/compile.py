@@ -10,6 +10,7 @@ however its rows are sharded. `pmap` runs a replica on each device (`game/partit
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -51,11 +52,14 @@ class Plan(NamedTuple):
         """The sharding of an array that every device holds."""
         return NamedSharding(self.mesh, PartitionSpec())
 
-    def initial(self, create: Callable[[], Any]) -> Any:
-        """A state, created on the devices that will hold it."""
+    def initial(self, create: Callable[[Any], Any], inputs: Any) -> Any:
+        """A state, `create(inputs)`, created on the devices that will hold it."""
+        # This program runs once: on a CPU, optimising it fully takes longer than it saves.
+        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
         if self.form == "pmap":
-            return self.place(jax.jit(create)())
-        return jax.jit(create, out_shardings=self.state(jax.eval_shape(create)) if self._sharded else None)()
+            return self.place(jax.jit(create, compiler_options=quick)(inputs))
+        shardings = self.state(jax.eval_shape(create, inputs)) if self._sharded else None
+        return jax.jit(create, out_shardings=shardings, compiler_options=quick)(inputs)
 
     def place(self, state: Any) -> Any:
         """Copy a state from the host to the devices; for `pmap`, with a leading axis of replicas."""
@@ -135,11 +139,6 @@ def _put(x: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(x.shape, sharding, lambda rows: x[rows])
 
 
-def initialise_state(game: Game, key: Array) -> TrainState:
-    """`init_state`, compiled as one function."""
-    return jax.jit(lambda key: init_state(game, key))(key)
-
-
 def choose_dispatch(game: Game, data: Data) -> str:
     """`scan` (a compiled loop of steps), or `loop` (step by step) for convolutions on a CPU.
 
@@ -211,14 +210,12 @@ def _loop_of_steps(step: Step, state, store, batches, count, run_inputs):
 
 def _step(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> Step:
     def step(state, store, batch, run_inputs):
-        train_key = run_inputs if tune is None else run_inputs[0]
+        train_key, tuned = (run_inputs, game) if tune is None else (run_inputs[0], tune(run_inputs[1]))
         # A step's key is a function of its number, so no random state is saved.
         step_key = jax.random.fold_in(train_key, state.step)
-        arguments = (state, data.decode(store, batch), step_key)
-        if tune is None:
-            return play(game, *arguments)
-        tuned = tune(run_inputs[1])
-        return tuned.update(tuned, *arguments)
+        # Tuned values are traced here, so that the step of a tuned game cannot be traced once for all.
+        update = partial(play, game) if tuned is game else partial(tuned.update, tuned)
+        return update(state, data.decode(store, batch), step_key)
 
     return step
 

@@ -12,9 +12,9 @@ from gan_jax.config import Config
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.game.build import build
-from gan_jax.game.state import apply
+from gan_jax.game.state import apply, init_state
 from gan_jax.models import dcgan, mlp
-from gan_jax.training.compile import compile_update, initialise_state, plan_devices
+from gan_jax.training.compile import compile_update, plan_devices
 from gan_jax.training.cost import communicated, cost, describe_cost
 from gan_jax.training.experiment import dry_run
 from gan_jax.training.members import batches_of_step
@@ -96,7 +96,7 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
         game = build(replace(tiny, compute=compute), data)
         advance, most = compile_update(game, data, "scan")
         feeds = np.stack([batches_of_step(game, data.feed_at, step) for step in range(most)])
-        state, metrics = advance(initialise_state(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
+        state, metrics = advance(init_state(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
         assert {leaf.dtype for leaf in jax.tree.leaves(state.d.params)} == {jnp.dtype("float32")}
         ends.append(metrics["d/loss"][19])
     assert ends[0] != ends[1]
