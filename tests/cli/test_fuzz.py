@@ -46,9 +46,10 @@ UNREADABLE = st.sampled_from(["~no_such_user/x", "mirrored:" * 3000 + "ring"])  
 SMALL = st.integers(-2, 40).map(str)
 OTHER_FLAGS = [
     "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "cost", "smoke",
-    "deterministic", "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors",
-    "step", "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to",
-    "truncation", "trust", "json", "repeats", "width", "size", "batches", "images", "n", "small_n", "dim", "tools", "python", "attained", "png", "no_compilation_cache",
+    "deterministic", "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step",
+    "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation",
+    "trust", "json", "repeats", "width", "size", "batches", "images", "n", "small_n", "dim", "tools", "python", "attained",
+    "png", "no_compilation_cache",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     [
