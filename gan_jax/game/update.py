@@ -56,18 +56,24 @@ def update(game: Game, state: TrainState, batch: Batch, key: Array) -> tuple[Tra
     """Play one step. `batch` has a leading axis of `game.batches`: samples [batches, B, ...], of which each discriminator step
     uses the next; the generator step uses the last, which no discriminator step has used if `game.fresh_real`. `key` belongs to
     this step alone."""
-    *d_keys, g_key = jax.random.split(key, game.d_steps + 1)
+    keys = jax.random.split(key, game.d_steps + 1)
+    d_keys, g_key = keys[:-1], keys[-1]
     state, d_metrics = d_steps(game, state, batch, d_keys)
     state, g_metrics = g_step(game, state, jax.tree.map(lambda x: x[-1], batch), g_key)
     return finish_step(game, state), d_metrics | g_metrics
 
 
-def d_steps(game: Game, state: TrainState, batch: Batch, keys: list[Array]) -> tuple[TrainState, Metrics]:
-    """All discriminator steps; the metrics are those of the last one."""
-    # Unrolled: on a CPU, stock convolutions are slow inside a compiled loop (training/compile.py).
-    for i, key in enumerate(keys):
-        state, metrics = d_step(game, state, jax.tree.map(lambda x, i=i: x[i], batch), state.step * game.d_steps + i, key)
-    return state, metrics
+def d_steps(game: Game, state: TrainState, batch: Batch, keys: Array) -> tuple[TrainState, Metrics]:
+    """All discriminator steps, each with its own key [d_steps]; the metrics are those of the last one."""
+
+    def step(state: TrainState, inputs: tuple[Array, Batch, Array]) -> tuple[TrainState, Metrics]:
+        count, batch, key = inputs
+        return d_step(game, state, batch, count, key)
+
+    counts = state.step * game.d_steps + jnp.arange(game.d_steps)
+    batches = jax.tree.map(lambda x: x[: game.d_steps], batch)
+    state, metrics = jax.lax.scan(step, state, (counts, batches, keys), unroll=game.unroll_d_steps)
+    return state, jax.tree.map(lambda x: x[-1], metrics)
 
 
 def d_step(game: Game, state: TrainState, batch: Batch, count: Array, key: Array) -> tuple[TrainState, Metrics]:

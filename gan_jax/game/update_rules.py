@@ -100,7 +100,8 @@ def unrolled(
     """
     if steps < 1:
         raise ValueError(f"unrolled needs steps of at least 1, got {steps}")
-    *d_keys, g_key, lookahead_key = jax.random.split(key, game.d_steps + 2)
+    keys = jax.random.split(key, game.d_steps + 2)
+    d_keys, g_key, lookahead_key = keys[:-2], keys[-2], keys[-1]
     state, d_metrics = d_steps(game, state, batch, d_keys)
 
     def objective(game: Game, state: TrainState, batch: Batch, params) -> tuple[Array, Outcome]:

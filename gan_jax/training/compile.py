@@ -24,6 +24,7 @@ from gan_jax.errors import InputError
 from gan_jax.game.game import Game, play
 from gan_jax.game.partition import AXIS, replica, shard_random_draws
 from gan_jax.game.state import TrainState, init_state
+from gan_jax.models.conv import compiler_options
 from gan_jax.types import Array
 
 SCAN_STEPS = 50  # steps in one dispatch at most: enough to hide its cost, few enough to respond to Ctrl-C
@@ -187,9 +188,10 @@ def compile_update(
     if plan.form == "pmap":
         return _on_replicas(advance, plan), steps_per_call
     if single_device:
-        return jax.jit(advance, donate_argnums=0), steps_per_call
+        return jax.jit(advance, donate_argnums=0, compiler_options=compiler_options()), steps_per_call
     state = plan.state(jax.eval_shape(lambda: init_state(game, jax.random.key(0))))
-    return jax.jit(advance, donate_argnums=0, out_shardings=(state, plan.replicated)), steps_per_call
+    shardings = (state, plan.replicated)
+    return jax.jit(advance, donate_argnums=0, out_shardings=shardings, compiler_options=compiler_options()), steps_per_call
 
 
 def _single_step(step: Step, state, store, batches, count, run_inputs):

@@ -1,6 +1,7 @@
 """The update: one step compared with the same step by hand; lazy penalties; the moving average."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -18,6 +19,7 @@ from gan_jax.game.game import Game, Head
 from gan_jax.game.resolve import find_penalty
 from gan_jax.game.state import init_state
 from gan_jax.game.update import update
+from gan_jax.models import mlp
 from gan_jax.spec.lookup import public_functions
 from gan_jax.training.members import batches_of_step
 from gan_jax.types import Batch, ComparativeLoss, LabelledLoss, StatefulPenalty
@@ -88,8 +90,9 @@ def test_one_step_by_hand():
     np.testing.assert_allclose(metrics["g/param_norm"], abs(new_theta), rtol=1e-6)
 
 
-def test_d_steps_use_fresh_batches_and_g_moves_once():
-    three = replace(GAME, d_steps=3, penalty=None)
+@pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "loop"])
+def test_d_steps_use_fresh_batches_and_g_moves_once(unroll):
+    three = replace(GAME, d_steps=3, penalty=None, unroll_d_steps=unroll)
     state, _ = play(three, 1)
     psi, theta = -0.25, 0.5
     real = np.linspace(-1, 2, 12).reshape(3, 4)
@@ -98,6 +101,15 @@ def test_d_steps_use_fresh_batches_and_g_moves_once():
         psi -= RATE * (theta + float(jax.random.normal(z_key, (4, 1)).mean()) - real[i].mean())
     np.testing.assert_allclose(state.d.params["psi"], [psi], rtol=1e-5)
     np.testing.assert_allclose(state.g.params["theta"], [theta + RATE * psi], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "d_steps", "unroll"), [("mlp", 3, False), ("mlp", 1, True), ("stock", 3, True)])
+def test_the_loop_over_d_steps_is_compiled_once_if_the_networks_are_ours(tmp_path, model, d_steps, unroll):
+    """On a CPU the gradients of stock convolutions, which a user's networks may contain, are slow inside a loop."""
+    (tmp_path / "stock.py").write_text(Path(mlp.__file__).read_text())
+    name = model if model == "mlp" else f"{tmp_path / 'stock.py'}"
+    config = Config(data="ring", model=name, batch=4, d_steps=d_steps, g_width=4, d_width=4, g_depth=1, d_depth=1)
+    assert build(config, load("ring", 0, 4)).unroll_d_steps == unroll
 
 
 def test_g_compares_with_fresh_real_samples():

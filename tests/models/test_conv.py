@@ -18,6 +18,10 @@ CASES = {
     "strided-groups-pairs": ((7, 6), (3, 2), 2, ((2, 0), (0, 1)), 2),
     "window-below-strides": ((8, 7), (2, 1), 3, "SAME", 1),
     "audio": ((26,), (9,), 4, "SAME", 1),
+    "pointwise": ((5, 6), (1, 1), 1, "SAME", 1),
+    "pointwise-groups": ((7,), (1,), 1, 0, 2),
+    "strided-pointwise": ((5, 6), (1, 1), 2, "VALID", 1),
+    "padded-pointwise": ((4, 4), (1, 1), 1, 1, 1),
     "volume": ((4, 5, 6), (4, 4, 4), 2, 1, 1),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -201,6 +205,23 @@ def test_cpu_program_uses_fast_kernels():
     assert " conditional(" not in text and "group_count" not in text and "rhs_reversal" not in text
     layouts = {line.split("dim_labels=")[1].split(",")[0] for line in text.splitlines() if "dim_labels=" in line}
     assert layouts == {"b01f_01io->b01f"}
+
+
+def test_pointwise_convolutions_are_matrix_products_on_cpu():
+    x, kernel = operands(CASES["pointwise"])
+    grad = jax.jit(jax.grad(lambda x, k: jnp.square(convolve_case(x, k, CASES["pointwise"])).sum(), (0, 1)))
+    text = grad.trace(x, kernel).lower(lowering_platforms=("cpu",)).as_text()
+    assert text.count("stablehlo.dot_general") == 3 and "convolution" not in text
+
+
+def test_compiler_options_choose_fast_kernels():
+    """With the options, XLA leaves the weight gradient to Eigen, whatever it does by default. On other versions of XLA, which
+    may not have the option, there are none."""
+    options = conv.compiler_options()
+    x, y = normal(2, 8, 8, 16), normal(2, 8, 8, 24)
+    program = jax.jit(lambda x, y: weight_gradient(x, y, 3), compiler_options=options).lower(x, y).compile().as_text()
+    assert not options or "ynn" not in program
+    assert options or jax.version.__version_info__[:2] != (0, 10)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
