@@ -17,12 +17,8 @@ from typing import Any
 
 from gan_jax.errors import RunError
 
-# Measure compilation, not the caches of earlier runs; leave a core to the other process as soon as a turn ends.
-ENVIRONMENT = {
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-    "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
+# Measure compilation, not the caches of earlier runs.
+ENVIRONMENT = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 
 
 class Worker:
