@@ -1,8 +1,8 @@
 """A process that times one framework, so that its memory and its time to the first step are its own. `Worker` starts and drives
 it through pipes; several take turns.
 
-It answers lines of JSON: `{"start": name, "job": {...}}` builds what is timed and runs it once, `{"run": name, "calls": n}` runs
-it n times, `{"flops": name}` counts its operations, `{"end": true}` ends.
+It answers lines of JSON: `{"start": name, "job": {...}}` builds what is timed and runs it once, `{"run": name, "calls": n}`
+runs it n times, `{"flops": name}` counts its operations, `{"end": true}` ends.
 """
 
 import json
