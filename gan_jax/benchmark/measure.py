@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,8 +117,9 @@ def measure_layers(layers: tuple, repeats: int, say: Say) -> tuple[dict[str, Any
     """Time convolutions, and a product of matrices: (peak, layers), of which peak is {"flops" per second, "forms": {form:
     `Times`}} and layers {description: {"flops", "forms": {form: `Times`}}}."""
     rows: dict[str, Any] = {}
-    with Worker() as ours, Worker() as other:
-        forms = {"ours": ours, "stock": ours} | ({"eager": other} if has_torch() else {})
+    with ExitStack() as stack:
+        ours = stack.enter_context(Worker())
+        forms = {"ours": ours, "stock": ours} | ({"eager": stack.enter_context(Worker())} if has_torch() else {})
 
         def measure(name: str, job: dict[str, Any], forms: Mapping[str, Worker]) -> dict[str, Times]:
             say(f"  {name}")

@@ -122,12 +122,12 @@ def as_markdown(results: dict[str, Any]) -> str:
     return "\n".join([*lines, *(["", "Not measured:", "", *failures] if failures else [])]) + "\n"
 
 
-DEFINITIONS = """Wall and CPU times are medians over the turns that the processes take; a step with lazy penalties is the mean
-over their period. "Of peak" is the share of the speed of the fastest product of 2048 x 2048 matrices; the operations are those of
-PyTorch's eager twin for both frameworks. Memory is the peak of the process, with libraries and compiler. "Compiling" is how much
-longer the first step takes than a later one, "first step" the time from the start of the process to its end, both without any
-cache. "Our speed" is relative to the faster form of PyTorch, whose networks, losses, penalties, optimisers and average of G are
-the same; what a gradient penalty differentiates twice cannot be compiled there and runs eagerly."""
+DEFINITIONS = """Wall and CPU times are medians over the turns that the processes take; a step with lazy penalties is the
+mean over their period. "Of peak" is the share of the speed of the fastest product of 2048 x 2048 matrices; the operations are
+those of PyTorch's eager twin for both frameworks. Memory is the peak of the process, with libraries and compiler. "Compiling"
+is how much longer the first step takes than a later one, "first step" the time from the start of the process to its end, both
+without any cache. "Our speed" is relative to the faster form of PyTorch, whose networks, losses, penalties, optimisers and
+average of G are the same; what a gradient penalty differentiates twice cannot be compiled there and runs eagerly."""
 
 
 def _facts(results: dict[str, Any]) -> list[str]:

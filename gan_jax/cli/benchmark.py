@@ -40,7 +40,7 @@ def main() -> None:
         "--check",
         type=path,
         metavar="PATH",
-        help="an older JSON file of this machine; fail if something of ours has become slower, by more than the spread of its times",
+        help="an older JSON file of this machine: fail if something of ours is slower now by more than the spread of its times",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -59,7 +59,7 @@ def main() -> None:
     if options.results:
         results = table.merge([table.read_results(file) for file in options.results])
     else:
-        results = measure(options, cases)
+        results = measure_all(options, cases)
     print(table.as_text(results))
     if options.json:
         write_json(options.json, results)
@@ -76,7 +76,7 @@ def main() -> None:
         print(f"nothing is slower than in {options.check}")
 
 
-def measure(options: Any, cases: list[str]) -> dict[str, Any]:
+def measure_all(options: Any, cases: list[str]) -> dict[str, Any]:
     """Measure what the options choose; the JSON file is written after each case, so that a stop loses nothing."""
     from gan_jax.benchmark import growth, measure
 
