@@ -133,12 +133,13 @@ def compile_step(data: Data, feed_at: Callable, width: int) -> Callable:
 
     from gan_jax.config import Config
     from gan_jax.game.build import build
-    from gan_jax.training.compile import compile_update, initialise_state
+    from gan_jax.game.state import init_state
+    from gan_jax.training.compile import compile_update
     from gan_jax.training.members import batches_of_step
 
     game = build(Config(model="dcgan", g_width=width, d_width=width), data)
     advance, _ = compile_update(game, data, "loop")
-    state, store, key = initialise_state(game, jax.random.key(0)), jax.device_put(data.store), jax.random.key(1)
+    state, store, key = init_state(game, jax.random.key(0)), jax.device_put(data.store), jax.random.key(1)
 
     def run_step(step):
         nonlocal state

@@ -20,6 +20,7 @@ SAMPLES = 10**9  # the most samples that a command generates
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
 EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema true"
 TRUST_HELP = "run the code that the config.json of a run directory names, although you have not trained with it on this machine"
+NO_CACHE_HELP = "compile all programs anew: neither use nor keep those compiled earlier on this machine"
 STANDING_HELP = "recompute the statistics of batch norm over this many batches of samples"
 
 
@@ -113,6 +114,17 @@ def use_cores_as_devices() -> None:
     flag = f"--xla_force_host_platform_device_count={cores}"
     # If a flag is repeated, XLA uses the last one.
     os.environ["XLA_FLAGS"] = f"{flag} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+def use_cached_programs(enabled: bool) -> None:
+    """Keep compiled programs and use those of earlier commands (`storage/compiled.py`), if `enabled`. Call it when the command
+    line is parsed, before anything is compiled; it loads JAX."""
+    if not enabled:
+        return
+    from gan_jax.storage.compiled import cache_programs
+
+    if problem := cache_programs():
+        print(f"warning: {problem}", file=sys.stderr)
 
 
 def command(main: Callable[[], None]) -> None:

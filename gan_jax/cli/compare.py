@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.cli.command import TRUST_HELP, Parser, path, use_cores_as_devices
+from gan_jax.cli.command import NO_CACHE_HELP, TRUST_HELP, Parser, path, use_cached_programs, use_cores_as_devices
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
@@ -26,7 +26,16 @@ from gan_jax.runs import trust
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
-OPTIONS = {"seeds", "out", "data_dir", "verify", "trust", "debug", "help"}  # flags of compare.py that are not fields of Config
+OPTIONS = {
+    "seeds",
+    "out",
+    "data_dir",
+    "verify",
+    "no_compilation_cache",
+    "trust",
+    "debug",
+    "help",
+}  # flags of compare.py that are not fields of Config
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
@@ -45,6 +54,7 @@ def main() -> None:
     parser.add_argument(
         "--verify", nargs=2, type=path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
     )
+    parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     arguments, flags = split_flags(sys.argv[1:])
@@ -67,6 +77,7 @@ def main() -> None:
         load_methods(finished)
     methods = {} if finished and not recipes else combine(recipes, flags, DEFAULT)
     use_cores_as_devices()
+    use_cached_programs(not options.no_compilation_cache)
     run_dirs = train_methods(methods, parse_seeds(options.seeds), options.out, options.data_dir)
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.reports.comparison import comparison_table, write_comparison

@@ -11,6 +11,7 @@ from pathlib import Path
 from gan_jax.cli.command import (
     DATA_DIR_HELP,
     EMA_HELP,
+    NO_CACHE_HELP,
     SAMPLES,
     STANDING_HELP,
     TRUST_HELP,
@@ -18,6 +19,7 @@ from gan_jax.cli.command import (
     out_file,
     path_of,
     seed,
+    use_cached_programs,
     whole_number,
     write_json,
 )
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, help="JSON file to write (default: RUN_DIR/evaluation.json, or evaluation.json for FAKE REAL)"
     )
+    parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -78,6 +81,7 @@ def main() -> None:
     if options.doctor:
         print(diagnose_run(path_of("RUN_DIR", options.fake)))
         return
+    use_cached_programs(not options.no_compilation_cache)
     metrics = names_between_commas(options.metrics)
     protocol = Protocol(options.extractor, metrics, errors=options.errors == "yes")
     if options.real:

@@ -7,7 +7,19 @@ gan_jax/evaluation/views.py instead: interpolation, truncation, mixing, directio
 With --sampler, latents are chosen with the help of the discriminator: rejection or langevin (gan_jax/evaluation/samplers.py).
 """
 
-from gan_jax.cli.command import DATA_DIR_HELP, EMA_HELP, SAMPLES, STANDING_HELP, TRUST_HELP, Parser, path, seed, whole_number
+from gan_jax.cli.command import (
+    DATA_DIR_HELP,
+    EMA_HELP,
+    NO_CACHE_HELP,
+    SAMPLES,
+    STANDING_HELP,
+    TRUST_HELP,
+    Parser,
+    path,
+    seed,
+    use_cached_programs,
+    whole_number,
+)
 from gan_jax.errors import InputError
 
 
@@ -30,6 +42,7 @@ def main() -> None:
     parser.add_argument("--standing_statistics", type=whole_number(1, 10**6), metavar="BATCHES", help=STANDING_HELP)
     parser.add_argument("--data_dir", help=DATA_DIR_HELP)
     parser.add_argument("--out", type=path, help="directory to write to (default: RUN_DIR/samples)")
+    parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -40,6 +53,7 @@ def main() -> None:
 
     if options.trust:
         trust.accept_all()
+    use_cached_programs(not options.no_compilation_cache)
     out = options.out or options.run_dir / "samples"
     shared = {"data_dir": options.data_dir, "label": options.label, "ema": options.ema}
     for name in ("standing_statistics", "sampler", "png"):

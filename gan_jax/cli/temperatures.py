@@ -9,7 +9,19 @@ The last row holds the metrics of training samples. Also writes a JSON file.
 
 from pathlib import Path
 
-from gan_jax.cli.command import DATA_DIR_HELP, SAMPLES, TRUST_HELP, Parser, out_file, path, seed, whole_number, write_json
+from gan_jax.cli.command import (
+    DATA_DIR_HELP,
+    NO_CACHE_HELP,
+    SAMPLES,
+    TRUST_HELP,
+    Parser,
+    out_file,
+    path,
+    seed,
+    use_cached_programs,
+    whole_number,
+    write_json,
+)
 from gan_jax.errors import InputError
 from gan_jax.spec.expressions import names_between_commas
 
@@ -30,6 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, default=Path("temperatures.json"), help="JSON file to write (default: %(default)s)"
     )
+    parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -47,6 +60,7 @@ def main() -> None:
 
     if options.trust:
         trust.accept_all()
+    use_cached_programs(not options.no_compilation_cache)
     protocol = Protocol(options.extractor, names_between_commas(options.metrics))
     rows = measure_runs(options.runs, temperatures, protocol, options.samples, options.seed, options.data_dir)
     write_json(options.out, rows)

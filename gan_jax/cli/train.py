@@ -10,7 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan_jax.cli.command import TRUST_HELP, make_deterministic, path_of, use_cores_as_devices
+from gan_jax.cli.command import (
+    NO_CACHE_HELP,
+    TRUST_HELP,
+    make_deterministic,
+    path_of,
+    use_cached_programs,
+    use_cores_as_devices,
+)
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds, smoke
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep, parse_sweep
@@ -36,7 +43,9 @@ def add_options(parser):
     parser.add_argument("--processes", **number, help="number of processes, if no cluster manager provides it")
     parser.add_argument("--rank", **number, help="index of this process, from 0, if no cluster manager provides it")
     parser.add_argument("--dry_run", action="store_true", help="show what would be trained, and stop")
+    parser.add_argument("--cost", action="store_true", help="as --dry_run, and compile a step to show what it costs")
     parser.add_argument("--smoke", action="store_true", help="train two small steps only, to see that the recipe runs")
+    parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
@@ -50,6 +59,7 @@ def main() -> None:
         make_deterministic()
     if options.seeds or options.sweep:
         use_cores_as_devices()
+    use_cached_programs(not options.no_compilation_cache)
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.runs import hosts
     from gan_jax.training.experiment import dry_run
@@ -64,8 +74,8 @@ def main() -> None:
     run_dir = path_of("--run_dir", options.run_dir or f"runs/{config.name}-{suffix}")
     arguments = (config, run_dir, options.data_dir, seeds, fork_from, sweep, options.accept_changes)
     with hosts.abort_on_failure():
-        if options.dry_run:
-            print(dry_run(*arguments))
+        if options.dry_run or options.cost:
+            print(dry_run(*arguments, options.cost))
             return
         report = train(*arguments)
     if hosts.is_first():

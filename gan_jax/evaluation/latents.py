@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy.special import ndtr, ndtri
 
 from gan_jax.types import Array
 
@@ -38,6 +37,8 @@ def truncate(z: np.ndarray, bound: float) -> np.ndarray:
     The result has the distribution of z redrawn until it lies within the bounds, but depends continuously on z and on the
     bound. Raises ValueError unless the bound is above 0. Source: Brock et al. 2019, arXiv:1809.11096, section 3.1.
     """
+    from scipy.special import ndtr, ndtri  # here, because every command imports this module
+
     if not bound > 0:
         raise ValueError(f"the bound of a truncated normal must be above 0, got {bound}")
     below = ndtr(-bound)

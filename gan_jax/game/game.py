@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -24,9 +25,10 @@ class Head(nn.Module):
         return self.loss(real_features, fake_features, label, self.num_classes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Game:
-    """A game: functions and numbers, no arrays."""
+    """A game: functions and numbers, no arrays. Two games are equal only if they are the same object: then what was traced for
+    one is valid for the other."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -85,3 +87,9 @@ class Game:
     def outputs(self) -> int:
         """D's `d_outputs`. If it is 1, logits [B, P] are those of the P patches of each sample."""
         return getattr(self.discriminator, "outputs", 1)
+
+
+@partial(jax.jit, static_argnums=0, inline=True)
+def play(game: Game, state: Any, batch: Batch, key: Array) -> tuple[Any, dict[str, Array]]:
+    """`game.update`, traced once for the preflight, the choice of the dispatch and the compiled step together."""
+    return game.update(game, state, batch, key)

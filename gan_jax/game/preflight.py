@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from gan_jax.config import Config
 from gan_jax.errors import InputError
-from gan_jax.game.game import Game
+from gan_jax.game.game import Game, play
 from gan_jax.game.state import Player, apply, init_state
 from gan_jax.spec.stop import needs_gap
 from gan_jax.storage.memory import check_memory
@@ -175,7 +175,7 @@ def check_step(config: Config, game: Game) -> None:
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(lambda key: init_state(game, key), key)
     try:
-        after, _ = jax.eval_shape(lambda *arguments: game.update(game, *arguments), state, batch, key)
+        after, _ = jax.eval_shape(partial(play, game), state, batch, key)
     except Exception as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(f"this game cannot be played{_user_frame(error)}: {kind}{_first_line(error)}") from error

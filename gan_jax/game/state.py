@@ -4,6 +4,7 @@
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -41,8 +42,9 @@ class TrainState:
     running: Memory  # the controller of an adaptive augmentation probability; {} if it is scheduled
 
 
+@partial(jax.jit, static_argnums=0, inline=True)
 def init_state(game: Game, key: Array) -> TrainState:
-    """The state before the first step. Call it under `jit`: otherwise each operation is compiled separately."""
+    """The state before the first step."""
     g_key, d_key, auxiliary_key = jax.random.split(key, 3)
     label = None if game.label is None else jnp.zeros((2, *game.label.shape), game.label.dtype)
     z, x = jnp.zeros((2, game.z_dim)), map_shapes(lambda s: jnp.zeros((2, *s)), game.packed_shape)

@@ -9,7 +9,8 @@ however its rows are sharded. `pmap` runs a replica on each device (`game/partit
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
-from gan_jax.game.game import Game
+from gan_jax.game.game import Game, play
 from gan_jax.game.partition import AXIS, replica, shard_random_draws
 from gan_jax.game.state import TrainState, init_state
 from gan_jax.models.conv import compiler_options
@@ -52,11 +53,14 @@ class Plan(NamedTuple):
         """The sharding of an array that every device holds."""
         return NamedSharding(self.mesh, PartitionSpec())
 
-    def initial(self, create: Callable[[], Any]) -> Any:
-        """A state, created on the devices that will hold it."""
+    def initial(self, create: Callable[[Any], Any], inputs: Any) -> Any:
+        """A state, `create(inputs)`, created on the devices that will hold it."""
+        # This program runs once: on a CPU, optimising it fully takes longer than it saves.
+        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
         if self.form == "pmap":
-            return self.place(jax.jit(create)())
-        return jax.jit(create, out_shardings=self.state(jax.eval_shape(create)) if self._sharded else None)()
+            return self.place(jax.jit(create, compiler_options=quick)(inputs))
+        shardings = self.state(jax.eval_shape(create, inputs)) if self._sharded else None
+        return jax.jit(create, out_shardings=shardings, compiler_options=quick)(inputs)
 
     def place(self, state: Any) -> Any:
         """Copy a state from the host to the devices; for `pmap`, with a leading axis of replicas."""
@@ -136,11 +140,6 @@ def _put(x: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(x.shape, sharding, lambda rows: x[rows])
 
 
-def initialise_state(game: Game, key: Array) -> TrainState:
-    """`init_state`, compiled as one function."""
-    return jax.jit(lambda key: init_state(game, key))(key)
-
-
 def choose_dispatch(game: Game, data: Data) -> str:
     """`scan` (a compiled loop of steps), or `loop` (step by step) for convolutions on a CPU.
 
@@ -153,7 +152,17 @@ def choose_dispatch(game: Game, data: Data) -> str:
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
     rows = jnp.zeros((game.batches, *data.feed_at(0).shape), jnp.int32)
     traced = jax.make_jaxpr(_step(game, data))(state, data.train, rows, jax.random.key(0))
-    return "loop" if "conv_general_dilated" in str(traced) else "scan"
+    return "loop" if "conv_general_dilated" in _primitives(traced.jaxpr) else "scan"
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    """The names of all operations of a program, also inside loops, branches and calls."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for parameter in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from _primitives(inner)
 
 
 def compile_update(
@@ -206,7 +215,9 @@ def _step(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> 
         train_key, tuned = (run_inputs, game) if tune is None else (run_inputs[0], tune(run_inputs[1]))
         # A step's key is a function of its number, so no random state is saved.
         step_key = jax.random.fold_in(train_key, state.step)
-        return tuned.update(tuned, state, data.decode(store, batch), step_key)
+        # Tuned values are traced here, so that the step of a tuned game cannot be traced once for all.
+        update = partial(play, game) if tuned is game else partial(tuned.update, tuned)
+        return update(state, data.decode(store, batch), step_key)
 
     return step
 

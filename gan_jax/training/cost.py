@@ -65,12 +65,16 @@ def memory_limit() -> int | None:
     return None
 
 
-def describe_cost(cost: Cost, plan: Plan) -> list[str]:
-    """The lines of a dry run about the cost of a step."""
+def describe_devices(plan: Plan) -> str:
+    """The devices of a plan and how they are used, as in `2 cpu, jit, fsdp`."""
     devices = f"{plan.devices} {plan.mesh.devices.flat[0].device_kind}"
+    return f"{devices}, {plan.form}{', fsdp' if plan.fsdp else ''}"
+
+
+def describe_cost(cost: Cost) -> list[str]:
+    """The lines of a dry run about the cost of a step."""
     fits = "" if cost.limit is None else f" of {cost.limit / 1e9:.3g} GB"
     if cost.limit is not None and cost.memory > cost.limit:
         fits += ": it does NOT fit: lower batch, or set microbatches, remat, fsdp or compute bfloat16"
-    lines = [f"{'devices':16s} {devices}, {plan.form}{', fsdp' if plan.fsdp else ''}"]
-    lines += [f"{'step':16s} {cost.flops / 1e9:.3g} GFLOP on each device, {cost.communicated / 1e6:.3g} MB through collectives"]
+    lines = [f"{'step':16s} {cost.flops / 1e9:.3g} GFLOP on each device, {cost.communicated / 1e6:.3g} MB through collectives"]
     return [*lines, f"{'memory':16s} {cost.memory / 1e9:.3g} GB on each device{fits}"]

@@ -27,7 +27,7 @@ from gan_jax.runs.fork import Fork, find_fork
 from gan_jax.runs.run_dir import RunDir, check_run_dir
 from gan_jax.spec.stop import uses_sample_metrics
 from gan_jax.training.compile import Plan, plan_devices
-from gan_jax.training.cost import cost, describe_cost
+from gan_jax.training.cost import cost, describe_cost, describe_devices
 from gan_jax.training.members import ManyRuns, OneRun
 
 
@@ -56,11 +56,9 @@ class Single:
     def write_report(self, run_dir: Path) -> Path:
         return write_report(run_dir)
 
-    def describe(self, game: Game, data: Data, plan: Plan) -> list[str]:
+    def describe(self, plan: Plan) -> list[str]:
         """The lines of a dry run about devices."""
-        if plan.form == "pmap":  # XLA reports no cost for pmap
-            return []
-        return describe_cost(cost(game, data, plan), plan)
+        return [_row("devices", describe_devices(plan))]
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Group:
     def write_report(self, run_dir: Path) -> Path:
         return write_comparison([run_dir], run_dir)
 
-    def describe(self, game: Game, data: Data, plan: Plan) -> list[str]:
+    def describe(self, plan: Plan) -> list[str]:
         """The lines of a dry run about the runs and the devices."""
         lines = [_row(name, ", ".join(map(str, values))) for name, values in self.sweep.items()]
         return [*lines, _row("seeds", f"{', '.join(map(str, self.seeds))}, on {plan.devices} of the devices")]
@@ -168,17 +166,22 @@ def dry_run(
     fork_from: Path | None = None,
     sweep: Sweep | None = None,
     accept_changes: bool = False,
+    with_cost: bool = False,
 ) -> str:
-    """Describe what `train` would do, after the same `prepare`; nothing is written."""
+    """Describe what `train` would do, after the same `prepare`; nothing is written. With `with_cost`, a step is compiled,
+    and its cost described too. Raises InputError if XLA reports none: for several runs, and for `pmap`."""
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
-    config, data, game = experiment.config, experiment.data, experiment.game
+    config, data, game, plan = experiment.config, experiment.data, experiment.game, experiment.plan
+    if with_cost and (plan.stacked or plan.form == "pmap"):
+        raise InputError("--cost is that of one seed with --parallel jit: leave off --cost, or --seeds, --sweep and pmap")
     parameters = count_parameters(game)
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines = [_row(name, value) for name, value in asdict(config).items() if value is not None]
     lines += [_row("samples", f"{data.sample_shape}: {rows}")]
     lines += [_row("data", note) for note in data.notes]
     lines += [_row("parameters", f"generator {parameters['g']:,}, discriminator {parameters['d']:,}")]
-    lines += experiment.runs.describe(game, data, experiment.plan)
+    lines += experiment.runs.describe(plan)
+    lines += describe_cost(cost(game, data, plan)) if with_cost else []
     if experiment.warning:
         lines += [_row("warning", experiment.warning)]
     if experiment.fork is not None:

@@ -97,8 +97,14 @@ class OneRun:
         """Whether anything is left to train: always, since a single run that diverges ends with a RunError."""
         return True
 
-    def initial(self) -> TrainState:
-        return init_state(self.game, self._keys.init)
+    @property
+    def init_inputs(self) -> jax.Array:
+        """The argument of `initial`: an argument, so that seeds share one compiled program."""
+        return self._keys.init
+
+    def initial(self, init_key: jax.Array) -> TrainState:
+        """The state before the first step."""
+        return init_state(self.game, init_key)
 
     def compile(self, dispatch: str) -> tuple[Advance, int]:
         """-> (advance, the number of steps per call)"""
@@ -180,9 +186,14 @@ class ManyRuns:
     def _tuned(self, numbers: dict[str, jax.Array]) -> Game:
         return with_tuned_values(self.game, self.config, numbers)
 
-    def initial(self) -> TrainState:
-        """The states of all runs, stacked along a leading axis."""
-        return jax.vmap(lambda key, numbers: init_state(self._tuned(numbers), key))(self._init_keys, self._numbers)
+    @property
+    def init_inputs(self) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The argument of `initial`."""
+        return self._init_keys, self._numbers
+
+    def initial(self, init_inputs: tuple[jax.Array, dict[str, jax.Array]]) -> TrainState:
+        """The states of all runs before the first step, stacked along a leading axis."""
+        return jax.vmap(lambda key, numbers: init_state(self._tuned(numbers), key))(*init_inputs)
 
     def compile(self, dispatch: str) -> tuple[Advance, int]:
         """-> (advance, the number of steps per call)"""

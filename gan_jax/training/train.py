@@ -97,6 +97,7 @@ class Loop:
     step: int = 0
     state: TrainState | None = None  # on the devices
     history: Lines = field(default_factory=list)  # of metrics.jsonl
+    initial: Any = None  # the first state, on the host, until its samples are drawn
     pending: deque[tuple[int, int, dict[str, Any]]] = field(default_factory=deque)  # dispatched: (first step, steps, metrics)
     diagnosed: set[str] = field(default_factory=set)  # alarms already announced
     reason: str | None = None  # the stopping rule that is met
@@ -115,8 +116,10 @@ def run_loop(loop: Loop, fork: Fork | None = None) -> str | None:
     return which rule was met."""
     resume(loop, fork)
     advance, steps_per_call = loop.trainer.compile(loop.run.environment["dispatch"])
+    loop.progress.say("compiling the training step, or reading it from the cache")
     while loop.active:
         dispatch_steps(loop, advance, steps_per_call)
+        draw_initial(loop)
         events = upcoming_events(loop)
         if not any(events):
             continue
@@ -142,7 +145,7 @@ def run_loop(loop: Loop, fork: Fork | None = None) -> str | None:
 def resume(loop: Loop, fork: Fork | None) -> None:
     """Restore the newest checkpoint, or begin."""
     trainer, run, config = loop.trainer, loop.run, loop.config
-    restored = loop.checkpoints.restore(jax.eval_shape(trainer.initial), loop.progress.say)
+    restored = loop.checkpoints.restore(jax.eval_shape(trainer.initial, trainer.init_inputs), loop.progress.say)
     loop.step = 0 if restored is None else step_of(restored)
     for message in run.rewind(loop.step):
         loop.progress.say(message)
@@ -170,19 +173,27 @@ def _dispatch(loop: Loop) -> str:
 
 
 def begin(loop: Loop, fork: Fork | None) -> None:
-    """Initialise the state, or take a fork's weights; write the first pictures and, for a fork, a checkpoint."""
+    """Initialise the state, or take a fork's weights; write real samples and, for a fork, a checkpoint."""
     trainer, run = loop.trainer, loop.run
-    loop.state = trainer.plan.initial(trainer.initial)
+    loop.state = trainer.plan.initial(trainer.initial, trainer.init_inputs)
     if fork is not None:
         loop.state = trainer.plan.place(fork.begin(trainer.game, trainer.plan.gather(loop.state)))
         loop.progress.say(f"starts with the weights of {fork.record['run_dir']} at step {fork.record['step']}")
     data = trainer.data
     run.show("real", data.show(data.to_float(data.test.take(slice(data.num_shown)).samples)))
     host_state = trainer.plan.gather(loop.state)
-    trainer.draw(host_state, final=False)
+    # A copy of what is drawn: the first step is given the buffers of the state.
+    loop.initial = jax.tree.map(np.array, host_state.replace(g=None, d=None, posthoc=()))
     if fork is not None:  # from here on, the other run is no longer needed
         loop.checkpoints.save(host_state, loop.state)
         loop.checkpoints.wait()
+
+
+def draw_initial(loop: Loop) -> None:
+    """Write pictures of the samples before training, while the devices compute the first steps."""
+    if loop.initial is not None:
+        loop.trainer.draw(loop.initial, final=False)
+        loop.initial = None
 
 
 def dispatch_steps(loop: Loop, advance: Any, steps_per_call: int) -> None:

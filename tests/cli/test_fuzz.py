@@ -46,11 +46,11 @@ WORDS = st.sampled_from(
 UNREADABLE = st.sampled_from(["~no_such_user/x", "mirrored:" * 3000 + "ring"])  # names of data, or paths
 SMALL = st.integers(-2, 40).map(str)
 OTHER_FLAGS = [
-    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke", "deterministic",
-    "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step", "generator",
-    "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation", "trust", "json",
-    "repeats", "cases", "growth", "markdown", "results", "check",
-    "width", "size", "batches", "images", "n", "small_n", "dim", "tools", "python", "attained", "png",
+    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke",
+    "deterministic", "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step",
+    "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation",
+    "trust", "json", "repeats", "cases", "growth", "markdown", "results", "check", "width", "size", "batches", "images", "n",
+    "small_n", "dim", "tools", "python", "attained", "png", "cost", "no_compilation_cache",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     [

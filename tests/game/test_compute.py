@@ -12,9 +12,9 @@ from gan_jax.config import Config
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.game.build import build
-from gan_jax.game.state import apply
+from gan_jax.game.state import apply, init_state
 from gan_jax.models import dcgan, mlp
-from gan_jax.training.compile import compile_update, initialise_state, plan_devices
+from gan_jax.training.compile import compile_update, plan_devices
 from gan_jax.training.cost import communicated, cost, describe_cost
 from gan_jax.training.experiment import dry_run
 from gan_jax.training.members import batches_of_step
@@ -96,7 +96,7 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
         game = build(replace(tiny, compute=compute), data)
         advance, most = compile_update(game, data, "scan")
         feeds = np.stack([batches_of_step(game, data.feed_at, step) for step in range(most)])
-        state, metrics = advance(initialise_state(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
+        state, metrics = advance(init_state(game, jax.random.key(0)), data.train, feeds, 20, jax.random.key(1))
         assert {leaf.dtype for leaf in jax.tree.leaves(state.d.params)} == {jnp.dtype("float32")}
         ends.append(metrics["d/loss"][19])
     assert ends[0] != ends[1]
@@ -104,20 +104,29 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
 
 
 def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path):
-    text = dry_run(tiny, tmp_path / "run")
+    text = dry_run(tiny, tmp_path / "run", with_cost=True)
     assert not (tmp_path / "run").exists()
     assert re.search(
         r"devices +1 cpu, jit\nstep +[\d.e-]+ GFLOP on each device, 0 MB through collectives\nmemory +[\d.e-]+ GB", text
     )
     data = load("ring", 0, tiny.batch)
-    estimate = cost(build(tiny, data), data, plan := plan_devices(tiny))
+    estimate = cost(build(tiny, data), data, plan_devices(tiny))
     hidden, outer = (
         8 * 8 * 16,
         2 * 8 * 16,
     )  # multiplications in one pass by the weights of a hidden layer, and of an outer layer
     assert estimate.flops > 2 * 3 * (hidden + outer)
-    assert "does NOT fit" not in "".join(describe_cost(estimate, plan))
-    assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1), plan))
+    assert "does NOT fit" not in "".join(describe_cost(estimate))
+    assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1)))
+
+
+def test_a_dry_run_compiles_nothing_but_for_the_cost(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("jax.stages.Lowered.compile", None)  # fails if called
+    assert "devices          1 cpu, jit\nrun_dir" in dry_run(tiny, tmp_path / "run")
+    with pytest.raises(TypeError, match="NoneType"):
+        dry_run(tiny, tmp_path / "run", with_cost=True)
+    with pytest.raises(InputError, match="--cost is that of one seed"):
+        dry_run(tiny, tmp_path / "run", seeds=[0, 1], with_cost=True)
 
 
 def test_communicated_bytes_are_counted():

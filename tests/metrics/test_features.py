@@ -123,7 +123,7 @@ CORRUPTIONS = [
 
 def test_a_corrupt_cache_file_is_ignored(digits, quick, trainings):
     extractors.classifier(digits)
-    (path,) = quick.iterdir()
+    (path,) = quick.glob("classifier-*")
     original = path.read_bytes()
     with np.load(path) as stored:
         params = {name: stored[name] for name in stored.files}
@@ -137,6 +137,16 @@ def test_a_corrupt_cache_file_is_ignored(digits, quick, trainings):
     path.write_bytes(original[:-1000])
     extractors.classifier(digits)
     assert len(trainings) == 2 and path.read_bytes() == original  # trained again, and cached
+
+
+def test_networks_are_not_applied_again_to_describe_themselves(digits, quick, trainings, monkeypatch):
+    first = [find(digits) for find in (extractors.classifier, extractors.random)]
+    monkeypatch.setattr(extractors, "extract", None)  # fails if called
+    for find, before in zip((extractors.classifier, extractors.random), first, strict=True):
+        assert (find(digits).name, find(digits).hash) == (before.name, before.hash)
+    # Another held-out split has another accuracy.
+    with pytest.raises(TypeError):
+        extractors.classifier(dataclasses.replace(digits, checksum=f"{digits.checksum} validation"))
 
 
 def test_an_unusable_cache_directory_is_no_error(digits, quick, trainings, monkeypatch, tmp_path):

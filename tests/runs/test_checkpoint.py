@@ -16,12 +16,12 @@ from gan_jax.game.build import build
 from gan_jax.game.state import init_state
 from gan_jax.runs.checkpoint import KEEP, Checkpoints
 from gan_jax.storage.files import digest, read_checksums
-from gan_jax.training.compile import compile_update, initialise_state
+from gan_jax.training.compile import compile_update
 
 
 @pytest.fixture(scope="module")
 def state(tiny):
-    return jax.device_get(initialise_state(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
+    return jax.device_get(init_state(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_a_saved_state_is_a_copy_of_the_donated_buffer(tmp_path, tiny, abstract)
     game = build(tiny, data)
     advance, max_steps = compile_update(game, data, "scan")
     feeds = np.stack([data.feed_at(0)[None]] * max_steps)
-    state, _ = advance(initialise_state(game, jax.random.key(0)), data.train, feeds, 1, jax.random.key(1))
+    state, _ = advance(init_state(game, jax.random.key(0)), data.train, feeds, 1, jax.random.key(1))
     expected = digest(state)
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state)

@@ -13,6 +13,7 @@ import pytest
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.game.build import build
+from gan_jax.game.state import init_state
 from gan_jax.runs import environment as environments
 from gan_jax.runs.averages import averages, posthoc_average
 from gan_jax.runs.checkpoint import Checkpoints, try_saving
@@ -22,7 +23,6 @@ from gan_jax.runs.run_dir import RunDir, check_run_dir, load_run
 from gan_jax.runs.trust import remember
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
-from gan_jax.training.compile import initialise_state
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def ring():
 
 @pytest.fixture(scope="module")
 def state(tiny, ring):
-    return jax.device_get(initialise_state(build(tiny, ring), jax.random.key(0)))
+    return jax.device_get(init_state(build(tiny, ring), jax.random.key(0)))
 
 
 def begin(path, config, data, step=0, **options):

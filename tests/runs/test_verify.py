@@ -19,7 +19,6 @@ from gan_jax.game.state import init_state
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.verify import verify
 from gan_jax.spec.lookup import load_file
-from gan_jax.training.compile import initialise_state
 
 ROOT = Path(__file__).parents[2]
 LINES = [
@@ -30,7 +29,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def state(tiny):
-    return jax.device_get(initialise_state(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
+    return jax.device_get(init_state(build(tiny, load("ring", 0, 16)), jax.random.key(0)))
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from gan_jax.data.load import load
 from gan_jax.game.build import build
+from gan_jax.game.state import init_state
 from gan_jax.storage.files import digest
-from gan_jax.training.compile import choose_dispatch, compile_update, initialise_state
+from gan_jax.training.compile import choose_dispatch, compile_update
 from gan_jax.training.members import batches_of_step
 
 
@@ -24,7 +25,7 @@ def game(tiny, ring):
 
 
 def run(game, data, advance, most, cuts):
-    state = initialise_state(game, jax.random.key(0))
+    state = init_state(game, jax.random.key(0))
     step = 0
     for count in cuts:
         feeds = np.stack([batches_of_step(game, data.feed_at, step + min(i, count - 1)) for i in range(most)])
@@ -62,7 +63,7 @@ def test_metrics_of_each_step_of_a_dispatch(game, ring):
 
 def test_state_is_donated(game, ring):
     advance, most = compile_update(game, ring, "scan")
-    state = initialise_state(game, jax.random.key(0))
+    state = init_state(game, jax.random.key(0))
     feeds = np.stack([batches_of_step(game, ring.feed_at, 0)] * most)
     advance(state, ring.train, feeds, 1, jax.random.key(1))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.d.params))
@@ -77,5 +78,5 @@ def test_dispatch_depends_on_convolutions(tiny, game, ring):
 
 
 def test_seeds_give_different_weights_and_the_same_seed_the_same(game):
-    a, b, c = (digest(initialise_state(game, jax.random.key(seed))) for seed in (0, 0, 1))
+    a, b, c = (digest(init_state(game, jax.random.key(seed))) for seed in (0, 0, 1))
     assert a == b != c

@@ -25,7 +25,7 @@ def program(slow: bool) -> None:
     from gan_jax.errors import InputError
     from gan_jax.game.build import build
     from gan_jax.game.state import init_state
-    from gan_jax.training.compile import compile_update, initialise_state, plan_devices
+    from gan_jax.training.compile import compile_update, plan_devices
     from gan_jax.training.members import batches_of_step, run_keys
 
     sgd = {"g_optimizer": "sgd", "d_optimizer": "sgd", "g_lr": 0.01, "d_lr": 0.01}
@@ -42,7 +42,7 @@ def program(slow: bool) -> None:
         game, plan = build(config, data), plan_devices(config, seeds and len(seeds))
         advance, most = compile_update(game, data, "scan", plan)
         init_key, train_key, *_ = run_keys(0)
-        state = initialise_state(game, init_key)
+        state = init_state(game, init_key)
         feeds = np.stack([batches_of_step(game, data.feed_at, min(step, 2)) for step in range(most)])
         if seeds is not None:
             init_keys, train_key = (jax.numpy.stack([run_keys(seed)[i] for seed in seeds]) for i in range(2))

@@ -4,6 +4,8 @@ Source: Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI
 """
 
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -19,13 +21,12 @@ def digits() -> Source:
     halves contain every writer and every digit equally often (to within one image). Held-out images are therefore by the same
     writers as the training images.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise InputError(f"data 'digits' needs scikit-learn: pip install scikit-learn ({error})") from error
-    samples, label = load_digits(return_X_y=True)
-    stored = samples.astype(np.uint8).reshape(-1, 8, 8, 1)  # the file holds integers as float64
-    label = label.astype(np.int32)
+    # Only the file is read: importing scikit-learn takes a second.
+    package = find_spec("sklearn")
+    if package is None:
+        raise InputError("data 'digits' needs scikit-learn: pip install scikit-learn")
+    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.int32)
+    stored, label = table[:, :-1].astype(np.uint8).reshape(-1, 8, 8, 1), table[:, -1]
     by_digit = np.argsort(label, kind="stable")
     test, train = by_digit[0::2], by_digit[1::2]
     return Source(

@@ -3,6 +3,7 @@
 Distances between features depend on the features: report an Extractor's `name` with every number.
 """
 
+import hashlib
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.network import DIMENSION, Network, extract
-from gan_jax.storage.cache import cache_path, read_cache, write_cache
+from gan_jax.storage.cache import cache_path, cached, read_cache, write_cache
 from gan_jax.storage.files import digest
 from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.storage.weights import CLIP, DINOV2, INCEPTION, LPIPS, RESNET50, SWAV, VGG16, Weights, sha256
@@ -55,10 +56,14 @@ def classifier(data: Data) -> Extractor:
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return extract(network, params, samples)
 
-    _, logits = features(data.to_float(data.test.samples))
-    accuracy = float((logits.argmax(axis=1) == data.test.labels).mean())
+    def test_accuracy() -> list[np.ndarray]:
+        _, logits = features(data.to_float(data.test.samples))
+        return [np.asarray((logits.argmax(axis=1) == data.test.labels).mean())]
+
+    weights_hash = digest(params)
+    accuracy = float(cached(_cache_name("accuracy", data, weights_hash), ["accuracy"], test_accuracy)[0])
     name = f"classifier of {data.name} (seed {_SEED}, test accuracy {accuracy:.1%})"
-    return Extractor(features, name, digest(params), "none")
+    return Extractor(features, name, weights_hash, "none")
 
 
 def random(data: Data) -> Extractor:
@@ -71,14 +76,23 @@ def random(data: Data) -> Extractor:
     network = Network(num_classes=1)
     images = np.zeros((1, *data.sample_shape), np.float32)
     params = jax.jit(network.init)(jax.random.key(_SEED), images)["params"]
-    train, _ = extract(network, params, data.to_float(data.train.samples[:_SCALE_SAMPLES]))
-    centre, scale = train.mean(axis=0), np.sqrt(train.var(axis=0).mean())
+
+    def centre_and_scale() -> list[np.ndarray]:
+        train, _ = extract(network, params, data.to_float(data.train.samples[:_SCALE_SAMPLES]))
+        return [train.mean(axis=0), np.asarray(np.sqrt(train.var(axis=0).mean()))]
+
+    centre, scale = cached(_cache_name("random", data, digest(params)), ["centre", "scale"], centre_and_scale)
 
     def features(samples: np.ndarray) -> tuple[np.ndarray, None]:
         return (extract(network, params, samples)[0] - centre) / max(scale, 1e-12), None
 
     name = f"random features of {data.name} ({DIMENSION} of an untrained network, seed {_SEED})"
     return Extractor(features, name, digest((params, centre, scale)), "none")
+
+
+def _cache_name(what: str, data: Data, weights_hash: str) -> str:
+    """The name of a cached file with values that depend on the data and on a network."""
+    return f"{what}-{hashlib.sha256(f'{data.checksum} {weights_hash}'.encode()).hexdigest()[:32]}.npz"
 
 
 def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False) -> Extractor:
