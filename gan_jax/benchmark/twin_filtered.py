@@ -218,7 +218,9 @@ class Stddev(nn.Module):
         return torch.cat([x, deviation.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
 
 
-def stylegan2(config: Config, shape: Shape, num_classes: int, base: int = 16_384, mapping: int = 8, mixing: float = 0.0) -> Networks:
+def stylegan2(
+    config: Config, shape: Shape, num_classes: int, base: int = 16_384, mapping: int = 8, mixing: float = 0.0
+) -> Networks:
     """Without labels and mixing; D is residual."""
     stages = halvings(shape)
 

@@ -11,11 +11,13 @@ import importlib.util
 import itertools
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
 from typing import NamedTuple
 
+from gan_jax.cli import benchmark_accelerator
 from gan_jax.cli.command import Parser, out_file, whole_number, write_json
 
 BATCH, SIZE, CHANNELS, Z_DIM = 64, 32, 3, 128
@@ -33,6 +35,8 @@ class Layers(NamedTuple):
 
 
 def main() -> None:
+    if "--accelerator" in sys.argv:
+        return benchmark_accelerator.main()
     parser = Parser(description=__doc__)
     parser.add_argument(
         "--repeats", type=whole_number(1, 10**6), default=7, help="number of timed runs of each case (default: %(default)s)"
