@@ -73,14 +73,18 @@ def compiled_step(task: Task, case: Case, compute: str) -> tuple[Any, dict[str, 
 
 def measure_ours(task: Task, compiled: Future, period: int) -> dict[str, Any]:
     """Time the result of `compiled_step`, which repeats after `period` steps, and trace it."""
-    from gan_jax.benchmark.profile import profile
-
     step, facts = compiled.result(task.seconds_left())
     seconds = seconds_per_step(step, period)
     count = steps_within(TRACED_SECONDS, seconds, period, step.steps_per_call)
+    return facts | {"seconds": seconds, "trace": attempt(task, partial(trace, step, count))}
+
+
+def trace(step: Any, count: int) -> dict[str, Any]:
+    """The fraction of time in which the device is idle, and its most expensive operations."""
+    from gan_jax.benchmark.profile import profile
+
     found = profile(lambda: step.run(count))
-    operations = [operation._asdict() for operation in found.top]
-    return facts | {"seconds": seconds, "idle": 1 - found.busy, "traced_steps": count, "operations": operations}
+    return {"steps": count, "idle": 1 - found.busy, "operations": [operation._asdict() for operation in found.top]}
 
 
 def seconds_per_step(step: Any, period: int) -> float:

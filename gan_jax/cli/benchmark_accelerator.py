@@ -39,6 +39,8 @@ LAST = "training"
 RESERVE = 0.05  # of the time, for the end of the last part
 # Several processes share the device in the checks; elsewhere one uses nearly all of its memory.
 MEMORY = {"checks": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}, "speed": {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}}
+# What is compiled on a CPU for a smoke run is hardly run: without optimisation, as in the tests.
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 MODULE = "gan_jax.cli.benchmark_accelerator"
 
 
@@ -64,7 +66,11 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {options.out}: {error.strerror}") from error
-    results = run_all(options)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the parts end with this process
+    try:
+        results = run_all(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(table(results))
     print(f"written to {options.out / 'accelerator.json'}")
     failed = [name for name, check in results.get("checks", {}).items() if isinstance(check, dict) and not check["passed"]]
@@ -89,10 +95,11 @@ def run_all(options: Any) -> dict[str, Any]:
             own = Path(folder, part)
             own.mkdir()
             job = json.dumps(settings | {"scratch": str(own), "seconds": seconds})
-            environment = os.environ | MEMORY.get(part, {}) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            environment = os.environ | (QUICK if options.smoke else MEMORY.get(part, {}))
+            environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             process = subprocess.Popen(
                 [sys.executable, "-m", MODULE, "part", part, job],
-                **{"stdout": log, "stderr": log, "env": environment, "start_new_session": True},
+                **{"stdout": log, "stderr": log, "env": environment, "process_group": 0},
             )
             results[part] = follow(process, own, seconds + RESERVE * total, lambda found: save(options.out, results | found))
             save(options.out, results)
@@ -181,7 +188,8 @@ def table(results: dict[str, Any]) -> str:
             cells = [f"{1e3 * a:10.4f}" if a else f"{'-':>10}", f"{1e3 * b:10.4f}" if b else f"{'-':>10}"]
             cells.append(f"{b / a:8.2f}" if a and b else f"{'-':>8}")
             cells.append(f"{flops / a / peak:8.1%}" if a and flops and peak else f"{'-':>8}")
-            cells.append(f"{ours[name][compute]['idle']:8.1%}" if a else f"{'-':>8}")
+            idle = ours[name][compute]["trace"].get("idle") if a else None
+            cells.append(f"{'-':>8}" if idle is None else f"{idle:8.1%}")
             lines.append(f"{f'{name}, {compute}':24} {' '.join(cells)}")
     return "\n".join(lines)
 
