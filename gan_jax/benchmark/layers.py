@@ -1,4 +1,5 @@
-"""Single convolutions and a matrix product, ours, of stock `lax` and of PyTorch: functions that run one `calls` times and wait."""
+"""Single convolutions and a product of matrices, ours, of stock `lax` and of PyTorch: functions of a number of calls, which run
+that often and wait."""
 
 from collections.abc import Callable
 

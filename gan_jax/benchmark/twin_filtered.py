@@ -1,5 +1,6 @@
 """The networks r3gan and stylegan2 in PyTorch, which resample with the filter [1, 3, 3, 1]; see `twin_networks.py`."""
 
+import itertools
 import math
 
 import torch
@@ -164,13 +165,11 @@ class StyleGAN2Generator(nn.Module):
     def __init__(self, z_dim: int, shape: Shape, channels: list[int], mapping: int):
         super().__init__()
         sizes = [z_dim] + [W_SIZE] * mapping
-        self.mapping_layers = nn.Sequential(
-            *(EqualLinear(a, b, rate=MAPPING_RATE) for a, b in zip(sizes, sizes[1:], strict=False))
-        )
+        self.mapping_layers = nn.Sequential(*(EqualLinear(a, b, rate=MAPPING_RATE) for a, b in itertools.pairwise(sizes)))
         stages = len(channels) - 1
         self.start = nn.Parameter(torch.randn(channels[0], shape[0] >> stages, shape[1] >> stages))
         self.first, self.upsample = Styled(channels[0], channels[0]), doubling()
-        pairs = list(zip(channels, channels[1:], strict=False))
+        pairs = list(itertools.pairwise(channels))
         self.ups = nn.ModuleList(Styled(a, b, doubles=True) for a, b in pairs)
         self.convs = nn.ModuleList(Styled(b, b) for _, b in pairs)
         self.images = nn.ModuleList(Styled(count, shape[2], plain=True) for count in channels)
@@ -229,7 +228,7 @@ def stylegan2(
 
     d_counts = counts(config.d_width)[::-1]
     d = [EqualConv(shape[2], d_counts[0], 1)]
-    d += [ResidualHalving(a, b) for a, b in zip(d_counts, d_counts[1:], strict=False)]
+    d += [ResidualHalving(a, b) for a, b in itertools.pairwise(d_counts)]
     last, positions = d_counts[-1], (shape[0] >> stages) * (shape[1] >> stages)
     d += [Stddev(), EqualConv(last + 1, last), ToVector(), EqualLinear(last * positions, last)]
     d += [EqualLinear(last, 1, linear=True), Squeeze()]

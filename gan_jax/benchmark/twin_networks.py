@@ -5,6 +5,7 @@ f(samples, label) -> logits [B]. Images are [B, C, H, W] in PyTorch's memory for
 vectors keeps our order of numbers. Labels are integers [B], ignored by networks without classes.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -59,7 +60,7 @@ def mlp(config: Config, shape: Shape, num_classes: int) -> Networks:
 
     def layers(inputs: int, width: int, depth: int, activation: nn.Module, outputs: int) -> list[nn.Module]:
         sizes = [inputs] + [width] * depth
-        hidden = [m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), activation)]
+        hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), activation)]
         return [*hidden, nn.Linear(sizes[-1], outputs)]
 
     points = math.prod(shape)
@@ -212,8 +213,7 @@ class BigGANGenerator(nn.Module):
         start, style = (height >> stages, width >> stages, features[0]), EMBEDDING_SIZE + self.chunk
         self.start = nn.Sequential(spectral_norm(nn.Linear(self.chunk, math.prod(start))), ToGrid(*start))
         self.blocks = nn.ModuleList(
-            Up(a, b, True, [ConditionalNorm(a, style), ConditionalNorm(b, style)])
-            for a, b in zip(features, features[1:], strict=False)
+            Up(a, b, True, [ConditionalNorm(a, style), ConditionalNorm(b, style)]) for a, b in itertools.pairwise(features)
         )
         attended = [height >> (stages - stage) == attention for stage in range(1, stages + 1)]
         self.attentions = nn.ModuleList(

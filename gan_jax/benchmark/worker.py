@@ -1,8 +1,8 @@
 """A process that times one framework, so that its memory and its time to the first step are its own. `Worker` starts and drives
 it through pipes; several take turns.
 
-It answers lines of JSON: `{"start": name, "job": {...}}` builds what is timed and runs it once, `{"run": name, "calls": n}` runs
-it n times, `{"flops": name}` counts its operations, `{"end": true}` ends.
+It answers lines of JSON: `{"start": name, "job": {...}}` builds what is timed and runs it once, `{"run": name, "calls": n}`
+runs it n times, `{"flops": name}` counts its operations, `{"end": true}` ends.
 """
 
 import json
@@ -17,12 +17,8 @@ from typing import Any
 
 from gan_jax.errors import RunError
 
-# Measure compilation, not the caches of earlier runs; leave a core to the other process as soon as a turn ends.
-ENVIRONMENT = {
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-    "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
+# Measure compilation, not the caches of earlier runs.
+ENVIRONMENT = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 
 
 class Worker:
