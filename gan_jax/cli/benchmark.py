@@ -5,7 +5,7 @@ installed: the same networks, losses, penalties, optimisers and average of G, ea
 own, and they take turns. `layers` are single convolutions and their gradients: ours, of stock `lax` and of PyTorch. Close other
 programs: the times are those of all cores.
 
---accelerator checks and measures a GPU instead, with options of its own: `python experiments/benchmark.py --accelerator --help`.
+--accelerator checks and measures a GPU instead; its options: `python experiments/benchmark.py --accelerator --help`.
 """
 
 import sys
