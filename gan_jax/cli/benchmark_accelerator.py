@@ -72,6 +72,8 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     print(table(results))
+    if options.smoke:
+        print("a smoke run: these speeds mean nothing")
     print(f"written to {options.out / 'accelerator.json'}")
     failed = [name for name, check in results.get("checks", {}).items() if isinstance(check, dict) and not check["passed"]]
     failed += [f"{part}: {results[part]['error']}" for part in options.parts if "error" in results[part]]
