@@ -53,7 +53,7 @@ def record(command: str) -> dict[str, Any]:
 def take_turns(runs: Mapping[str, Callable[[int], tuple[float, float]]], repeats: int, multiple: int = 1) -> dict[str, Times]:
     """Time functions of a number of calls, which return the seconds (wall, CPU) of each, in turns of at least `TURN` seconds
     and of whole multiples of `multiple` calls."""
-    calls = {name: math.ceil(TURN / max(run(multiple)[0], 1e-7) / multiple) * multiple for name, run in runs.items()}
+    calls = {name: calls_in_turn(run, multiple) for name, run in runs.items()}
     times: dict[str, Times] = {name: {"wall": [], "cpu": []} for name in runs}
     for repeat in range(repeats):
         for name in sorted(runs, reverse=repeat % 2 == 1):
@@ -62,6 +62,14 @@ def take_turns(runs: Mapping[str, Callable[[int], tuple[float, float]]], repeats
             times[name]["wall"].append(wall * 1e3)
             times[name]["cpu"].append(cpu * 1e3)
     return times
+
+
+def calls_in_turn(run: Callable[[int], tuple[float, float]], multiple: int) -> int:
+    """How many calls, a multiple of `multiple`, last `TURN` seconds."""
+    calls = multiple
+    while (seconds := run(calls)[0] * calls) < TURN:
+        calls = math.ceil(calls * min(10.0, 1.2 * TURN / max(seconds, 1e-9)) / multiple) * multiple
+    return calls
 
 
 def step_job(case: Case, form: str, **options: Any) -> dict[str, Any]:

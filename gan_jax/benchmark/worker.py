@@ -181,6 +181,8 @@ def serve() -> None:
             versions = {name: sys.modules[name].__version__ for name in ("jax", "jaxlib", "torch") if name in sys.modules}
             answer = {"memory": peak_memory(), "versions": versions}
         print(json.dumps(answer), file=replies, flush=True)
+        if "end" in message:
+            return
 
 
 if __name__ == "__main__":

@@ -143,9 +143,9 @@ def initialise_state(game: Game, key: Array) -> TrainState:
 def choose_dispatch(game: Game, data: Data) -> str:
     """`scan` (a compiled loop of steps), or `loop` (step by step) for convolutions on a CPU.
 
-    XLA's CPU compiler makes the weight gradient of a stock convolution 30 to 60 times slower inside a loop than outside
-    (experiments/benchmark.py measures it). Convolutions of `models/conv.py` are equally fast in both, but a user's network may
-    contain stock ones, and a step with convolutions takes too long to gain from the loop.
+    XLA's CPU compiler makes the weight gradient of a stock convolution 30 to 60 times slower inside a loop than outside.
+    Convolutions of `models/conv.py` are equally fast in both, but a user's network may contain stock ones, and a step with
+    convolutions takes too long to gain from the loop.
     """
     if jax.default_backend() != "cpu":
         return "scan"

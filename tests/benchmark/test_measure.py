@@ -23,8 +23,9 @@ def test_turns_alternate_and_last_a_whole_number_of_periods(monkeypatch):
         return timed
 
     times = measure.take_turns({"a": run("a", 0.1), "b": run("b", 1.0)}, repeats=2, multiple=2)
-    # 0.3 s at 0.1 s a call are 4 calls in periods of 2; the first call of each is untimed.
-    assert calls == [("a", 2), ("b", 2), ("a", 4), ("b", 2), ("b", 2), ("a", 4)]
+    # 0.3 s at 0.1 s a call are 4 calls in periods of 2; until their number is known, calls are not counted.
+    assert calls[:3] == [("a", 2), ("a", 4), ("b", 2)]
+    assert calls[3:] == [("a", 4), ("b", 2), ("b", 2), ("a", 4)]
     assert times["a"] == {"wall": [100.0, 100.0], "cpu": [200.0, 200.0]}
 
 

@@ -17,7 +17,10 @@ from gan_jax.game.state import apply  # noqa: E402
 from gan_jax.types import Critic  # noqa: E402
 
 BATCH = 4
-SMALL = {"stylegan2": {"model": "stylegan2(base=256, mapping=2, mixing=0.0)"}, "mlp": {"g_width": 8, "d_width": 8}}
+SMALL = {
+    "stylegan2": {"model": "stylegan2(base=256, mapping=2, mixing=0.0)"},
+    "r3gan": {"g_width": 16, "d_width": 16},  # two groups
+}
 
 
 def small(name):
