@@ -60,8 +60,13 @@ class ProductStep:
         self.state = self._plan.initial(create)
         self.step = 0
 
+    def compile(self) -> jax.stages.Compiled:
+        """Compile without taking a step, so that several programs can compile at once and run one after another."""
+        self._advance = self._advance.lower(self.state, self._store, self._batches(1), 1, self._run_inputs).compile()
+        return self._advance
+
     def run(self, steps: int) -> None:
-        """Take `steps` steps, the first of which compiles, and wait for them."""
+        """Take `steps` steps, the first of which compiles unless `compile` has, and wait for them."""
         end = self.step + steps
         while self.step < end:
             count = min(self.steps_per_call, end - self.step)

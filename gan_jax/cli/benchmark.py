@@ -4,6 +4,8 @@ Each case is a training step as train.py compiles and calls it, on random data i
 installed: the same networks, losses, penalties, optimisers and average of G, eager and compiled. Each form has a process of its
 own, and they take turns. `layers` are single convolutions and their gradients: ours, of stock `lax` and of PyTorch. Close other
 programs: the times are those of all cores.
+
+--accelerator checks and measures a GPU instead; its options: `python experiments/benchmark.py --accelerator --help`.
 """
 
 import sys
@@ -13,6 +15,10 @@ from gan_jax.cli.command import Parser, out_file, path, whole_number, write_json
 
 
 def main() -> None:
+    if "--accelerator" in sys.argv:
+        from gan_jax.cli import benchmark_accelerator
+
+        return benchmark_accelerator.main()
     from gan_jax.benchmark.cases import CASES
     from gan_jax.errors import InputError, RunError, unknown
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gan_jax.benchmark.measure import record
-from gan_jax.cli import benchmark, benchmark_data, benchmark_metrics, benchmark_scaling
+from gan_jax.cli import benchmark, benchmark_accelerator, benchmark_data, benchmark_metrics, benchmark_scaling
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
 from gan_jax.runs import hosts, trust
@@ -50,7 +50,8 @@ OTHER_FLAGS = [
     "deterministic", "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step",
     "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation",
     "trust", "json", "repeats", "cases", "growth", "markdown", "results", "check", "width", "size", "batches", "images", "n",
-    "small_n", "dim", "tools", "python", "attained", "png", "cost", "no_compilation_cache",
+    "small_n", "dim", "tools", "python", "attained", "png", "cost", "no_compilation_cache", "accelerator", "minutes",
+    "inception", "parts",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     [
@@ -188,6 +189,7 @@ def run_command(command, line):
         patch.setattr(experiment, "describe_cost", lambda *_: [])
         patch.setattr(trust, "_accepts_all", False)
         patch.setattr(benchmark, "measure_all", lambda *_: record("benchmark.py"))
+        patch.setattr(benchmark_accelerator, "run_all", lambda options: {part: {} for part in options.parts})
         patch.setattr(benchmark_data, "measure", measure_streams)
         patch.setattr(benchmark_metrics, "measure", lambda *_: [])
         patch.setattr(benchmark_scaling, "measure", lambda *_: (1, 1.0, 1.0, 1.0))
