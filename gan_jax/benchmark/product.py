@@ -1,6 +1,7 @@
 """Our training step, as `training/train.py` compiles and calls it, on random data in memory."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -53,11 +54,11 @@ class ProductStep:
         self._dispatch = choose_dispatch(self._game, self._data)
         self._advance, self.steps_per_call = compile_update(self._game, self._data, self._dispatch, self._plan)
 
-        def create():
-            states = init_state(self._game, init_keys[0])
-            return states if seeds is None else jax.vmap(lambda key: init_state(self._game, key))(init_keys)
-
-        self.state = self._plan.initial(create)
+        create = partial(init_state, self._game)
+        if seeds is None:
+            self.state = self._plan.initial(create, init_keys[0])
+        else:
+            self.state = self._plan.initial(jax.vmap(create), init_keys)
         self.step = 0
 
     def compile(self) -> jax.stages.Compiled:
