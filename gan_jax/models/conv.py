@@ -118,7 +118,10 @@ def compiler_options() -> dict[str, str]:
     prefers although its weight gradients of stride 1 take up to 4 times as long. Empty if XLA does not know the option."""
     if jax.default_backend() != "cpu":
         return {}
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    options = {
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+        "xla_disable_hlo_passes": "cse_barrier_expander",
+    }
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except (RuntimeError, ValueError):  # the option is experimental: other versions of XLA may not have it
@@ -228,6 +231,7 @@ def _cpu_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
     if not geometry.pointwise:
         return _plain_weight_gradient(x, y, geometry)
     rows = tuple(range(x.ndim - 1))
+    x, y = lax.optimization_barrier((x, y))
     return lax.dot_general(x, y, ((rows, rows), ((), ()))).reshape(*geometry.window, x.shape[-1], y.shape[-1])
 
 
@@ -236,6 +240,7 @@ def _plain_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
     them too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group
     only."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
+    x, y = lax.optimization_barrier((x, y))
     x, y = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
     return jnp.moveaxis(_lax(x, y, (1,) * len(padding), padding, rhs_dilation=geometry.strides), 0, -2)
 
@@ -247,6 +252,8 @@ def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
 
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
         def separate_groups(a: Array, b: Array) -> Array:
+            if geometry.groups > 1:
+                a, b = lax.optimization_barrier((a, b))
             pairs = zip(jnp.split(a, geometry.groups, -1), jnp.split(b, geometry.groups, -1), strict=True)
             single_group = dataclasses.replace(geometry, groups=1)
             return jnp.concatenate([on_cpu(a, b, single_group) for a, b in pairs], -1)
