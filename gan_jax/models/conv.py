@@ -200,6 +200,7 @@ def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
     x = x.reshape(y.shape[0], *rows, *geometry.strides, -1)
     x = x.transpose(0, *[axis for i in range(1, n + 1) for axis in (i, n + i)], 2 * n + 1)
     x = x.reshape(y.shape[0], *[r * s for r, s in zip(rows, geometry.strides, strict=True)], -1)
+    x = lax.optimization_barrier(x)
     return x[:, *[slice(before % s, before % s + size) for size, _, s, before, _ in dimensions]]
 
 
