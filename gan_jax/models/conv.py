@@ -112,6 +112,21 @@ def weight_gradient(
     return _weight_gradient(x, y, geometry)
 
 
+def resampling_kernel(kernel: Array, doubles: bool) -> Array:
+    """The kernel [*(w + 1), C_in, C_out] that resamples and convolves at once, for a convolution with kernel [*w, C_in, C_out],
+    odd windows w, strides of 1 and "SAME" padding.
+
+    With `doubles`, `convolve_transpose(x, result, 2, w // 2)` is the convolution of x with each position repeated along each
+    dimension. Otherwise `convolve(x, result, 2, w // 2)` is the mean of the convolution of x over each window of 2.
+    """
+    for axis in range(kernel.ndim - 2):
+        kernel = jnp.flip(kernel, axis) if doubles else kernel / 2
+        before, after = ([(0, 0)] * kernel.ndim for _ in range(2))
+        before[axis], after[axis] = (1, 0), (0, 1)
+        kernel = jnp.pad(kernel, before) + jnp.pad(kernel, after)
+    return kernel
+
+
 @functools.cache
 def compiler_options() -> dict[str, str]:
     """Options of `jax.jit` for programs that contain weight gradients: convolutions on a CPU by Eigen, not YNNPACK, which XLA
