@@ -40,8 +40,8 @@ def measure_growth(results: dict[str, Any], repeats: int, say: Say, save: Callab
     growth["seeds"] = law(f"step of all, {mlp.description}, by seeds", jobs, repeats, _fake_devices(2))
     save()
     say("growth with devices")
-    jobs = {count: step_job(SMALL, "ours", devices=count) for count in (1, 2, 4, 8)}
-    growth["devices"] = law(f"step, {step}, by fake devices", jobs, repeats, _fake_devices(8))
+    jobs = {count: step_job(SMALL, "ours", devices=count) for count in (1, 2, 4)}
+    growth["devices"] = law(f"step, {step}, by fake devices", jobs, repeats, _fake_devices(4))
     save()
     say("growth of an evaluation")
     jobs = {count: {"kind": "distance", "count": count, "dim": DIM} for count in (1000, 4000, 16_000, 64_000)}

@@ -45,6 +45,7 @@ LOSSES: dict[str, tuple[Callable, Callable]] = {
     ),
 }
 COMPARATIVE = ("relativistic",)  # losses whose term for G needs real logits
+COMPARING = (nn.BatchNorm2d, twin_filtered.Stddev)
 PENALTIES = (None, "r1", "r1_r2", "gradient_penalty")
 
 
@@ -77,7 +78,9 @@ class TwinStep:
         fused = {"betas": (config.b1, config.b2), "fused": True}
         self.g_adam = torch.optim.Adam(self.g.parameters(), config.g_lr, **fused)
         self.d_adam = torch.optim.Adam(self.d.parameters(), config.d_lr, **fused)
-        # D where it is differentiated twice, and everywhere else.
+        # D sees real and fake samples in one batch, as in BigGAN's code, unless a layer compares the samples of a batch.
+        self.joint = not any(isinstance(module, COMPARING) for module in self.d.modules())
+        # The networks where they are differentiated once; `self.g` and `self.d` where they are differentiated twice.
         self.fast_g, self.fast_d = (torch.compile(x, dynamic=False) if compiled else x for x in (self.g, self.d))
         self.d_loss, self.g_loss = LOSSES[config.loss]
         self.comparative = config.loss in COMPARATIVE
@@ -126,7 +129,11 @@ class TwinStep:
         penalty = self.config.penalty if count % self.config.penalty_every == 0 else None
         real.requires_grad_(penalty in ("r1", "r1_r2"))
         fake.requires_grad_(penalty == "r1_r2")
-        real_logits, fake_logits = ((self.d if x.requires_grad else self.fast_d)(x, label) for x in (real, fake))
+        if self.joint and not real.requires_grad:
+            both = None if label is None else torch.cat([label, label])
+            real_logits, fake_logits = self.fast_d(torch.cat([real, fake]), both).chunk(2)
+        else:
+            real_logits, fake_logits = ((self.d if x.requires_grad else self.fast_d)(x, label) for x in (real, fake))
         loss = self.d_loss(real_logits.float(), fake_logits.float())
         if penalty is None:
             return loss

@@ -11,7 +11,7 @@ programs: the times are those of all cores.
 import sys
 from typing import Any
 
-from gan_jax.cli.command import Parser, out_file, path, whole_number, write_json, write_text
+from gan_jax.cli.command import Parser, out_file, path, whole_number, write_json, write_output
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
     if options.json:
         write_json(options.json, results)
     if options.markdown:
-        write_text(options.markdown, table.as_markdown(results))
+        write_output(options.markdown, table.as_markdown(results))
     for file in filter(None, (options.json, options.markdown)):
         print(f"written to {file}")
     if old is not None:

@@ -76,11 +76,11 @@ def out_file(text: str) -> Path:
 
 
 def write_json(out: Path, result: Any) -> None:
-    """Write a result as JSON, as `write_text` does."""
-    write_text(out, json.dumps(result, indent=2) + "\n")
+    """Write a result as JSON, as `write_output` does."""
+    write_output(out, json.dumps(result, indent=2) + "\n")
 
 
-def write_text(out: Path, text: str) -> None:
+def write_output(out: Path, text: str) -> None:
     """Write a file whole or not at all; to a device or pipe, such as /dev/stdout, directly. Raises InputError if it cannot be
     written."""
     content = text.encode()

@@ -133,7 +133,7 @@ def test_from_equal_weights_a_twin_computes_our_samples_our_loss_and_our_gradien
     np.testing.assert_allclose(their_fake, images(fake), rtol=1e-4, atol=1e-4)
     their_loss = twin.d_objective(images(real), images(fake), None, 0)
     their_loss.backward()
-    np.testing.assert_allclose(float(their_loss), float(loss), rtol=1e-4)
+    np.testing.assert_allclose(their_loss.item(), float(loss), rtol=1e-4)
     for ours, theirs in pairs(gradients, twin.d):
         np.testing.assert_allclose(theirs.grad, ours, rtol=2e-3, atol=2e-4 * np.abs(ours).max())
 
