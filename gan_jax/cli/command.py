@@ -129,7 +129,10 @@ def use_cached_programs(enabled: bool) -> None:
 
 def command(main: Callable[[], None]) -> None:
     """Run a command's `main`. An error becomes one line on stderr, after its traceback if `--debug` is given; a warning becomes
-    one line, without the code that raised it."""
+    one line, without the code that raised it. Messages of XLA's own, such as its alarm about slow compilations, are shown with
+    `--debug` only: its errors also arrive as exceptions."""
+    if "--debug" not in sys.argv:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()
