@@ -49,7 +49,7 @@ class ProductStep:
         keys = [run_keys(seed) for seed in range(seeds or 1)]
         train_keys = jax.numpy.stack([key.train for key in keys])
         init_keys = jax.numpy.stack([key.init for key in keys])
-        self._run_inputs = train_keys[0] if seeds is None else train_keys
+        self._run_inputs = train_keys[0] if seeds is None else self._plan.pad(train_keys)
         self._store = self._plan.replicate(self._data.store)
         self._dispatch = choose_dispatch(self._game, self._data)
         self._advance, self.steps_per_call = compile_update(self._game, self._data, self._dispatch, self._plan)
@@ -76,10 +76,10 @@ class ProductStep:
         jax.block_until_ready((self.state, self.metrics))
 
     def flops(self) -> float:
-        """XLA's estimate for one step on one device; it counts the body of a loop once. Call it after `run`, which has
-        compiled."""
+        """XLA's estimate for one step on one device. It counts the body of a loop once, so D's steps are unrolled here."""
         arguments = (self.state, self._store, self._batches(1), 1, self._run_inputs)
-        return float((self._advance.lower(*arguments).compile().cost_analysis() or {}).get("flops", 0.0))
+        advance, _ = compile_update(replace(self._game, unroll_d_steps=True), self._data, self._dispatch, self._plan)
+        return float((advance.lower(*arguments).compile().cost_analysis() or {}).get("flops", 0.0))
 
     def _batches(self, count: int):
         """Row numbers [K, N, B], of several seeds [K, S, N, B]; of the K steps that a call takes, the first `count` count."""

@@ -47,7 +47,9 @@ def counted_hits():
     jax.monitoring.unregister_event_listener(count)
 
 
-@pytest.mark.parametrize("network", [mlp.Discriminator((5,), width=8, depth=1), dcgan.Discriminator((8, 8, 1), width=4, norm="none")])
+@pytest.mark.parametrize(
+    "network", [mlp.Discriminator((5,), width=8, depth=1), dcgan.Discriminator((8, 8, 1), width=4, norm="none")]
+)
 def test_a_program_from_the_cache_computes_the_same_bits(directory, network):
     x = jax.random.normal(jax.random.key(0), (16, *network.sample_shape))
     params = jax.jit(network.init)(jax.random.key(1), x)
