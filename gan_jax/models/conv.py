@@ -129,8 +129,13 @@ def resampling_kernel(kernel: Array, doubles: bool) -> Array:
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Options of `jax.jit` for programs that contain weight gradients: convolutions on a CPU by Eigen, not YNNPACK, which XLA
-    prefers although its weight gradients of stride 1 take up to 4 times as long. Empty if XLA does not know the option."""
+    """Options of `jax.jit` for programs that differentiate convolutions on a CPU; empty elsewhere, or if XLA does not know
+    them.
+
+    Convolutions by Eigen, not YNNPACK, which XLA prefers although its weight gradients of stride 1 take up to 4 times as long.
+    And optimization barriers, which XLA's CPU compiler otherwise removes before it fuses operations: they keep elementwise work
+    out of transposes, which alone take 2 ms where the fusion takes 16 (12.6 MB, two cores).
+    """
     if jax.default_backend() != "cpu":
         return {}
     options = {
