@@ -17,8 +17,11 @@ from gan_jax.errors import InputError, RunError, unknown
 def main() -> None:
     options, cases = parse_options()
     from gan_jax.benchmark import table
+    from gan_jax.benchmark.measure import machine
 
     old = None if options.check is None else table.read_results(options.check)
+    if old is not None and not options.results:
+        table.check_machine(old, machine())
     if options.results:
         results = table.merge([table.read_results(file) for file in options.results])
     else:
