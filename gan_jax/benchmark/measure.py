@@ -101,7 +101,8 @@ def measure_step(case: Case, forms: tuple[str, ...], repeats: int, say: Say) -> 
         runs = {form: lambda calls, worker=worker: worker.run("step", calls) for form, worker in workers.items()}
         for form, times in take_turns(runs, repeats, case.period).items():
             row["forms"][form] |= times
-            row["forms"][form]["compile"] -= min(times["wall"]) / 1e3
+            compiling = row["forms"][form]["compile"] - min(times["wall"]) / 1e3
+            row["forms"][form]["compile"] = max(0.0, compiling)
         row["flops"], row["flops_source"] = _flops(workers)
         for form, worker in workers.items():
             answer = worker.end()

@@ -174,14 +174,19 @@ def merge(records: list[dict[str, Any]]) -> dict[str, Any]:
     return merged
 
 
+def check_machine(old: dict[str, Any], machine: dict[str, Any]) -> None:
+    """Raise InputError if a record is not of this machine."""
+    if old["machine"] != machine:
+        raise InputError(f"times of different machines do not compare: {old['machine']} and {machine}")
+
+
 def regressions(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What of ours is slower than in an older record of the same machine, one line each.
 
     With s the standard deviation of a turn in each record (`spread`), a median is slower if it exceeds the older one by more
     than `SLOWER` * sqrt(s_old^2 + s_new^2) of it, and by more than `LEAST`. Raises InputError for records of different machines
     and for those that have nothing in common."""
-    if old["machine"] != new["machine"]:
-        raise InputError(f"times of different machines do not compare: {old['machine']} and {new['machine']}")
+    check_machine(old, new["machine"])
     pairs = [
         (row.get("description", name), old[kind][name]["forms"]["ours"], row["forms"]["ours"])
         for kind in ("steps", "layers")

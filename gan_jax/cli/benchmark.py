@@ -11,7 +11,9 @@ programs: the times are those of all cores.
 import sys
 from typing import Any
 
+from gan_jax.benchmark.cases import CASES
 from gan_jax.cli.command import Parser, out_file, path, whole_number, write_json, write_output
+from gan_jax.errors import InputError, RunError, unknown
 
 
 def main() -> None:
@@ -19,9 +21,35 @@ def main() -> None:
         from gan_jax.cli import benchmark_accelerator
 
         return benchmark_accelerator.main()
-    from gan_jax.benchmark.cases import CASES
-    from gan_jax.errors import InputError, RunError, unknown
+    options, cases = parse_options()
+    from gan_jax.benchmark import table
+    from gan_jax.benchmark.measure import machine
 
+    old = None if options.check is None else table.read_results(options.check)
+    if old is not None and not options.results:
+        table.check_machine(old, machine())
+    if options.results:
+        results = table.merge([table.read_results(file) for file in options.results])
+    else:
+        results = measure_all(options, cases)
+    print(table.as_text(results))
+    if options.json:
+        write_json(options.json, results)
+    if options.markdown:
+        write_output(options.markdown, table.as_markdown(results))
+    for file in filter(None, (options.json, options.markdown)):
+        print(f"written to {file}")
+    if old is not None:
+        slower = table.regressions(old, results)
+        for line in slower:
+            print(line)
+        if slower:
+            raise RunError(f"slower than in {options.check}: {len(slower)} of the cases, listed above")
+        print(f"nothing is slower than in {options.check}")
+
+
+def parse_options() -> tuple[Any, list[str]]:
+    """The options, and the names of the cases to measure."""
     names = [*CASES, "layers"]
     parser = Parser(description=__doc__)
     parser.add_argument("--cases", metavar="NAME,...", help=f"what to measure, of {', '.join(names)} (default: all)")
@@ -58,28 +86,7 @@ def main() -> None:
         raise InputError("--results measures nothing: leave off --cases and --growth")
     if options.growth and options.cases:
         raise InputError("--growth has cases of its own: leave off --cases")
-
-    from gan_jax.benchmark import table
-
-    old = None if options.check is None else table.read_results(options.check)
-    if options.results:
-        results = table.merge([table.read_results(file) for file in options.results])
-    else:
-        results = measure_all(options, cases)
-    print(table.as_text(results))
-    if options.json:
-        write_json(options.json, results)
-    if options.markdown:
-        write_output(options.markdown, table.as_markdown(results))
-    for file in filter(None, (options.json, options.markdown)):
-        print(f"written to {file}")
-    if old is not None:
-        slower = table.regressions(old, results)
-        for line in slower:
-            print(line)
-        if slower:
-            raise RunError(f"slower than in {options.check}: {len(slower)} of the cases, listed above")
-        print(f"nothing is slower than in {options.check}")
+    return options, cases
 
 
 def measure_all(options: Any, cases: list[str]) -> dict[str, Any]:

@@ -66,6 +66,10 @@ def test_the_command_measures_our_step_without_pytorch_and_compares(tmp_path, mo
     # The same file is not slower than itself; one with shorter times is.
     assert "nothing is slower" in run("--results", str(out), "--check", str(out))
     ours["wall"] = [x / 100 for x in ours["wall"]]
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text(json.dumps(record | {"machine": record["machine"] | {"processor": "another"}}))
+    with pytest.raises(InputError, match="different machines"):
+        run("--cases", "mlp8", "--check", str(elsewhere))  # before anything is measured
     (tmp_path / "old.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="1 of the cases"):
         run("--results", str(out), "--check", str(tmp_path / "old.json"))
