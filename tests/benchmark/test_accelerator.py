@@ -141,7 +141,8 @@ def test_a_smoke_run_needs_nothing_but_the_package(tmp_path):
 def found(tmp_path_factory):
     """The results of all checks. Skips the tests where JAX finds no accelerator, unless GAN_JAX_GPU_TESTS is cpu."""
     on_cpu = os.environ.get("GAN_JAX_GPU_TESTS") == "cpu"
-    kept = environment(**({"JAX_PLATFORMS": "cpu"} if on_cpu else {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}))
+    devices = environment(XLA_PYTHON_CLIENT_PREALLOCATE="false")
+    kept = os.environ | {"PYTHONPATH": devices["PYTHONPATH"]} if on_cpu else devices
     probe = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
     backend = subprocess.run(probe, env=kept, capture_output=True, text=True).stdout.strip()
     if not on_cpu and backend in ("cpu", ""):
