@@ -76,9 +76,14 @@ def out_file(text: str) -> Path:
 
 
 def write_json(out: Path, result: Any) -> None:
-    """Write a result as JSON: a file whole or not at all; to a device or pipe, such as /dev/stdout, directly. Raises InputError
-    if it cannot be written."""
-    content = (json.dumps(result, indent=2) + "\n").encode()
+    """Write a result as JSON, as `write_output` does."""
+    write_output(out, json.dumps(result, indent=2) + "\n")
+
+
+def write_output(out: Path, text: str) -> None:
+    """Write a file whole or not at all; to a device or pipe, such as /dev/stdout, directly. Raises InputError if it cannot be
+    written."""
+    content = text.encode()
     try:
         if out.exists() and not out.is_file():
             out.write_bytes(content)

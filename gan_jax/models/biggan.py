@@ -12,7 +12,7 @@ from gan_jax.models.attention import SelfAttention
 from gan_jax.models.conditioning import check_condition, discriminator_head, label_vector
 from gan_jax.models.dcgan import halvings
 from gan_jax.models.layers import Conv, Dense, check_norm
-from gan_jax.models.resnet import double, halve, is_small
+from gan_jax.models.resnet import is_small
 from gan_jax.types import Array, Shape
 
 ORTHOGONAL = nn.initializers.orthogonal()
@@ -64,9 +64,9 @@ class Generator(nn.Module):
             return nn.relu(conditional_norm(x, style, train, spectral=self.hierarchy))
 
         for channels, style in zip(features[1:], styles, strict=True):
-            h = _conv(channels)(double(norm(x, style)))
+            h = _conv(channels, resample="double")(norm(x, style))
             h = _conv(channels)(norm(h, style))
-            x = h + _conv(channels, 1)(double(x))
+            x = h + _conv(channels, 1, "double")(x)
             if x.shape[1] == self.attention:
                 x = SelfAttention()(x)
         return jnp.tanh(_conv(image_channels)(norm(x, None)))
@@ -94,12 +94,11 @@ class Discriminator(nn.Module):
         for number, multiple in enumerate(multiples):
             channels, halving = multiple * self.width, number < num_halving
             h = _conv(channels)(x if number == 0 else nn.relu(x))
-            h = _conv(channels)(nn.relu(h))
-            if number == 0:
-                x = _conv(channels, 1)(halve(x))
-            elif halving or channels != x.shape[-1]:
-                x = halve(_conv(channels, 1)(x)) if halving else _conv(channels, 1)(x)
-            x = x + (halve(h) if halving else h)
+            resample = "halve" if halving else "none"
+            h = _conv(channels, resample=resample)(nn.relu(h))
+            if halving or channels != x.shape[-1]:
+                x = _conv(channels, 1, resample)(x)
+            x = x + h
             if x.shape[1] == self.attention:
                 x = SelfAttention()(x)
         x = nn.relu(x).sum(axis=(1, 2))
@@ -136,5 +135,5 @@ def conditional_norm(x: Array, style: Array | None, train: bool, spectral: bool,
     return x * (1 + gain) + bias
 
 
-def _conv(channels: int, window: int = 3) -> Conv:
-    return Conv(channels, window, spectral=True, kernel_init=ORTHOGONAL)
+def _conv(channels: int, window: int = 3, resample: str = "none") -> Conv:
+    return Conv(channels, window, resample=resample, spectral=True, kernel_init=ORTHOGONAL)

@@ -12,8 +12,8 @@ from gan_jax.models.attention import SelfAttention
 from gan_jax.models.biggan import D_CHANNELS, EMBEDDING_SIZE, G_CHANNELS, ORTHOGONAL, channel_multiples, conditional_norm
 from gan_jax.models.conditioning import check_condition, discriminator_head, label_vector
 from gan_jax.models.dcgan import halvings
-from gan_jax.models.layers import Conv, Dense, check_norm
-from gan_jax.models.resnet import double, halve, is_small
+from gan_jax.models.layers import Conv, Dense, check_norm, double, halve
+from gan_jax.models.resnet import is_small
 from gan_jax.types import Array, Shape
 
 EPSILON = 1e-4  # of batch norm
@@ -53,7 +53,8 @@ class Generator(nn.Module):
 
         def layer(x: Array, channels: int, window: int, doubling: bool = False, style: Array | None = z) -> Array:
             x = nn.relu(conditional_norm(x, style, train, self.spectral, EPSILON))
-            return Conv(channels, window, spectral=self.spectral, kernel_init=ORTHOGONAL)(double(x) if doubling else x)
+            resample = "double" if doubling else "none"
+            return Conv(channels, window, resample=resample, spectral=self.spectral, kernel_init=ORTHOGONAL)(x)
 
         for channels, next_channels in zip(features, [*features[1:], None], strict=True):
             if x.shape[1] == self.attention:

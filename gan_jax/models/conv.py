@@ -112,13 +112,36 @@ def weight_gradient(
     return _weight_gradient(x, y, geometry)
 
 
+def resampling_kernel(kernel: Array, doubles: bool) -> Array:
+    """The kernel [*(w + 1), C_in, C_out] that resamples and convolves at once, for a convolution with kernel [*w, C_in, C_out],
+    odd windows w, strides of 1 and "SAME" padding.
+
+    With `doubles`, `convolve_transpose(x, result, 2, w // 2)` is the convolution of x with each position repeated along each
+    dimension. Otherwise `convolve(x, result, 2, w // 2)` is the mean of the convolution of x over each window of 2.
+    """
+    for axis in range(kernel.ndim - 2):
+        kernel = jnp.flip(kernel, axis) if doubles else kernel / 2
+        before, after = ([(0, 0)] * kernel.ndim for _ in range(2))
+        before[axis], after[axis] = (1, 0), (0, 1)
+        kernel = jnp.pad(kernel, before) + jnp.pad(kernel, after)
+    return kernel
+
+
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Options of `jax.jit` for programs that contain weight gradients: convolutions on a CPU by Eigen, not YNNPACK, which XLA
-    prefers although its weight gradients of stride 1 take up to 4 times as long. Empty if XLA does not know the option."""
+    """Options of `jax.jit` for programs that differentiate convolutions on a CPU; empty elsewhere, or if XLA does not know
+    them.
+
+    Convolutions by Eigen, not YNNPACK, which XLA prefers although its weight gradients of stride 1 take up to 4 times as long.
+    And optimization barriers, which XLA's CPU compiler otherwise removes before it fuses operations: they keep elementwise work
+    out of transposes, which alone take 2 ms where the fusion takes 16 (12.6 MB, two cores).
+    """
     if jax.default_backend() != "cpu":
         return {}
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    options = {
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+        "xla_disable_hlo_passes": "cse_barrier_expander",
+    }
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except (RuntimeError, ValueError):  # the option is experimental: other versions of XLA may not have it
@@ -197,6 +220,7 @@ def _phase_transpose(y: Array, k: Array, geometry: _Geometry) -> Array:
     x = x.reshape(y.shape[0], *rows, *geometry.strides, -1)
     x = x.transpose(0, *[axis for i in range(1, n + 1) for axis in (i, n + i)], 2 * n + 1)
     x = x.reshape(y.shape[0], *[r * s for r, s in zip(rows, geometry.strides, strict=True)], -1)
+    x = lax.optimization_barrier(x)
     return x[:, *[slice(before % s, before % s + size) for size, _, s, before, _ in dimensions]]
 
 
@@ -228,6 +252,7 @@ def _cpu_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
     if not geometry.pointwise:
         return _plain_weight_gradient(x, y, geometry)
     rows = tuple(range(x.ndim - 1))
+    x, y = lax.optimization_barrier((x, y))
     return lax.dot_general(x, y, ((rows, rows), ((), ()))).reshape(*geometry.window, x.shape[-1], y.shape[-1])
 
 
@@ -236,6 +261,7 @@ def _plain_weight_gradient(x: Array, y: Array, geometry: _Geometry) -> Array:
     them too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group
     only."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
+    x, y = lax.optimization_barrier((x, y))
     x, y = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
     return jnp.moveaxis(_lax(x, y, (1,) * len(padding), padding, rhs_dilation=geometry.strides), 0, -2)
 
@@ -247,6 +273,8 @@ def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
 
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
         def separate_groups(a: Array, b: Array) -> Array:
+            if geometry.groups > 1:
+                a, b = lax.optimization_barrier((a, b))
             pairs = zip(jnp.split(a, geometry.groups, -1), jnp.split(b, geometry.groups, -1), strict=True)
             single_group = dataclasses.replace(geometry, groups=1)
             return jnp.concatenate([on_cpu(a, b, single_group) for a, b in pairs], -1)

@@ -26,7 +26,6 @@ from gan_jax.imaging.resample import apply_separable
 from gan_jax.models.conditioning import check_condition
 from gan_jax.models.dcgan import INIT, halvings
 from gan_jax.models.layers import Conv, check_norm, latent_key, normalise
-from gan_jax.models.resnet import double, halve
 from gan_jax.types import Array, Critic, Sample, Shape
 
 # Channels as multiples of `width`: of G for 4, 8, 16, ... pixels, of D for 8, 16, 32, ...
@@ -71,7 +70,7 @@ class Generator(nn.Module):
         x = gated(self.norm, x, train)
         grids = [x]
         for stage in range(1, stages + 1):
-            x = _conv(2 * channels[stage])(double(x))
+            x = _conv(2 * channels[stage], resample="double")(x)
             if stage % 2:
                 x = gated(self.norm, noisy(x, 2 * stage), train)
                 x = noisy(_conv(2 * channels[stage])(x), 2 * stage + 1)
@@ -140,7 +139,7 @@ class Discriminator(nn.Module):
             x = nn.leaky_relu(x, 0.2) if index == stages - 2 else self._activation(x, train)
         grids = [x]
         for index in reversed(range(blocks)):
-            direct = self._activation(_conv(channels[index], 1)(halve(x)), train)
+            direct = self._activation(_conv(channels[index], 1, resample="halve")(x), train)
             x = self._activation(_conv(channels[index], 4, 2, 1)(x), train)
             x = (self._activation(_conv(channels[index])(x), train) + direct) / 2
             if len(grids) >= 3:
@@ -170,7 +169,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         for count in _channels(DECODER_CHANNELS, self.width, self.doublings):
-            x = gated(self.norm, _conv(2 * count)(double(x)), train)
+            x = gated(self.norm, _conv(2 * count, resample="double")(x), train)
         return jnp.tanh(_conv(self.channels)(x))
 
 
@@ -252,5 +251,5 @@ def _channels(multiples: tuple[float, ...], width: int, count: int) -> list[int]
     return [max(1, int(multiple * width)) for multiple in multiples[:count]]
 
 
-def _conv(channels: int, window: int = 3, strides: int = 1, padding: str | int = "SAME") -> Conv:
-    return Conv(channels, window, strides, padding, spectral=True, use_bias=False, kernel_init=INIT)
+def _conv(channels: int, window: int = 3, strides: int = 1, padding: str | int = "SAME", resample: str = "none") -> Conv:
+    return Conv(channels, window, strides, padding, resample=resample, spectral=True, use_bias=False, kernel_init=INIT)

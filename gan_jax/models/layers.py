@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from gan_jax.models.conv import convolve, convolve_transpose
+from gan_jax.models.conv import convolve, convolve_transpose, resampling_kernel
 from gan_jax.types import Array
 
 NORMS = ("none", "batch", "layer", "instance", "spectral")
@@ -90,7 +90,12 @@ class Dense(nn.Module):
 class Conv(nn.Module):
     """Convolution of x [B, *spatial, C] by the functions of `conv.py`; with `transpose`, a transposed convolution, which
     multiplies the size by `strides` instead of dividing it. A single number for window, strides or padding applies to each
-    spatial dimension."""
+    spatial dimension.
+
+    `resample` "double" convolves `double(x)`, and "halve" returns `halve` of the convolution, for odd windows, strides of 1,
+    "SAME" padding and one group. This takes fewer products at the smaller size: 1/4 of them for a window of 1, and 4/9 for 3x3
+    (see `resampling_kernel`).
+    """
 
     features: int
     window: int | tuple[int, ...] = 3
@@ -98,6 +103,7 @@ class Conv(nn.Module):
     padding: str | int | tuple[int, ...] = "SAME"
     groups: int = 1
     transpose: bool = False
+    resample: str = "none"
     spectral: bool = False
     use_bias: bool = True
     kernel_init: Callable = nn.initializers.lecun_normal()
@@ -108,12 +114,25 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (*window, x.shape[-1] // self.groups, self.features))
         if self.spectral:
             kernel = _spectrally_normalised(self, kernel)
-        kernel = kernel.astype(x.dtype)
-        y = (convolve_transpose if self.transpose else convolve)(x, kernel, self.strides, self.padding, self.groups)
+        y = self._convolve(x, kernel, window)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)
             y = y + jax.lax.broadcast_to_rank(bias, y.ndim)
         return checkpoint_name(y, "layer")
+
+    def _convolve(self, x: Array, kernel: Array, window: tuple[int, ...]) -> Array:
+        if self.resample == "none":
+            function = convolve_transpose if self.transpose else convolve
+            return function(x, kernel.astype(x.dtype), self.strides, self.padding, self.groups)
+        check_choice("resample", self.resample, ("none", "double", "halve"))
+        if self.transpose or (self.strides, self.padding, self.groups) != (1, "SAME", 1) or not all(w % 2 for w in window):
+            raise ValueError(f"resample needs odd windows, strides of 1, SAME padding and one group, got window {window}")
+        doubles = self.resample == "double"
+        if max(window) == 1:
+            kernel = kernel.astype(x.dtype)
+            return double(convolve(x, kernel)) if doubles else convolve(halve(x), kernel)
+        kernel = resampling_kernel(kernel, doubles).astype(x.dtype)
+        return (convolve_transpose if doubles else convolve)(x, kernel, 2, [w // 2 for w in window])
 
 
 def _spectrally_normalised(module: nn.Module, kernel: Array) -> Array:
@@ -158,3 +177,14 @@ def non_orthogonality(params: Any) -> Array:
         return jnp.square((matrix.T @ matrix) * (1 - jnp.eye(matrix.shape[1]))).sum()
 
     return sum(off_diagonal(kernel) for kernel in kernels)
+
+
+def double(x: Array) -> Array:
+    """Nearest-neighbour upsampling: [B, H, W, C] -> [B, 2 H, 2 W, C]."""
+    return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def halve(x: Array) -> Array:
+    """Average pooling over 2x2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

@@ -62,8 +62,9 @@ class Generator(nn.Module):
         """Return probabilities, or a choice, over the last axis."""
         if noise is None:
             return jax.nn.softmax(logits)
-        uniform = jnp.clip(jax.scipy.stats.norm.cdf(noise), 1e-6, 1 - 1e-6).reshape(logits.shape)
-        soft = jax.nn.softmax(logits - jnp.log(-jnp.log(uniform)))
+        # In float32: in bfloat16, 1 - 1e-6 is 1, whose Gumbel noise is infinite.
+        uniform = jnp.clip(jax.scipy.stats.norm.cdf(noise.astype(jnp.float32)), 1e-6, 1 - 1e-6).reshape(logits.shape)
+        soft = jax.nn.softmax(logits - jnp.log(-jnp.log(uniform)).astype(logits.dtype))
         if self.relaxation == "gumbel":
             return soft
         hard = jax.nn.one_hot(soft.argmax(axis=-1), soft.shape[-1], dtype=soft.dtype)

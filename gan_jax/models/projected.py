@@ -20,8 +20,7 @@ import jax.numpy as jnp
 from gan_jax.models import fastgan
 from gan_jax.models.conditioning import check_condition
 from gan_jax.models.conv import convolve
-from gan_jax.models.layers import Conv, Dense, check_norm
-from gan_jax.models.resnet import double
+from gan_jax.models.layers import Conv, Dense, check_norm, double
 from gan_jax.types import Array, Shape
 
 Generator = fastgan.Generator

@@ -54,15 +54,15 @@ class Generator(nn.Module):
         x = Dense((height >> stages) * (width >> stages) * features[0], self.spectral, kernel_init=GLOROT)(z)
         x = x.reshape(-1, height >> stages, width >> stages, features[0])
 
-        def conv(x: Array, channels: int, window: int = 3, init: Callable = RESIDUAL) -> Array:
-            return Conv(channels, window, spectral=self.spectral, kernel_init=init)(x)
+        def conv(x: Array, channels: int, window: int = 3, init: Callable = RESIDUAL, resample: str = "none") -> Array:
+            return Conv(channels, window, resample=resample, spectral=self.spectral, kernel_init=init)(x)
 
         for channels in features[1:]:
             h = nn.relu(normalise(self.norm, x, train, style=style))
-            h = conv(double(h), channels)
+            h = conv(h, channels, resample="double")
             h = nn.relu(normalise(self.norm, h, train, style=style))
             h = conv(h, channels)
-            x = h + conv(double(x), channels, 1, GLOROT)
+            x = h + conv(x, channels, 1, GLOROT, "double")
             if x.shape[1] == self.attention:
                 x = SelfAttention(self.spectral)(x)
         # The last norm does not depend on the label.
@@ -100,18 +100,16 @@ class Discriminator(nn.Module):
         for number, (multiple, halving) in enumerate(discriminator_blocks(self.sample_shape)):
             channels, first = multiple * self.width, number == 0
 
-            def conv(x: Array, window: int, channels: int = channels) -> Array:
-                init = RESIDUAL if window > 1 else GLOROT
-                return Conv(channels, window, spectral=spectral, kernel_init=init)(x)
+            def conv(x: Array, window: int, halves: bool = False, channels: int = channels) -> Array:
+                init, resample = RESIDUAL if window > 1 else GLOROT, "halve" if halves else "none"
+                return Conv(channels, window, resample=resample, spectral=spectral, kernel_init=init)(x)
 
             # No norm and no ReLU before the first layer, so that D receives unmodified samples.
             h = conv(x if first else nn.relu(normalise(self.norm, x, train)), 3)
-            h = conv(nn.relu(normalise(self.norm, h, train)), 3)
-            if first:
-                x = conv(halve(x), 1)
-            elif halving or channels != x.shape[-1]:
-                x = halve(conv(x, 1)) if halving else conv(x, 1)
-            x = x + (halve(h) if halving else h)
+            h = conv(nn.relu(normalise(self.norm, h, train)), 3, halving)
+            if halving or channels != x.shape[-1]:
+                x = conv(x, 1, halving)
+            x = x + h
             if halving and x.shape[1] == self.attention:
                 x = SelfAttention(spectral)(x)
         x = nn.relu(x).sum(axis=(1, 2))
@@ -134,14 +132,3 @@ def discriminator_blocks(sample_shape: Sequence[int]) -> list[tuple[int, bool]]:
         sizes = [size // 2 for size in sizes] if halving else sizes
         blocks.append((2**stage, halving))
     return [*blocks, (16, False)] if min(sizes) >= 4 else blocks
-
-
-def double(x: Array) -> Array:
-    """Nearest-neighbour upsampling: [B, H, W, C] -> [B, 2 H, 2 W, C]."""
-    return x.repeat(2, axis=1).repeat(2, axis=2)
-
-
-def halve(x: Array) -> Array:
-    """Average pooling over 2x2 pixels: [B, H, W, C] -> [B, H / 2, W / 2, C]."""
-    batch, height, width, channels = x.shape
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

@@ -5,7 +5,8 @@ too. So a run uses one of them throughout, and the loop's length is traced: stop
 never change the program, and hence never change a bit of the result.
 
 On several devices, `jit` computes what one device would: batch statistics, means and noise are those of the whole batch,
-however its rows are sharded. `pmap` runs a replica on each device (`game/partition.py`).
+however its rows are sharded. `pmap` runs a replica on each device (`game/partition.py`). Several runs are split across the
+devices as whole runs.
 """
 
 import math
@@ -42,11 +43,23 @@ class Plan(NamedTuple):
     mesh: Mesh  # one axis, `AXIS`
     form: str = "jit"  # or pmap
     fsdp: bool = False  # whether the large arrays of the state are sharded
-    stacked: bool = False  # whether states have a leading axis of runs, which is then the one that is sharded
+    runs: int | None = None  # how many runs states hold along a leading axis, which is then the one that is sharded
 
     @property
     def devices(self) -> int:
         return self.mesh.size
+
+    @property
+    def padding(self) -> int:
+        """How many copies of the last run are trained along, so that each device holds equally many runs."""
+        return 0 if self.runs is None else -self.runs % self.devices
+
+    def pad(self, tree: Any, axis: int = 0) -> Any:
+        """Append `padding` copies of the last run along the axis of runs of each array."""
+        if not self.padding:
+            return tree
+        rows = np.minimum(np.arange(self.runs + self.padding), self.runs - 1)
+        return jax.tree.map(lambda x: x[(slice(None),) * axis + (rows,)], tree)
 
     @property
     def replicated(self) -> NamedSharding:
@@ -54,42 +67,48 @@ class Plan(NamedTuple):
         return NamedSharding(self.mesh, PartitionSpec())
 
     def initial(self, create: Callable[[Any], Any], inputs: Any) -> Any:
-        """A state, `create(inputs)`, created on the devices that will hold it."""
+        """A state, `create(inputs)`, created on the devices that will hold it, with copies of the last run as padding."""
         # This program runs once: on a CPU, optimising it fully takes longer than it saves.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
         if self.form == "pmap":
             return self.place(jax.jit(create, compiler_options=quick)(inputs))
-        shardings = self.state(jax.eval_shape(create, inputs)) if self._sharded else None
-        return jax.jit(create, out_shardings=shardings, compiler_options=quick)(inputs)
+
+        def padded(inputs: Any) -> Any:
+            return self.pad(create(inputs))
+
+        shardings = self.state(jax.eval_shape(padded, inputs)) if self._sharded else None
+        return jax.jit(padded, out_shardings=shardings, compiler_options=quick)(inputs)
 
     def place(self, state: Any) -> Any:
-        """Copy a state from the host to the devices; for `pmap`, with a leading axis of replicas."""
+        """Copy a state from the host to the devices; for `pmap`, with a leading axis of replicas, and for several runs, with
+        copies of the last one as padding."""
         if self.form == "pmap":
             per_replica = NamedSharding(self.mesh, PartitionSpec(AXIS))
             return jax.tree.map(lambda x: _put(np.broadcast_to(x, (self.devices, *np.shape(x))), per_replica), state)
+        state = self.pad(state)
         return jax.tree.map(_put, state, self.state(state)) if self._sharded else jax.device_put(state)
 
     def gather(self, state: Any) -> Any:
-        """The whole state, for everything but training; on several hosts, each receives all of it."""
+        """The whole state, for everything but training, without padding; on several hosts, each receives all of it."""
         if self.form == "pmap":
             return jax.tree.map(lambda x: x[0], jax.device_get(state))
         if not self._sharded:
             return state
-        if self.fsdp or self.stacked:
+        if self.fsdp and jax.process_count() > 1:
             state = jax.jit(lambda x: x, out_shardings=self.replicated)(state)
-        return jax.device_get(state)
+        return jax.tree.map(lambda x: x[: self.runs], jax.device_get(state)) if self.padding else jax.device_get(state)
 
     def replicate(self, x: Any) -> Any:
         """Copy arrays from the host to all devices."""
         return jax.tree.map(lambda x: _put(x, self.replicated), x) if self._sharded else jax.device_put(x)
 
     def shard_batches(self, batches: Any) -> Any:
-        """Shard batches [K, N, B, ...] by rows, or those of several runs, [K, S, ...], by runs. Each host passes its own
-        rows."""
+        """Shard batches [K, N, B, ...] by rows, or those of several runs, [K, S, ...], by runs, padded. Each host passes its
+        own rows."""
         if not self._sharded:
             return batches
-        rows = NamedSharding(self.mesh, PartitionSpec(*[None] * (1 if self.stacked else 2), AXIS))
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), batches)
+        rows = NamedSharding(self.mesh, PartitionSpec(*[None] * (2 if self.runs is None else 1), AXIS))
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(rows, x), self.pad(batches, axis=1))
 
     @property
     def _sharded(self) -> bool:
@@ -101,7 +120,7 @@ class Plan(NamedTuple):
         return jax.tree.map(lambda x: NamedSharding(self.mesh, self._spec(x.shape)), state)
 
     def _spec(self, shape: tuple[int, ...]) -> PartitionSpec:
-        if self.stacked:
+        if self.runs is not None:
             return PartitionSpec(AXIS)
         divisible = [size if size % self.devices == 0 else 0 for size in shape]
         if not self.fsdp or math.prod(shape) < SMALL or not any(divisible):
@@ -110,7 +129,7 @@ class Plan(NamedTuple):
 
 
 def plan_devices(config: Config, runs: int | None = None) -> Plan:
-    """How `config` uses this machine's devices; several runs use as many devices as divide their number.
+    """How `config` uses this machine's devices. Several runs use as few devices as train them in the same time as all would.
 
     Raises InputError, which says what would work, if a batch does not divide among the devices."""
     devices = jax.devices()
@@ -122,8 +141,8 @@ def plan_devices(config: Config, runs: int | None = None) -> Plan:
     if runs is not None:
         if config.parallel != "jit" or config.fsdp:
             raise InputError("several seeds are split across devices as whole runs: leave off --parallel pmap and --fsdp")
-        count = next(n for n in range(min(count, runs), 0, -1) if runs % n == 0)
-        return Plan(Mesh(np.array(devices[:count]), (AXIS,)), stacked=True)
+        count = math.ceil(runs / math.ceil(runs / count))
+        return Plan(Mesh(np.array(devices[:count]), (AXIS,)), runs=runs)
     rows = config.pack * config.microbatches
     if config.batch % (count * rows):
         possible = [n for n in range(1, count) if config.batch % (n * rows) == 0]
@@ -143,9 +162,9 @@ def _put(x: Any, sharding: NamedSharding) -> jax.Array:
 def choose_dispatch(game: Game, data: Data) -> str:
     """`scan` (a compiled loop of steps), or `loop` (step by step) for convolutions on a CPU.
 
-    XLA's CPU compiler makes the weight gradient of a stock convolution 30 to 60 times slower inside a loop than outside
-    (experiments/benchmark.py measures it). Convolutions of `models/conv.py` are equally fast in both, but a user's network may
-    contain stock ones, and a step with convolutions takes too long to gain from the loop.
+    XLA's CPU compiler makes the weight gradient of a stock convolution 30 to 60 times slower inside a loop than outside.
+    Convolutions of `models/conv.py` are equally fast in both, but a user's network may contain stock ones, and a step with
+    convolutions takes too long to gain from the loop.
     """
     if jax.default_backend() != "cpu":
         return "scan"
@@ -170,16 +189,15 @@ def compile_update(
 ) -> tuple[Advance, int]:
     """-> (advance, K): the compiled update, and for how many steps it takes batches per call; on one device without a plan.
 
-    `run_inputs` is a run's train_key or, with `tune`, (train_key, numbers), whose game is `tune(numbers)`. With a `stacked`
-    plan, states, batches (after their first axis) and run_inputs have a leading axis of runs, which all step together."""
+    `run_inputs` is a run's train_key or, with `tune`, (train_key, numbers), whose game is `tune(numbers)`. With a plan of
+    several runs, states, batches (after their first axis) and run_inputs have a leading axis of runs, padded, which all step
+    together."""
     plan = plan or Plan(Mesh(np.array(jax.devices()[:1]), (AXIS,)))
     single_device = plan.devices == 1
     if plan.form == "pmap":
         step = _replica_step(game, data, plan.devices)
     else:
-        step = _step(game if single_device or plan.stacked else shard_random_draws(game, plan.mesh), data, tune)
-    if plan.stacked:
-        step = jax.vmap(step, in_axes=(0, None, 0, 0))
+        step = _step(game if single_device or plan.runs is not None else shard_random_draws(game, plan.mesh), data, tune)
     run, steps_per_call = (_single_step, 1) if dispatch == "loop" else (_loop_of_steps, SCAN_STEPS)
 
     def advance(state, store, batches, count, run_inputs):
@@ -187,6 +205,9 @@ def compile_update(
 
     if plan.form == "pmap":
         return _on_replicas(advance, plan), steps_per_call
+    if plan.runs is not None:
+        each_run = _for_each_run(advance, plan)
+        return jax.jit(each_run, donate_argnums=0, compiler_options=compiler_options()), steps_per_call
     if single_device:
         return jax.jit(advance, donate_argnums=0, compiler_options=compiler_options()), steps_per_call
     state = plan.state(jax.eval_shape(lambda: init_state(game, jax.random.key(0))))
@@ -208,6 +229,26 @@ def _loop_of_steps(step: Step, state, store, batches, count, run_inputs):
     metrics = jax.eval_shape(step, state, store, jax.tree.map(lambda x: x[0], batches), run_inputs)[1]
     history = jax.tree.map(lambda x: jnp.zeros((SCAN_STEPS, *x.shape), x.dtype), metrics)
     return jax.lax.fori_loop(0, count, body, (state, history))
+
+
+def _for_each_run(advance: Advance, plan: Plan) -> Advance:
+    """`advance` for states, batches (after their first axis) and run_inputs with a leading axis of runs; metrics are [K, runs].
+
+    Each device advances its own runs, and no device waits for another: on an accelerator in parallel, on a CPU one after
+    another. There, `vmap` takes longer, and its bits depend on the number of runs on a device."""
+
+    def one_by_one(state, store, batches, count, run_inputs):
+        runs = (state, jax.tree.map(lambda x: x.swapaxes(0, 1), batches), run_inputs)
+        state, metrics = jax.lax.map(lambda run: advance(run[0], store, run[1], count, run[2]), runs)
+        return state, jax.tree.map(lambda x: x.swapaxes(0, 1), metrics)
+
+    in_parallel = jax.vmap(advance, in_axes=(0, None, 1, None, 0), out_axes=(0, 1))
+    all_runs = one_by_one if plan.mesh.devices.flat[0].platform == "cpu" else in_parallel
+    if plan.devices == 1:
+        return all_runs
+    by_run, by_step, shared = PartitionSpec(AXIS), PartitionSpec(None, AXIS), PartitionSpec()
+    specs = {"in_specs": (by_run, shared, by_step, shared, by_run), "out_specs": (by_run, by_step)}
+    return jax.shard_map(all_runs, mesh=plan.mesh, check_vma=False, **specs)
 
 
 def _step(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> Step:

@@ -31,8 +31,9 @@ def cost(game: Game, data: Data, plan: Plan) -> Cost:
     compiled = _compiled(game, data, plan)
     sizes = compiled.memory_analysis()
     memory = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes + sizes.temp_size_in_bytes
-    # XLA counts the body of a loop over microbatches once.
-    unlooped = compiled if game.microbatches == 1 else _compiled(replace(game, microbatches=1), data, plan)
+    # XLA counts the body of a loop, over microbatches or D's steps, once.
+    has_loop = game.microbatches > 1 or not game.unroll_d_steps
+    unlooped = _compiled(replace(game, microbatches=1, unroll_d_steps=True), data, plan) if has_loop else compiled
     return Cost(unlooped.cost_analysis()["flops"], communicated(unlooped.as_text()), memory, memory_limit())
 
 

@@ -172,7 +172,7 @@ def dry_run(
     and its cost described too. Raises InputError if XLA reports none: for several runs, and for `pmap`."""
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
     config, data, game, plan = experiment.config, experiment.data, experiment.game, experiment.plan
-    if with_cost and (plan.stacked or plan.form == "pmap"):
+    if with_cost and (plan.runs is not None or plan.form == "pmap"):
         raise InputError("--cost is that of one seed with --parallel jit: leave off --cost, or --seeds, --sweep and pmap")
     parameters = count_parameters(game)
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"

@@ -200,7 +200,7 @@ class ManyRuns:
         broken = [line for line in read_log(self._run.path / "metrics.jsonl").lines if "broken" in line]
         self._broken = {i for i, member in enumerate(self._members) if any(member.items() <= line.items() for line in broken)}
         advance, steps_per_call = compile_update(self.game, self.data, dispatch, self.plan, self._tuned)
-        store, per_run = self.plan.replicate(self.data.store), (self._train_keys, self._numbers)
+        store, per_run = self.plan.replicate(self.data.store), self.plan.pad((self._train_keys, self._numbers))
 
         def call(state: TrainState, batches: Any, count: int) -> tuple[TrainState, dict[str, Any]]:
             return advance(state, store, self.plan.shard_batches(batches), count, per_run)

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gan_jax.cli import benchmark, benchmark_data, benchmark_metrics, benchmark_scaling
+from gan_jax.benchmark.measure import record
+from gan_jax.cli import benchmark, benchmark_accelerator, benchmark_data, benchmark_metrics, benchmark_scaling
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
 from gan_jax.runs import hosts, trust
@@ -45,11 +46,12 @@ WORDS = st.sampled_from(
 UNREADABLE = st.sampled_from(["~no_such_user/x", "mirrored:" * 3000 + "ring"])  # names of data, or paths
 SMALL = st.integers(-2, 40).map(str)
 OTHER_FLAGS = [
-    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "cost", "smoke",
+    "run_dir", "data_dir", "fork_from", "distributed", "coordinator", "processes", "rank", "dry_run", "smoke",
     "deterministic", "help", "verify", "seeds", "out", "samples", "label", "ema", "metrics", "extractor", "errors", "step",
     "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation",
-    "trust", "json", "repeats", "width", "size", "batches", "images", "n", "small_n", "dim", "tools", "python", "attained",
-    "png", "no_compilation_cache",
+    "trust", "json", "repeats", "cases", "growth", "markdown", "results", "check", "width", "size", "batches", "images", "n",
+    "small_n", "dim", "tools", "python", "attained", "png", "cost", "no_compilation_cache", "accelerator", "minutes",
+    "inception", "parts",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     [
@@ -186,7 +188,8 @@ def run_command(command, line):
         patch.setattr(experiment, "cost", lambda *_: None)
         patch.setattr(experiment, "describe_cost", lambda *_: [])
         patch.setattr(trust, "_accepts_all", False)
-        patch.setattr(benchmark, "measure", lambda *_: {"case": 1.0})
+        patch.setattr(benchmark, "measure_all", lambda *_: record("benchmark.py"))
+        patch.setattr(benchmark_accelerator, "run_all", lambda options: {part: {} for part in options.parts})
         patch.setattr(benchmark_data, "measure", measure_streams)
         patch.setattr(benchmark_metrics, "measure", lambda *_: [])
         patch.setattr(benchmark_scaling, "measure", lambda *_: (1, 1.0, 1.0, 1.0))

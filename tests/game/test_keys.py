@@ -141,7 +141,7 @@ def test_real_and_fake_samples_are_augmented_independently(shared, variance):
     state = init_state(game, jax.random.key(0))
     _, metrics = update(game, state, Batch(jnp.zeros((1, 5_000, 1)), None), jax.random.key(1))
     assert [float(metrics[name]) for name in ("d/loss", "g/loss")] == pytest.approx([variance] * 2, abs=0.15)
-    assert metrics["d/penalty"] == 0
+    assert metrics["d/penalty"] < 1e-6  # not 0: noise and its sum may be rounded separately or at once
 
 
 def test_the_keys_of_a_run_and_of_its_first_steps_differ():

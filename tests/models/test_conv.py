@@ -1,5 +1,7 @@
 """The convolutions of `conv.py` against the stock operations of `lax` and their automatic derivatives."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,10 @@ CASES = {
     "same-odd-rectangular": ((7, 10), (3, 5), 2, "SAME", 1),
     "valid-uneven-strides": ((9, 8), (4, 3), (3, 2), "VALID", 1),
     "groups": ((6, 6), (3, 3), 1, "SAME", 2),
+    "pointwise": ((6, 6), (1, 1), 1, 0, 1),
     "strided-groups-pairs": ((7, 6), (3, 2), 2, ((2, 0), (0, 1)), 2),
     "window-below-strides": ((8, 7), (2, 1), 3, "SAME", 1),
     "audio": ((26,), (9,), 4, "SAME", 1),
-    "pointwise": ((5, 6), (1, 1), 1, "SAME", 1),
     "pointwise-groups": ((7,), (1,), 1, 0, 2),
     "strided-pointwise": ((5, 6), (1, 1), 2, "VALID", 1),
     "padded-pointwise": ((4, 4), (1, 1), 1, 1, 1),
@@ -225,12 +227,25 @@ def test_compiler_options_choose_fast_kernels():
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_lowers_for_accelerators(platform):
-    """On accelerators a grouped convolution stays one operation: a convolution and its two gradients are three convolutions."""
-    x, kernel = operands(CASES["groups"])
-    grad = jax.jit(jax.grad(lambda x, k: jnp.square(convolve_case(x, k, CASES["groups"])).sum(), (0, 1)))
-    text = grad.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
-    assert text.count("stablehlo.convolution(") == 3
+@pytest.mark.parametrize("case", ["dcgan", "groups", "pointwise"])
+def test_accelerators_have_the_stock_operations(case, platform):
+    """A convolution and its two gradients are three convolutions, whose groups are an attribute, and no other product; also for
+    all members of a `vmap` together."""
+    case = CASES[case]
+    x, kernel = operands(case)
+    members, groups = 3, case[-1]
+
+    def group_counts(function, *arguments):
+        """(batch_group_count, feature_group_count) of each convolution."""
+        text = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+        assert "dot_general" not in text
+        counts = re.findall(r"stablehlo\.convolution\(.*batch_group_count = (\d+) .*feature_group_count = (\d+)", text)
+        return sorted((int(batch), int(feature)) for batch, feature in counts)
+
+    gradients = jax.grad(lambda x, k: jnp.square(convolve_case(x, k, case)).sum(), (0, 1))
+    assert group_counts(gradients, x, kernel) == sorted([(1, groups), (1, groups), (groups, 1)])
+    stacked = group_counts(jax.vmap(gradients), np.stack([x] * members), np.stack([kernel] * members))
+    assert [batch * feature for batch, feature in stacked] == 3 * [members * groups]
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bfloat16", "float16"])

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.models.resnet import Discriminator, Generator, discriminator_blocks, double, halve
+from gan_jax.models.layers import Conv, double, halve
+from gan_jax.models.resnet import Discriminator, Generator, discriminator_blocks
 
 
 def test_every_layer_of_sagans_generator_has_spectral_norm():
@@ -48,3 +49,42 @@ def test_initial_images_neither_vanish_nor_saturate():
         jax.random.normal(jax.random.key(1), (16, 32))
     )
     assert 0.2 < float(jnp.std(x)) < 0.9
+
+
+@pytest.mark.parametrize("window", [(3, 3), (1, 1), (5, 1), (3,)], ids=str)
+@pytest.mark.parametrize("spectral", [False, True])
+def test_resampling_convolutions_are_the_two_operations_in_turn(window, spectral):
+    """A convolution of the upsampled signal, and the average of a convolution, each at once and one after the other, with the
+    stock convolution of `lax`."""
+    random = np.random.default_rng(0)
+    size = (6, 8)[: len(window)]
+    x = random.standard_normal((2, *size, 3)).astype(np.float32)
+
+    def repeat(x):
+        for axis in range(1, x.ndim - 1):
+            x = x.repeat(2, axis)
+        return x
+
+    def average(y):
+        for axis in range(1, y.ndim - 1):
+            y = (y.take(range(0, y.shape[axis], 2), axis) + y.take(range(1, y.shape[axis], 2), axis)) / 2
+        return y
+
+    def convolved(x, kernel, bias):
+        letters = "HW"[: len(window)]
+        layout = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+        y = jax.lax.conv_general_dilated(x, kernel, (1,) * len(window), "SAME", dimension_numbers=layout)
+        return np.asarray(y) + bias
+
+    for resample in ("double", "halve"):
+        layer = Conv(4, window, resample=resample, spectral=spectral)
+        variables = layer.init(jax.random.key(0), x)
+        kernel, bias = variables["params"]["kernel"], random.standard_normal(4).astype(np.float32)
+        if spectral:  # one power iteration
+            matrix = np.asarray(kernel).reshape(-1, 4)
+            right = matrix @ np.asarray(variables["spectral"]["left"])
+            left = right @ matrix
+            kernel = kernel / (right @ matrix @ left / np.linalg.norm(right) / np.linalg.norm(left))
+        variables = variables | {"params": variables["params"] | {"bias": bias}}
+        expected = convolved(repeat(x), kernel, bias) if resample == "double" else average(convolved(x, kernel, bias))
+        np.testing.assert_allclose(layer.apply(variables, x), expected, atol=2e-5)

@@ -273,6 +273,14 @@ def test_the_generator(relaxation):
         Generator(SHAPE, relaxation="gumbel").init(jax.random.key(0), z[:, :36], None, train=True)
 
 
+def test_the_noise_of_the_generator_is_finite_in_bfloat16():
+    """Near its bounds too: 1 - 1e-6 rounds to 1 in bfloat16."""
+    z = 30 * jax.random.normal(jax.random.key(0), (5, 2 + 4 * 3 + 6 * 4), jnp.bfloat16)
+    generator = Generator(SHAPE, width=4, relaxation="gumbel")
+    graph, _ = jax.jit(lambda z: generator.init_with_output(jax.random.key(1), z, None, train=True))(z)
+    assert all(leaf.dtype == jnp.bfloat16 and np.isfinite(leaf.astype(jnp.float32)).all() for leaf in graph)
+
+
 def test_the_discriminator_does_not_depend_on_the_order_of_atoms():
     discriminator = Discriminator(SHAPE, width=4, minibatch="none")
     graph = Generator(SHAPE, width=4).init_with_output(jax.random.key(0), jnp.ones((2, 3)), None, train=True)[0]

@@ -1,0 +1,160 @@
+"""Training steps on an accelerator, ours and PyTorch's: parts of `experiments/benchmark.py --accelerator`."""
+
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any
+
+from gan_jax.benchmark.accelerator import COMPUTES, Task, describe, games
+from gan_jax.benchmark.cases import Case
+from gan_jax.errors import RunError
+
+REPEATS = 3
+SECONDS, TRACED_SECONDS = 0.6, 0.5  # of a timed run, and of a traced one, at least one step
+MOST_MICROBATCHES = 16
+MEMORY_MARGIN = 0.9  # of the device's memory that a program may take
+COMPILING = 0.6  # of the time left: from then on, what has compiled is measured
+
+
+def speed(task: Task) -> None:
+    """The peak of matrix products; and of our steps the speed, and where their time goes."""
+    import jax
+
+    results: dict[str, Any] = {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
+    results["peak"] = {compute: product_flops(compute, 256 if task.smoke else 8192) for compute in COMPUTES}
+    task.record(results)
+    cases = games(task.smoke)
+    for compute in COMPUTES:
+        with ThreadPoolExecutor(len(cases)) as pool:
+            steps = {name: pool.submit(compiled_step, task, case, compute) for name, case in cases.items()}
+            wait(steps.values(), COMPILING * task.seconds_left())
+            for name in sorted(steps, key=lambda name: not steps[name].done()):
+                found = attempt(task, partial(measure_ours, task, steps.pop(name), cases[name].period))
+                results.setdefault(name, {"case": describe(cases[name])})[compute] = found
+                task.record(results)
+
+
+def product_flops(compute: str, size: int) -> float:
+    """Floating-point operations per second of a product of square matrices, the best of several."""
+    import jax
+    import jax.numpy as jnp
+
+    a, b = jax.random.normal(jax.random.key(0), (2, size, size), jnp.dtype(compute))
+    product, best = jax.jit(jnp.dot), float("inf")
+    product(a, b).block_until_ready()
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        results = [product(a, b) for _ in range(20)]
+        jax.block_until_ready(results)
+        best = min(best, (time.perf_counter() - start) / len(results))
+    return 2.0 * size**3 / best
+
+
+def compiled_step(task: Task, case: Case, compute: str) -> tuple[Any, dict[str, Any]]:
+    """Our step, compiled with as few microbatches as the memory allows, and facts about the program."""
+    import jax
+
+    from gan_jax.benchmark.product import ProductStep
+
+    limit, parts = (jax.devices()[0].memory_stats() or {}).get("bytes_limit"), 1
+    while task.seconds_left() > 0:
+        start = time.perf_counter()
+        step = ProductStep(case.at(compute=compute, microbatches=parts).config, case.shape, case.num_classes)
+        sizes = step.compile().memory_analysis()
+        memory = sizes.argument_size_in_bytes + sizes.temp_size_in_bytes
+        if limit is None or memory < MEMORY_MARGIN * limit or parts == MOST_MICROBATCHES:
+            facts = {"batch": case.config.batch, "microbatches": parts, "memory_bytes": memory}
+            return step, facts | {"compile_seconds": time.perf_counter() - start}
+        parts *= 2
+    raise RunError("out of time")
+
+
+def measure_ours(task: Task, compiled: Future, period: int) -> dict[str, Any]:
+    """Time the result of `compiled_step`, which repeats after `period` steps, and trace it."""
+    step, facts = compiled.result(task.seconds_left())
+    seconds = seconds_per_step(step, period)
+    count = steps_within(TRACED_SECONDS, seconds, period, step.steps_per_call)
+    return facts | {"seconds": seconds, "trace": attempt(task, partial(trace, step, count))}
+
+
+def trace(step: Any, count: int) -> dict[str, Any]:
+    """The fraction of time in which the device is idle, and its most expensive operations."""
+    from gan_jax.benchmark.profile import profile
+
+    found = profile(lambda: step.run(count))
+    return {"steps": count, "idle": 1 - found.busy, "operations": [operation._asdict() for operation in found.top]}
+
+
+def seconds_per_step(step: Any, period: int) -> float:
+    """The best of several timed runs, of a multiple of `period` steps each."""
+    step.run(period)
+    start = time.perf_counter()
+    step.run(period)
+    count = steps_within(SECONDS, (time.perf_counter() - start) / period, period, 1_000)
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        step.run(count)
+        times.append((time.perf_counter() - start) / count)
+    return min(times)
+
+
+def steps_within(seconds: float, of_one: float, period: int, most: int) -> int:
+    """The multiple of `period`, at most `most` if that is possible, that takes about so many seconds."""
+    return period * max(1, min(int(seconds / of_one), most) // period)
+
+
+def pytorch(task: Task) -> None:
+    """The same games in PyTorch, compiled, channels_last; with autocast for bfloat16, and TF32."""
+    try:
+        import torch
+    except ImportError:
+        task.record({"note": "PyTorch is not installed"})
+        return
+    from gan_jax.benchmark.twin import TwinStep
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    results: dict[str, Any] = {"torch": torch.__version__}
+    compiled = device == "cuda"  # on the CPU of a smoke run, compilation would take minutes
+
+    def measured(name: str, case: Case, compute: str) -> dict[str, Any]:
+        """The step at the case's batch, or, if that does not fit in the memory, at half of it, and so on."""
+        start, options = time.perf_counter(), {"compiled": compiled, "device": device, "autocast": compute == "bfloat16"}
+        try:
+            step = TwinStep(case.config, case.shape, case.num_classes, **options)
+            step.run(1)
+            facts = {"batch": case.config.batch, "compiled": compiled, "compile_seconds": time.perf_counter() - start}
+            facts["seconds"] = seconds_per_step(step, case.period)
+            # The operations that the game needs, whoever computes them.
+            return facts if "flops" in results[name] else facts | {"flops": step.flops() / case.config.batch}
+        except torch.OutOfMemoryError:
+            if case.config.batch == 1:
+                raise
+        step = None  # free its memory
+        torch.cuda.empty_cache()
+        return measured(name, case.at(batch=case.config.batch // 2), compute)
+
+    for compute in COMPUTES:
+        for name, case in games(task.smoke).items():
+            results.setdefault(name, {"case": describe(case)})
+            found = attempt(task, partial(measured, name, case, compute))
+            if "flops" in found:
+                results[name]["flops"] = found.pop("flops")  # per image
+            results[name][compute] = found
+            task.record(results)
+            torch.cuda.empty_cache()
+
+
+def attempt(task: Task, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The result of the function; or why there is none, so that one case does not end the others."""
+    if task.seconds_left() <= 0:
+        return {"error": "out of time"}
+    try:
+        return function()
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"}
