@@ -271,6 +271,7 @@ def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
     each group and each member of a `vmap`, because XLA's CPU compiler has no fast kernel for groups (130 times slower for
     their weight gradient)."""
 
+    @functools.partial(jax.jit, inline=True)  # traced once for all layers of the same shapes
     def lowered(a: Array, b: Array, geometry: _Geometry) -> Array:
         def separate_groups(a: Array, b: Array) -> Array:
             if geometry.groups > 1:
