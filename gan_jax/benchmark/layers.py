@@ -12,7 +12,7 @@ Run = Callable[[int], None]
 
 
 def jax_layer(layer: Layer, stock: bool) -> Run:
-    """The layer by `models/conv.py`, compiled like a training step, or with `stock` by `lax` and its automatic differentiation."""
+    """The layer by `models/conv.py`, with the options of a training step, or with `stock` by `lax` and its own derivatives."""
     import jax
     from jax import lax
 
