@@ -12,21 +12,21 @@ Run = Callable[[int], None]
 
 
 def jax_layer(layer: Layer, stock: bool) -> Run:
-    """The layer by `models/conv.py`, or with `stock` by `lax` and its automatic differentiation."""
+    """The layer by `models/conv.py`, with the options of a training step, or with `stock` by `lax` and its own derivatives."""
     import jax
     from jax import lax
 
-    from gan_jax.models.conv import convolve
+    from gan_jax.models.conv import compiler_options, convolve
 
     def stock_convolve(x, kernel):
         return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     x, kernel, y = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(_shapes(layer)))
-    f = stock_convolve if stock else convolve
+    f, options = (stock_convolve, {}) if stock else (convolve, compiler_options())
     if layer.derivative == "forward":
-        return _jitted(f, x, kernel)
+        return _jitted(f, x, kernel, options=options)
     argument = {"input": 0, "weights": 1}[layer.derivative]
-    return _jitted(lambda x, kernel, y: jax.vjp(f, x, kernel)[1](y)[argument], x, kernel, y)
+    return _jitted(lambda x, kernel, y: jax.vjp(f, x, kernel)[1](y)[argument], x, kernel, y, options=options)
 
 
 def torch_layer(layer: Layer) -> Run:
@@ -68,10 +68,10 @@ def _shapes(layer: Layer) -> list[tuple[int, ...]]:
     return [(*images, layer.channels), (layer.window, layer.window, layer.channels, layer.features), (*images, layer.features)]
 
 
-def _jitted(f: Callable, *arguments) -> Run:
+def _jitted(f: Callable, *arguments, options: dict[str, str] | None = None) -> Run:
     import jax
 
-    f = jax.jit(f)
+    f = jax.jit(f, compiler_options=options)
 
     def run(calls: int) -> None:
         for _ in range(calls):

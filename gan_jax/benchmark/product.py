@@ -78,7 +78,7 @@ class ProductStep:
     def flops(self) -> float:
         """XLA's estimate for one step on one device. It counts the body of a loop once, so D's steps are unrolled here."""
         arguments = (self.state, self._store, self._batches(1), 1, self._run_inputs)
-        advance, _ = compile_update(replace(self._game, unroll_d_steps=True), self._data, self._dispatch, self._plan)
+        advance, _ = compile_update(replace(self._game, fast_in_loops=False), self._data, self._dispatch, self._plan)
         return float((advance.lower(*arguments).compile().cost_analysis() or {}).get("flops", 0.0))
 
     def _batches(self, count: int):

@@ -57,7 +57,7 @@ def build(config: Config, data: Data) -> Game:
         penalty_every=config.penalty_every,
         g_penalty_every=config.g_penalty_every,
         d_steps=config.d_steps,
-        unroll_d_steps=config.d_steps == 1 or _slow_in_loops(discriminator),
+        fast_in_loops=_fast_in_loops(generator, discriminator),
         pack=config.pack,
         posthoc_ema=config.posthoc_ema,
         microbatches=config.microbatches,
@@ -127,10 +127,11 @@ def draw_code(classes: int, dims: int, key: Array, batch: Batch) -> Array:
     return jnp.concatenate([jax.nn.one_hot(drawn_class, classes), numbers], axis=1)
 
 
-def _slow_in_loops(network: Any) -> bool:
-    """Whether this machine may compute the gradients of `network` slowly inside a compiled loop: a CPU those of stock
-    convolutions, which networks from outside this package may contain (see `models/conv.py`)."""
-    return jax.default_backend() == "cpu" and not type(network).__module__.startswith("gan_jax.models.")
+def _fast_in_loops(*networks: Any) -> bool:
+    """Whether compiled loops are as fast as unrolled ones. A CPU computes gradients of stock convolutions slowly inside loops
+    (see `models/conv.py`), and networks from outside this package may contain such convolutions."""
+    ours = all(type(network).__module__.startswith("gan_jax.models.") for network in networks)
+    return ours or jax.default_backend() != "cpu"
 
 
 def _label(code: tuple[int, int], data: Data) -> jax.ShapeDtypeStruct | None:

@@ -53,7 +53,7 @@ class Game:
     deceive: Deceive | None = None
     adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> new scalars, with "p"
     d_steps: int = 1
-    unroll_d_steps: bool = True  # whether D's steps are compiled one by one; otherwise as a loop
+    fast_in_loops: bool = False  # whether a step is as fast inside a compiled loop as outside
     fresh_real: bool = False  # whether G's step receives real samples of its own
     pack: int = 1  # samples that D judges together
     posthoc_ema: bool = False

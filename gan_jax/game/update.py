@@ -72,7 +72,8 @@ def d_steps(game: Game, state: TrainState, batch: Batch, keys: Array) -> tuple[T
 
     counts = state.step * game.d_steps + jnp.arange(game.d_steps)
     batches = jax.tree.map(lambda x: x[: game.d_steps], batch)
-    state, metrics = jax.lax.scan(step, state, (counts, batches, keys), unroll=game.unroll_d_steps)
+    unroll = game.d_steps == 1 or not game.fast_in_loops
+    state, metrics = jax.lax.scan(step, state, (counts, batches, keys), unroll=unroll)
     return state, jax.tree.map(lambda x: x[-1], metrics)
 
 

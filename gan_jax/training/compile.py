@@ -206,7 +206,7 @@ def compile_update(
     if plan.form == "pmap":
         return _on_replicas(advance, plan), steps_per_call
     if plan.runs is not None:
-        each_run = _for_each_run(advance, plan)
+        each_run = _for_each_run(advance, plan, game.fast_in_loops)
         return jax.jit(each_run, donate_argnums=0, compiler_options=compiler_options()), steps_per_call
     if single_device:
         return jax.jit(advance, donate_argnums=0, compiler_options=compiler_options()), steps_per_call
@@ -231,7 +231,7 @@ def _loop_of_steps(step: Step, state, store, batches, count, run_inputs):
     return jax.lax.fori_loop(0, count, body, (state, history))
 
 
-def _for_each_run(advance: Advance, plan: Plan) -> Advance:
+def _for_each_run(advance: Advance, plan: Plan, fast_in_loops: bool) -> Advance:
     """`advance` for states, batches (after their first axis) and run_inputs with a leading axis of runs; metrics are [K, runs].
 
     Each device advances its own runs, and no device waits for another: on an accelerator in parallel, on a CPU one after
@@ -239,7 +239,9 @@ def _for_each_run(advance: Advance, plan: Plan) -> Advance:
 
     def one_by_one(state, store, batches, count, run_inputs):
         runs = (state, jax.tree.map(lambda x: x.swapaxes(0, 1), batches), run_inputs)
-        state, metrics = jax.lax.map(lambda run: advance(run[0], store, run[1], count, run[2]), runs)
+        _, (state, metrics) = jax.lax.scan(
+            lambda _, run: (None, advance(run[0], store, run[1], count, run[2])), None, runs, unroll=not fast_in_loops
+        )
         return state, jax.tree.map(lambda x: x.swapaxes(0, 1), metrics)
 
     in_parallel = jax.vmap(advance, in_axes=(0, None, 1, None, 0), out_axes=(0, 1))

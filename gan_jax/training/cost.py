@@ -32,8 +32,8 @@ def cost(game: Game, data: Data, plan: Plan) -> Cost:
     sizes = compiled.memory_analysis()
     memory = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes + sizes.temp_size_in_bytes
     # XLA counts the body of a loop, over microbatches or D's steps, once.
-    has_loop = game.microbatches > 1 or not game.unroll_d_steps
-    unlooped = _compiled(replace(game, microbatches=1, unroll_d_steps=True), data, plan) if has_loop else compiled
+    has_loop = game.microbatches > 1 or (game.d_steps > 1 and game.fast_in_loops)
+    unlooped = _compiled(replace(game, microbatches=1, fast_in_loops=False), data, plan) if has_loop else compiled
     return Cost(unlooped.cost_analysis()["flops"], communicated(unlooped.as_text()), memory, memory_limit())
 
 

@@ -92,7 +92,7 @@ def test_one_step_by_hand():
 
 @pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "loop"])
 def test_d_steps_use_fresh_batches_and_g_moves_once(unroll):
-    three = replace(GAME, d_steps=3, penalty=None, unroll_d_steps=unroll)
+    three = replace(GAME, d_steps=3, penalty=None, fast_in_loops=not unroll)
     state, _ = play(three, 1)
     psi, theta = -0.25, 0.5
     real = np.linspace(-1, 2, 12).reshape(3, 4)
@@ -103,13 +103,13 @@ def test_d_steps_use_fresh_batches_and_g_moves_once(unroll):
     np.testing.assert_allclose(state.g.params["theta"], [theta + RATE * psi], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("model", "d_steps", "unroll"), [("mlp", 3, False), ("mlp", 1, True), ("stock", 3, True)])
-def test_the_loop_over_d_steps_is_compiled_once_if_the_networks_are_ours(tmp_path, model, d_steps, unroll):
+@pytest.mark.parametrize(("model", "fast"), [("mlp", True), ("stock", False)])
+def test_steps_are_compiled_as_loops_if_the_networks_are_ours(tmp_path, model, fast):
     """On a CPU the gradients of stock convolutions, which a user's networks may contain, are slow inside a loop."""
     (tmp_path / "stock.py").write_text(Path(mlp.__file__).read_text())
     name = model if model == "mlp" else f"{tmp_path / 'stock.py'}"
-    config = Config(data="ring", model=name, batch=4, d_steps=d_steps, g_width=4, d_width=4, g_depth=1, d_depth=1)
-    assert build(config, load("ring", 0, 4)).unroll_d_steps == unroll
+    config = Config(data="ring", model=name, batch=4, g_width=4, d_width=4, g_depth=1, d_depth=1)
+    assert build(config, load("ring", 0, 4)).fast_in_loops == fast
 
 
 def test_g_compares_with_fresh_real_samples():

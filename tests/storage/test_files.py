@@ -168,6 +168,7 @@ def test_every_file_is_written_by_one_function():
         "gan_jax/cli/benchmark_metrics.py": 1,  # in a temporary folder
         "gan_jax/benchmark/accelerator_use.py": 1,  # in a temporary folder
         "gan_jax/benchmark/checks.py": 2,  # in a temporary folder
+        "gan_jax/cli/benchmark_accelerator.py": 1,  # what a part prints, in a temporary folder
     }
     for path in SOURCES:
         writes = 0
