@@ -8,11 +8,7 @@ from gan_jax.data.images.digits import digits
 
 def test_digits_are_those_of_scikit_learn():
     source, (expected, label) = digits(), load_digits(return_X_y=True)
-<<<<<<< HEAD
-    order = sorted(range(len(label)), key=lambda row: label[row])
-=======
     order = np.argsort(label, kind="stable")
->>>>>>> 34a0e572f152f58f70f9c61eed998e3d5fb7df29
     for split, rows in ((source.test, order[0::2]), (source.train, order[1::2])):
         assert split.samples.dtype == np.uint8
         np.testing.assert_array_equal(split.samples.reshape(-1, 64), expected[rows])
