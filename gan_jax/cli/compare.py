@@ -26,16 +26,8 @@ from gan_jax.runs import trust
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
-OPTIONS = {
-    "seeds",
-    "out",
-    "data_dir",
-    "verify",
-    "no_compilation_cache",
-    "trust",
-    "debug",
-    "help",
-}  # flags of compare.py that are not fields of Config
+# Flags of compare.py that are not fields of Config.
+OPTIONS = {"seeds", "out", "data_dir", "verify", "no_compilation_cache", "trust", "debug", "help"}
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
