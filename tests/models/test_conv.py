@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax.models import conv
+from gan_jax.models import conv, conv_lowerings
 from gan_jax.models.conv import convolve, convolve_transpose, weight_gradient
 
 # (size, window, strides, padding, groups)
@@ -118,7 +118,11 @@ def test_lowerings_for_accelerators(case):
 
     @jax.jit
     def both(x, kernel, y):
-        stock = (conv._stock_convolve, x, kernel), (conv._stock_transpose, y, kernel), (conv._stock_weight_gradient, x, y)
+        stock = (
+            (conv_lowerings.stock_convolve, x, kernel),
+            (conv_lowerings.stock_transpose, y, kernel),
+            (conv_lowerings.stock_weight_gradient, x, y),
+        )
         cpu = (conv._convolve, x, kernel), (conv._transpose, y, kernel), (conv._weight_gradient, x, y)
         return [[f(a, b, geometry) for f, a, b in maps] for maps in (stock, cpu)]
 
@@ -219,7 +223,7 @@ def test_pointwise_convolutions_are_matrix_products_on_cpu():
 def test_compiler_options_choose_fast_kernels():
     """With the options, XLA leaves the weight gradient to Eigen, whatever it does by default. On other versions of XLA, which
     may not have the option, there are none."""
-    options = conv.compiler_options()
+    options = conv_lowerings.compiler_options()
     x, y = normal(2, 8, 8, 16), normal(2, 8, 8, 24)
     program = jax.jit(lambda x, y: weight_gradient(x, y, 3), compiler_options=options).lower(x, y).compile().as_text()
     assert not options or "ynn" not in program
