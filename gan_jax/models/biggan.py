@@ -55,7 +55,8 @@ class Generator(nn.Module):
                 raise ValueError(f"z is split into {stages + 1} chunks: set z_dim to at least that, not {z.shape[-1]}")
             z, *chunks = (z[:, i * size : (i + 1) * size] for i in range(stages + 1))
             init = nn.initializers.orthogonal()
-            shared = [] if vector is None else [Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=init, name="shared")(vector)]
+            embed = Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=init, name="shared")
+            shared = [] if vector is None else [embed(vector).astype(z.dtype)]
             styles = [jnp.concatenate([*shared, chunk], axis=-1) for chunk in chunks]
         x = Dense((height >> stages) * (width >> stages) * features[0], spectral=True, kernel_init=ORTHOGONAL)(z)
         x = x.reshape(-1, height >> stages, width >> stages, features[0])

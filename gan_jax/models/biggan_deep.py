@@ -47,7 +47,7 @@ class Generator(nn.Module):
         if self.condition == "norm":
             vector = label_vector(label, self.num_classes)
             shared = Dense(EMBEDDING_SIZE, use_bias=False, kernel_init=nn.initializers.orthogonal(), name="shared")
-            z = jnp.concatenate([z, shared(vector)], axis=-1)
+            z = jnp.concatenate([z, shared(vector).astype(z.dtype)], axis=-1)
         first = Dense((height >> stages) * (width >> stages) * features[0], spectral=self.spectral, kernel_init=ORTHOGONAL)
         x = first(z).reshape(-1, height >> stages, width >> stages, features[0])
 

@@ -61,7 +61,7 @@ class Generator(nn.Module):
             """Add noise that is the same for all channels, at a learned strength."""
             strength = self.param(f"noise_{layer}", nn.initializers.zeros, ())
             noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, layer), x.shape[1:3]))(keys)
-            return x + (strength * noise[..., None]).astype(x.dtype)
+            return x + (strength.astype(noise.dtype) * noise[..., None]).astype(x.dtype)
 
         grid = (height >> stages, width >> stages)
         x = Conv(2 * channels[0], grid, 1, "VALID", transpose=True, spectral=True, use_bias=False, kernel_init=INIT)(

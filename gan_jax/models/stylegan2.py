@@ -70,7 +70,7 @@ class Generator(nn.Module):
         layers = 2 * halvings(self.sample_shape) + 2  # including the last layer to an image
         if train:
             if self.is_mutable_collection("average") and not self.is_initializing():
-                average.value = W_DECAY * average.value + (1 - W_DECAY) * w.mean(axis=0)
+                average.value = W_DECAY * average.value + (1 - W_DECAY) * w.mean(axis=0, dtype=average.value.dtype)
             w = jnp.repeat(w[:, None], layers, axis=1)
             if self.mixing > 0:
                 other_z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), z.shape[1:], z.dtype))(keys)
@@ -155,7 +155,7 @@ class Discriminator(nn.Module):
         features = EqualDense(x.shape[-1], rectified=True)(x.reshape(x.shape[0], -1))
         if self.condition == "projection":
             vector = label_vector(label, self.num_classes)
-            embedded = Mapping(self.label_mapping)(None, vector)
+            embedded = Mapping(self.label_mapping)(None, vector).astype(features.dtype)
             logits = EqualDense(self.outputs * W_SIZE)(features).reshape(-1, self.outputs, W_SIZE)
             logits = jnp.einsum("bof,bf->bo", logits, embedded) / math.sqrt(W_SIZE)
         else:
@@ -173,7 +173,8 @@ class Mapping(nn.Module):
     def __call__(self, z: Array | None, vector: Array | None) -> Array:
         inputs = [] if z is None else [_unit(z)]
         if vector is not None:
-            inputs.append(_unit(EqualDense(W_SIZE, name="label")(vector)))
+            embedded = _unit(EqualDense(W_SIZE, name="label")(vector))
+            inputs.append(embedded if z is None else embedded.astype(z.dtype))
         x = jnp.concatenate(inputs, axis=-1)
         for number in range(self.depth):
             x = EqualDense(W_SIZE, rectified=True, rate=MAPPING_RATE, name=f"layer{number}")(x)
@@ -206,7 +207,8 @@ class Styled(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(x.dtype)[None, None, None]
         if self.plain:
             return y + bias
-        power = jnp.einsum("bi,io->bo", style.astype(jnp.float32) ** 2, (kernel**2).sum(axis=(0, 1)))
+        squares = (kernel.astype(jnp.float32) ** 2).sum(axis=(0, 1))
+        power = jnp.einsum("bi,io->bo", style.astype(jnp.float32) ** 2, squares)
         y = y * jax.lax.rsqrt(power + 1e-8).astype(x.dtype)[:, None, None]
         if keys is not None:
             strength = self.param("noise", nn.initializers.zeros, ())
@@ -214,7 +216,7 @@ class Styled(nn.Module):
             if self.constant:
                 stored = self.variable("noise", "constant", lambda: jax.random.normal(self.make_rng("params"), y.shape[1:3]))
                 noise = noise if train else stored.value[None]
-            y = y + (strength * noise[..., None]).astype(y.dtype)
+            y = y + (strength.astype(noise.dtype) * noise[..., None]).astype(y.dtype)
         return _rectified(y + bias)
 
 
