@@ -16,6 +16,7 @@ from gan_jax.types import Array
 
 FEW_CHANNELS = 4  # images have up to 4 channels; convolutions from or to them waste most of a fast kernel
 MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than two of 16 to 16, and of 48 a quarter longer
+SMALL_SIGNAL = 2**18  # numbers in a signal: up to here, unrolling groups saves less than a millisecond
 MAX_TAPS = 64  # elements of a window that are treated one by one, each by operations of its own
 
 
@@ -146,7 +147,7 @@ def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
     the response, with all taps in one product, 2 to 6 times faster. Groups by `_by_groups`."""
     if geometry.groups > 1:
         k, geometry = _merge_groups(k, geometry)
-        return _by_groups(cpu_convolve, x, k, geometry)
+        return _by_groups(cpu_convolve, stock_convolve, x, k, geometry)
     if geometry.pointwise:
         return lax.dot_general(x, k.reshape(k.shape[-2:]), (((x.ndim - 1,), (0,)), ((), ())))
     if k.shape[-1] > FEW_CHANNELS or len(geometry.taps) > MAX_TAPS:
@@ -161,11 +162,15 @@ def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
     product is faster for few channels of x (2 to 6 times), and for small y, where the convolution computes many rows beyond the
     border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower, because it writes
     and reads each term of its sums: .7 times as fast for y of 16x16 with 256 channels. Groups by `_by_groups`."""
+    if geometry.pointwise and geometry.groups == 1:
+        return lax.dot_general(y, k.reshape(k.shape[-2:]), (((y.ndim - 1,), (1,)), ((), ())))
+    if {*geometry.strides} == {1}:  # a convolution with the reversed kernel
+        k = swap_channels(jnp.flip(k, range(y.ndim - 2)), geometry.groups)
+        padding = tuple((w - 1 - before, size - o + before) for size, w, _, before, o in geometry.dimensions())
+        return cpu_convolve(y, k, dataclasses.replace(geometry, size=geometry.out, padding=padding))
     if geometry.groups > 1:
         k, geometry = _merge_groups(k, geometry)
-        return _by_groups(cpu_transpose, y, k, geometry)
-    if geometry.pointwise:
-        return lax.dot_general(y, k.reshape(k.shape[-2:]), (((y.ndim - 1,), (1,)), ((), ())))
+        return _by_groups(cpu_transpose, stock_transpose, y, k, geometry)
     small = math.prod(geometry.rows) > 1.2 * math.prod(geometry.out)
     by_product = (small or k.shape[-2] <= FEW_CHANNELS) and len(geometry.taps) <= MAX_TAPS
     return _phase_transpose(y, k, geometry, by_product)
@@ -176,7 +181,8 @@ def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     repeated for each tap, 1.2 to 3 times faster than their convolution. Groups by `_by_groups`."""
     if geometry.groups > 1:
         merged = _groups_to_merge(x.shape[-1], y.shape[-1], geometry.groups)
-        k = _by_groups(cpu_weight_gradient, x, y, dataclasses.replace(geometry, groups=geometry.groups // merged))
+        wide = dataclasses.replace(geometry, groups=geometry.groups // merged)
+        k = _by_groups(cpu_weight_gradient, _plain_weight_gradient, x, y, wide)
         return _diagonal_blocks(k, geometry.groups, merged)
     if geometry.pointwise:
         return _products_of_rows(x, y).reshape(*geometry.window, x.shape[-1], y.shape[-1])
@@ -192,14 +198,17 @@ def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     return _products_of_rows(x.reshape(*y.shape[:-1], -1), y).reshape(*geometry.window, few, y.shape[-1])
 
 
-def _by_groups(function: Callable, a: Array, b: Array, geometry: Geometry) -> Array:
-    """Apply `function` to each group separately, because XLA's CPU compiler has no fast kernel for groups (130 times slower for
-    their weight gradient). Narrow groups are merged before, see `_merge_groups`."""
-    if geometry.groups > 1:
-        a, b = lax.optimization_barrier((a, b))
+def _by_groups(single: Callable, grouped: Callable, a: Array, b: Array, geometry: Geometry) -> Array:
+    """Apply `single` to each group separately: XLA's CPU compiler has no fast kernel for groups (a third slower at best, and
+    their stock weight gradient 130 times). Small signals keep one operation, `grouped`, which compiles faster."""
+    if geometry.groups == 1:
+        return single(a, b, geometry)
+    if max(a.size, b.size) <= SMALL_SIGNAL:
+        return grouped(a, b, geometry)
+    a, b = lax.optimization_barrier((a, b))
     pairs = zip(jnp.split(a, geometry.groups, -1), jnp.split(b, geometry.groups, -1), strict=True)
     single_group = dataclasses.replace(geometry, groups=1)
-    return jnp.concatenate([function(a, b, single_group) for a, b in pairs], -1)
+    return jnp.concatenate([single(a, b, single_group) for a, b in pairs], -1)
 
 
 def _groups_to_merge(channels_in: int, channels_out: int, groups: int) -> int:
@@ -257,13 +266,14 @@ def _under_tap(x: Array, tap: Sequence[int], geometry: Geometry) -> Array:
 
 
 def _plain_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
-    """The same with explicitly transposed axes, in the one layout that the fast kernels support. XLA's CPU compiler transposes
-    them too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower. One group
-    only."""
+    """The stock form with explicitly transposed axes, in the one layout that the fast kernels support. XLA's CPU compiler
+    transposes them too, but only outside loops and conditionals: inside `scan` or `cond` the stock form is 30 times slower."""
     padding = [(before, s * (o - 1) + w - size - before) for size, w, s, before, o in geometry.dimensions()]
     x, y = lax.optimization_barrier((x, y))
-    x, y = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
-    return jnp.moveaxis(_lax(x, y, (1,) * len(padding), padding, rhs_dilation=geometry.strides), 0, -2)
+    x = x.reshape(*x.shape[:-1], geometry.groups, -1)  # [B, *size, groups, C] -> [C, *size, (groups, B)]
+    x = x.transpose(x.ndim - 1, *range(1, x.ndim - 1), 0).reshape(x.shape[-1], *geometry.size, -1)
+    options = {"rhs_dilation": geometry.strides, "feature_group_count": geometry.groups}
+    return jnp.moveaxis(_lax(x, jnp.moveaxis(y, 0, -2), (1,) * len(padding), padding, **options), 0, -2)
 
 
 def swap_channels(kernel: Array, groups: int) -> Array:

@@ -138,6 +138,28 @@ def test_lowerings_for_accelerators(case):
     assert_near(*both(x, kernel, y))
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("merged_channels", [1, 6])
+@pytest.mark.parametrize("small_signal", [0, 2**18], ids=["unrolled", "grouped"])
+def test_groups_on_cpu(strides, merged_channels, small_signal, monkeypatch):
+    """Groups merged or not, one by one or in one operation, are the stock maps; 4 groups of 2 to 3 channels."""
+    monkeypatch.setattr(conv_lowerings, "MERGED_CHANNELS", merged_channels)
+    monkeypatch.setattr(conv_lowerings, "SMALL_SIGNAL", small_signal)
+    x, kernel = normal(2, 6, 8), normal(3, 2, 12) / 4
+    geometry = conv._geometry(x, kernel, strides, "SAME", 4)
+    y = normal(2, *geometry.out, 12)
+
+    @jax.jit
+    def both(x, kernel, y):
+        operands = {"convolve": (x, kernel), "transpose": (y, kernel), "weight_gradient": (x, y)}
+        return [
+            [getattr(conv_lowerings, f"{form}_{name}")(a, b, geometry) for name, (a, b) in operands.items()]
+            for form in ("cpu", "stock")
+        ]
+
+    assert_near(*both(x, kernel, y))
+
+
 def test_numbers_by_hand():
     x, kernel = jnp.arange(1.0, 6).reshape(1, 5, 1), jnp.array([1.0, 10, 100]).reshape(3, 1, 1)
     np.testing.assert_array_equal(convolve(x, kernel, 2, "VALID").ravel(), [321, 543])
