@@ -16,7 +16,6 @@ The price: reverse mode only. `jax.grad` of `jax.grad` works; `jax.jvp`, `jax.ja
 Channels last; one, two or three spatial dimensions; both operands have the same dtype (bfloat16 is summed in float32).
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -139,19 +138,12 @@ def resampling_kernel(kernel: Array, doubles: bool) -> Array:
 
 def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
     """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators; on CPU `on_cpu`, separately for
-    each group and each member of a `vmap`, because XLA's CPU compiler has no fast kernel for groups (130 times slower for
-    their weight gradient)."""
+    each member of a `vmap`."""
 
     @functools.partial(jax.jit, inline=True)  # traced once for all layers of the same shapes
     def lowered(a: Array, b: Array, geometry: Geometry) -> Array:
-        def separate_groups(a: Array, b: Array) -> Array:
-            if geometry.groups > 1:
-                a, b = lax.optimization_barrier((a, b))
-            pairs = zip(jnp.split(a, geometry.groups, -1), jnp.split(b, geometry.groups, -1), strict=True)
-            single_group = dataclasses.replace(geometry, groups=1)
-            return jnp.concatenate([on_cpu(a, b, single_group) for a, b in pairs], -1)
-
-        return lax.platform_dependent(a, b, cpu=separate_groups, default=lambda a, b: stock(a, b, geometry))
+        forms = {"cpu": lambda a, b: on_cpu(a, b, geometry), "default": lambda a, b: stock(a, b, geometry)}
+        return lax.platform_dependent(a, b, **forms)
 
     batchable = jax.custom_batching.custom_vmap(lowered)
 

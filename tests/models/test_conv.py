@@ -79,6 +79,15 @@ def test_convolve_and_its_derivatives(case):
     assert_near(actual, jax.jit(lambda x, kernel: derivatives(lambda x, k: stock(x, k, case), x, kernel))(x, kernel))
 
 
+@pytest.mark.parametrize("case", [((5, 6), (3, 3), 1, "SAME", 1), CASES["dcgan"]], ids=["stride-1", "stride-2"])
+@pytest.mark.parametrize("channels", [(3, 40), (40, 3)], ids=str)
+def test_few_channels(case, channels):
+    """Between images and many channels the three maps have forms of their own."""
+    x, kernel = normal(2, *case[0], channels[0]), normal(*case[1], *channels) / 4
+    actual = jax.jit(lambda x, kernel: derivatives(lambda x, k: convolve_case(x, k, case), x, kernel))(x, kernel)
+    assert_near(actual, jax.jit(lambda x, kernel: derivatives(lambda x, k: stock(x, k, case), x, kernel))(x, kernel), 4e-6)
+
+
 @few_cases
 def test_convolve_transpose_and_its_derivatives(case):
     """Against the automatic transpose of the stock convolution, with the channels of its kernel swapped."""
@@ -125,6 +134,28 @@ def test_lowerings_for_accelerators(case):
         )
         cpu = (conv._convolve, x, kernel), (conv._transpose, y, kernel), (conv._weight_gradient, x, y)
         return [[f(a, b, geometry) for f, a, b in maps] for maps in (stock, cpu)]
+
+    assert_near(*both(x, kernel, y))
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("merged_channels", [1, 6])
+@pytest.mark.parametrize("small_signal", [0, 2**18], ids=["unrolled", "grouped"])
+def test_groups_on_cpu(strides, merged_channels, small_signal, monkeypatch):
+    """Groups merged or not, one by one or in one operation, are the stock maps; 4 groups of 2 to 3 channels."""
+    monkeypatch.setattr(conv_lowerings, "MERGED_CHANNELS", merged_channels)
+    monkeypatch.setattr(conv_lowerings, "SMALL_SIGNAL", small_signal)
+    x, kernel = normal(2, 6, 8), normal(3, 2, 12) / 4
+    geometry = conv._geometry(x, kernel, strides, "SAME", 4)
+    y = normal(2, *geometry.out, 12)
+
+    @jax.jit
+    def both(x, kernel, y):
+        operands = {"convolve": (x, kernel), "transpose": (y, kernel), "weight_gradient": (x, y)}
+        return [
+            [getattr(conv_lowerings, f"{form}_{name}")(a, b, geometry) for name, (a, b) in operands.items()]
+            for form in ("cpu", "stock")
+        ]
 
     assert_near(*both(x, kernel, y))
 
