@@ -42,7 +42,11 @@ def r1_r2(critic: Critic, real: Sample, fake: Sample, key: Array) -> Array:
 
     Source: Huang et al. 2024 (R3GAN), arXiv:2501.05441, proposition 2.
     """
-    real_norm, fake_norm = (_squared_gradient_norm("r1_r2", critic, x) for x in (real, fake))
+
+    def total(pair: tuple[Sample, Sample]) -> Array:
+        return sum(map(_total, _pair_logits("r1_r2", critic, *pair)))
+
+    real_norm, fake_norm = map(_squared_norm, jax.grad(total)((real, fake)))
     return 0.5 * real_norm.mean() + 0.5 * fake_norm.mean()
 
 
@@ -202,7 +206,7 @@ def lecam(
     """
     if not 0 <= decay < 1:
         raise ValueError(f"lecam's decay is the weight of the past in a running mean, 0 <= decay < 1; got {decay}")
-    real_logits, fake_logits = (_single_output("lecam", critic, x) for x in (real, fake))
+    real_logits, fake_logits = _pair_logits("lecam", critic, real, fake)
     count = jnp.minimum(critic.memory["count"] + 1, start + 1)
     past = jnp.where(count < start, 0, decay)
     new = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean(), "weight": 1.0}
@@ -238,18 +242,28 @@ def _centred_penalty(name: str, critic: Critic, x: Sample, center: float) -> Arr
 
 def _squared_gradient_norm(name: str, critic: Critic, x: Sample) -> Array:
     """Return |grad_x critic(x)|^2 for each sample, float32 [B]."""
-
-    def total(x: Sample) -> Array:
-        logits = _single_output(name, critic, x)
-        return logits.reshape(len(logits), -1).mean(axis=1).sum()
-
-    gradient = jax.grad(total)(x)
-    return sum(jnp.square(leaf.astype(jnp.float32)).sum(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(gradient))
+    return _squared_norm(jax.grad(lambda x: _total(_single_output(name, critic(x), critic)))(x))
 
 
-def _single_output(name: str, critic: Critic, x: Sample) -> Array:
-    """Return the logits of x in float32, [B] or [B, P]; raise ValueError for a D with several outputs."""
-    logits = critic(x)
+def _total(logits: Array) -> Array:
+    """Sum logits [B], or the means of logits [B, P] over patches, over the samples."""
+    return logits.reshape(len(logits), -1).mean(axis=1).sum()
+
+
+def _squared_norm(x: Sample) -> Array:
+    """Return the squared norm of each sample, float32 [B]."""
+    return sum(jnp.square(leaf.astype(jnp.float32)).sum(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(x))
+
+
+def _pair_logits(name: str, critic: Critic, real: Sample, fake: Sample) -> tuple[Array, Array]:
+    """Return the logits of real and of fake samples, from one pass if the critic has a `pair`."""
+    pair = getattr(critic, "pair", None)
+    logits = (critic(real), critic(fake)) if pair is None else pair(real, fake)
+    return tuple(_single_output(name, x, critic) for x in logits)
+
+
+def _single_output(name: str, logits: Array, critic: Critic) -> Array:
+    """Return logits in float32, [B] or [B, P]; raise ValueError for a D with several outputs."""
     if getattr(critic, "outputs", 1) > 1:
         raise ValueError(
             f"{name} needs one logit per sample, D returns {logits.shape}: set d_outputs to 1 or use spectral norm"

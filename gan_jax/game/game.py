@@ -50,6 +50,7 @@ class Game:
     g_penalty_every: int = 1
     augment: Augment | None = None
     augment_shared: bool = False  # whether real and fake sample i are augmented by the same random draws
+    joint: bool = False  # whether D's objective judges real and fake samples in one batch
     deceive: Deceive | None = None
     adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> new scalars, with "p"
     d_steps: int = 1

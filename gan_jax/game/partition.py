@@ -65,7 +65,8 @@ def replica(game: Game, count: int) -> Game:
 
 
 def shard_random_draws(game: Game, mesh: jax.sharding.Mesh) -> Game:
-    """The game whose latents and codes are drawn on the device that uses them: the compiler knows how the real samples' rows
+    """The game whose latents and codes are drawn on the device that uses them, and whose real and fake samples are judged
+    separately: the compiler knows how the real samples' rows
     are sharded, but cannot infer it for random numbers. The numbers are the same on any number of devices."""
     rows = NamedSharding(mesh, PartitionSpec(AXIS))
 
@@ -75,4 +76,5 @@ def shard_random_draws(game: Game, mesh: jax.sharding.Mesh) -> Game:
     def fake_label(key: Array, batch: Batch) -> Array | None:
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, rows), game.fake_label(key, batch))
 
-    return replace(game, latent=latent, fake_label=fake_label)
+    # One batch of real and fake samples would move rows between devices.
+    return replace(game, joint=False, latent=latent, fake_label=fake_label)

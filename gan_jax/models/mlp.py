@@ -55,6 +55,12 @@ class Discriminator(nn.Module):
     outputs: int = 1
     minibatch: str = "none"
 
+    @property
+    def joint(self) -> bool:
+        """Whether real and fake samples may form one batch: not if samples are compared (batch norm, minibatch layers) or each
+        call changes the state of the layers (spectral norm)."""
+        return self.norm in ("none", "layer") and self.minibatch == "none"
+
     @nn.compact
     def __call__(self, x: Array, label: Array | None, train: bool) -> tuple[Array, Array]:
         check_norm(self.norm, ("none", "batch", "layer", "spectral"))
