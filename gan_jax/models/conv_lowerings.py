@@ -159,8 +159,8 @@ def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
 
 def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
     """A matrix product for windows of one element; for others, one product with all taps, or a convolution for each phase. The
-    product is faster for few channels of x (1.5 to 6 times), and for small y, where the convolution computes many rows beyond the
-    border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower, because it writes
+    product is faster for few channels of x (1.5 to 6 times), and for small y, where the convolution computes many rows beyond
+    the border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower: it writes
     and reads each term of its sums: .7 times as fast for y of 16x16 with 256 channels. Groups by `_by_groups`."""
     if geometry.pointwise and geometry.groups == 1:
         return lax.dot_general(y, k.reshape(k.shape[-2:]), (((y.ndim - 1,), (1,)), ((), ())))
