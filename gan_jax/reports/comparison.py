@@ -13,8 +13,8 @@ from gan_jax.reports import exports
 from gan_jax.reports.comparison_page import comparison_page, describe_failures, format_costs, format_estimate, format_real
 from gan_jax.reports.differences import FAMILY, PLAN, conclusions
 from gan_jax.reports.groups import Group, group_by_data
-from gan_jax.reports.html import describe_metric
 from gan_jax.reports.load import load_methods
+from gan_jax.spec.glossary import describe_metric
 from gan_jax.storage.files import write_atomically
 
 

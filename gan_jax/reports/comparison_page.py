@@ -12,7 +12,6 @@ from gan_jax.reports.differences_page import differences_section
 from gan_jax.reports.groups import Group
 from gan_jax.reports.html import (
     definition_list,
-    describe_metric,
     embed,
     escaped_text,
     figure,
@@ -26,6 +25,7 @@ from gan_jax.reports.html import (
 from gan_jax.reports.published import PUBLISHED
 from gan_jax.reports.results import Estimate, Method, Seed, differing_fields
 from gan_jax.reports.svg import DASHES, METHOD_COLOURS, Curve
+from gan_jax.spec.glossary import describe_metric
 
 MAX_OTHER_GRIDS = 12  # per method, from seeds other than the first
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.reports.html import describe_metric, format_number
+from gan_jax.reports.html import format_number
 from gan_jax.reports.results import Method
 from gan_jax.reports.significance import LEVEL, MAX_SEEDS, POWER, Test, holm, paired_test, seeds_needed, welch_test
+from gan_jax.spec.glossary import describe_metric
 
 FAMILY = (
     f"better than every other method beyond doubt: p < {LEVEL:g} in two-sided t-tests over seeds, paired where both methods "
@@ -156,6 +157,8 @@ def conclusions(by_metric: dict[str, Differences]) -> dict[str, str]:
 def _conclude(differences: Differences) -> str:
     """The best method against the others, then each against the first."""
     best, first = differences.best, differences.methods[0]
+    if len({pair.why_untested for pair in differences.pairs}) == 1 and differences.pairs[0].test is None:
+        return f"{', '.join(method.name for method in differences.methods)}: {differences.pairs[0].why_untested}."
     if len(differences.methods) == 2:
         return _pair_sentence(differences.against(best)[0])
     sentences = [f"Best mean: {best.name}; {_list(differences.against(best), differences.metric)}."]

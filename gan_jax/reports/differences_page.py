@@ -6,6 +6,7 @@ from gan_jax.reports.differences import PLAN, Difference, Differences, conclusio
 from gan_jax.reports.groups import Group
 from gan_jax.reports.html import format_number
 from gan_jax.reports.significance import LEVEL
+from gan_jax.spec.glossary import describe_metric
 
 
 def differences_section(group: Group, marks: dict[str, str]) -> str:
@@ -14,8 +15,9 @@ def differences_section(group: Group, marks: dict[str, str]) -> str:
         return ""
     body = ""
     for name, text in conclusions(group.differences).items():
-        table = _table(group.differences[name]) if name else ""
-        metric = f"<code>{escape(name)}</code> " if name else ""
+        differences = group.differences.get(name)
+        table = _table(differences) if differences and any(pair.test for pair in differences.pairs) else ""
+        metric = f"<code>{escape(name)}</code> {describe_metric(name)[1]}: " if name else ""
         body += f"<p>{metric}{escape(text)}</p>{table}"
     notes = (
         f"Effect size: Hedges’ g, the difference in standard deviations over seeds. Interval: {1 - LEVEL:.0%}, of each pair by "

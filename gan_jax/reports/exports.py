@@ -10,8 +10,8 @@ from typing import Any
 from gan_jax.reports.comparison_page import describe_failures, format_estimate, format_real
 from gan_jax.reports.differences import FAMILY, Differences
 from gan_jax.reports.groups import Group
-from gan_jax.reports.html import describe_metric
 from gan_jax.reports.results import Method
+from gan_jax.spec.glossary import describe_metric
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
