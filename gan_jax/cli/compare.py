@@ -37,6 +37,7 @@ from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
+from gan_jax.spec.expressions import listed_names
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
@@ -127,6 +128,9 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     `--loss 'hinge,mmd(kernel="gaussian")' --steps=500` -> {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["500"]}.
     Raises InputError for a flag without a value."""
     known = {field.name for field in fields(Config)} - {"seed"}
+    lists = {
+        name for name, parse in Config.with_property("calls").items() if parse is listed_names
+    }  # their commas are their own
     rest: list[str] = []
     choices: dict[str, list[str]] = {}
     parts = iter(argv)
@@ -141,7 +145,7 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
         value = value if equals else next(parts, None)
         if not value or value.startswith("--"):
             raise InputError(f"{flag} needs a value, or several between commas")
-        choices[field] = [choice.strip() for choice in re.split(r",(?![^()]*\))", value)]
+        choices[field] = [value] if field in lists else [choice.strip() for choice in re.split(r",(?![^()]*\))", value)]
     return rest, choices
 
 

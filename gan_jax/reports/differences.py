@@ -158,12 +158,12 @@ def _conclude(differences: Differences) -> str:
     """The best method against the others, then each against the first."""
     best, first = differences.best, differences.methods[0]
     if len({pair.why_untested for pair in differences.pairs}) == 1 and differences.pairs[0].test is None:
-        return f"{', '.join(method.name for method in differences.methods)}: {differences.pairs[0].why_untested}."
+        return f"{'; '.join(method.name for method in differences.methods)}: {differences.pairs[0].why_untested}."
     if len(differences.methods) == 2:
         return _pair_sentence(differences.against(best)[0])
-    sentences = [f"Best mean: {best.name}; {_list(differences.against(best), differences.metric)}."]
+    sentences = [f"Best mean: {best.name}.", *_grouped(differences.against(best), differences.metric)]
     if first is not best:
-        sentences.append(f"Against the first, {first.name}: {_list(differences.against(first), differences.metric)}.")
+        sentences += [f"Against the first, {first.name}:", *_grouped(differences.against(first), differences.metric)]
     if best.broken:
         sentences.append(f"{len(best.broken)} of {len(best.seeds)} seeds of {best.name} broke, and are not in its mean.")
     return " ".join(sentences)
@@ -180,25 +180,22 @@ def _pair_sentence(pair: Difference) -> str:
     return f"{pair.seeds} seeds cannot tell {pair.a.name} and {pair.b.name} apart: {pair.describe_needed()} would."
 
 
-def _list(pairs: list[Difference], metric: str) -> str:
-    """The other methods by how they compare with `a`, which all pairs share."""
+def _grouped(pairs: list[Difference], metric: str) -> list[str]:
+    """Sentences on the other methods, by how they compare with `a`, which all pairs share. Names are separated by semicolons,
+    because they may contain commas."""
     sign = 1 if describe_metric(metric)[1] == "↑" else -1
     groups: dict[str, list[str]] = {}
     for pair in pairs:
+        name = pair.b.name
         if pair.distinct:
-            head = "better than" if sign * pair.test.difference > 0 else "worse than"
-            groups.setdefault(head, []).append(pair.b.name)
+            head = "Better than " if sign * pair.test.difference > 0 else "Worse than "
         elif pair.test is not None:
-            groups.setdefault(f"{pair.seeds} seeds cannot tell it from", []).append(
-                f"{pair.b.name} ({pair.describe_needed()} would)"
-            )
+            head = f"{pair.seeds} seeds cannot tell it from "
+            name += f" ({pair.describe_needed()} would)"
         else:
-            groups.setdefault(pair.why_untested, []).append(pair.b.name)
-    texts = (
-        f"{head} {', '.join(names)}" if head.endswith(("than", "from")) else f"{', '.join(names)}: {head}"
-        for head, names in groups.items()
-    )
-    return "; ".join(texts)
+            head = f"Not tested, {pair.why_untested}: "
+        groups.setdefault(head, []).append(name)
+    return [f"{head}{'; '.join(names)}." for head, names in groups.items()]
 
 
 def format_p(p: float) -> str:

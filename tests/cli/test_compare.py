@@ -22,6 +22,9 @@ def test_config_flags_are_separated_from_those_of_the_command():
     rest, choices = split_flags(["a.py", "--loss", 'hinge,mmd(kernel="gaussian")', "--steps=5", "--seeds", "0:3"])
     assert rest == ["a.py", "--seeds", "0:3"]
     assert choices == {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["5"]}
+    assert split_flags(["--metrics", "frechet,fid10k_test"])[1] == {
+        "metrics": ["frechet,fid10k_test"]
+    }  # one method, two metrics
 
 
 @pytest.mark.parametrize(

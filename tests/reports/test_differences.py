@@ -40,7 +40,7 @@ def test_only_a_method_that_is_better_than_every_other_is_marked(tmp_path, make)
     assert [method["metrics"]["fd"]["better_than_all"] for method in result["methods"]] == [True, False, False]
     assert page.bold[0] == "1.100"
     assert "1.100 ± 0.058*" in comparison_table(runs)
-    assert line_about(runs) == "fd ↓: Best mean: loss hinge; better than loss minimax, loss wasserstein."
+    assert line_about(runs) == "fd ↓: Best mean: loss hinge. Better than loss minimax; loss wasserstein."
 
 
 def test_the_p_values_are_corrected_over_all_pairs(tmp_path, make):
@@ -74,7 +74,7 @@ def test_methods_that_cannot_be_told_apart(tmp_path, make):
 
 def test_each_method_is_compared_with_the_first(make):
     runs = make({"minimax": CLEAR["minimax"], "hinge": CLEAR["hinge"], "wasserstein": CLEAR["wasserstein"]})
-    assert line_about(runs).endswith("Against the first, loss minimax: worse than loss hinge; better than loss wasserstein.")
+    assert line_about(runs).endswith("Against the first, loss minimax: Worse than loss hinge. Better than loss wasserstein.")
 
 
 def test_other_seeds_are_not_paired(tmp_path):
