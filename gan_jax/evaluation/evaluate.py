@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images.metrics import choose_extractor
 from gan_jax.data.images.protocols import samples_needed
@@ -58,10 +59,7 @@ def evaluate_run(
 
     Raises InputError if the run, the checkpoint or the average does not exist."""
     config, data, game, state = load_run(path, _say, data_dir, step)
-    if count is None:  # published protocols alone determine the number
-        needed = samples_needed(data, protocol.metrics)
-        only = needed and all(parse_protocol(name) for name in protocol.metrics)
-        count = needed if only else max(config.eval_samples, needed)
+    count = sample_count(config, data, protocol) if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
     check_samples(game, count)
@@ -90,6 +88,13 @@ def evaluate_run(
         result["metrics"]["path_length"] = path_length(loaded, extractor, path_pairs, path_key(seed))
         result["facts"]["path_length"] = f"{path_pairs} pairs, in {'w' if loaded.has_w else 'z'}, in {extractor.name}"
     return result
+
+
+def sample_count(config: Config, data: Data, protocol: Protocol) -> int:
+    """The number of samples to generate: what published protocols need, alone or beside `config.eval_samples`."""
+    needed = samples_needed(data, protocol.metrics)
+    alone = needed and all(parse_protocol(name) for name in protocol.metrics)
+    return needed if alone else max(config.eval_samples, needed)
 
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:

@@ -127,8 +127,8 @@ def _difference(a: Method, b: Method, metric: str) -> Difference:
         return untested._replace(test=test)
     if x.mean() == y.mean():
         return untested._replace(why_untested="equal for every seed compared")
-    constant = f"{format_number(float(x.mean() - y.mean()))} for every seed"
-    return untested._replace(why_untested=f"the difference is {constant}, without the spread that a t-test needs")
+    constant = f"they differ by {format_number(abs(float(x.mean() - y.mean())))} for every seed"
+    return untested._replace(why_untested=f"{constant}, without the spread that a t-test needs")
 
 
 def _values(a: Method, b: Method, metric: str) -> tuple[bool, np.ndarray, np.ndarray]:

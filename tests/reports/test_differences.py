@@ -102,7 +102,7 @@ def test_a_method_with_a_broken_seed_is_never_marked(tmp_path, make):
     ("values", "sentence"),
     [
         ([[8.0, 8.0, 8.0], [8.0, 8.0, 8.0]], "equal for every seed compared."),
-        ([[7.0, 7.0, 7.0], [8.0, 8.0, 8.0]], "the difference is -1 for every seed, without the spread that a t-test needs."),
+        ([[7.0, 7.0, 7.0], [8.0, 8.0, 8.0]], "they differ by 1 for every seed, without the spread that a t-test needs."),
         ([[1.0], [2.0]], "one seed is not enough for a test."),
         ([[1.0, float("nan")], [2.0, 3.0]], "not finite for seed 1 of loss a."),
     ],

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from gan_jax.config import Config
 from gan_jax.data.dataset import Protocol
 from gan_jax.data.images import metrics, protocols
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
+from gan_jax.evaluation.evaluate import sample_count
+from gan_jax.evaluation.monitor import validate_metrics
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.storage.weights import INCEPTION
@@ -124,3 +127,14 @@ def test_other_weights_do_not_earn_the_name(digits, networks, monkeypatch):
     monkeypatch.setattr(protocols, "_FID_NETWORK", "0" * 64)
     with pytest.raises(InputError, match="fid50_test is the name of the original Inception network"):
         protocols.evaluator(digits, Protocol(metrics=("fid50_test",)))
+
+
+def test_how_many_samples_are_generated(digits):
+    config = Config(eval_samples=300)
+    for names, count in ((("fid100_test",), 100), (("kernel", "fid100_test"), 300), (("kernel", "fid_test"), 899), ((), 300)):
+        assert sample_count(config, digits, Protocol(metrics=names)) == count
+
+
+def test_a_training_that_evaluates_too_few_samples_is_refused_at_its_start(digits):
+    with pytest.raises(InputError, match="metrics fid20k_test need eval_samples of at least 20000, got 10000"):
+        validate_metrics(Config(metrics="fid20k_test"), digits)
