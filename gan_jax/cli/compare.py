@@ -1,33 +1,48 @@
 """Compare methods over seeds: `python experiments/compare.py [RECIPE.py | RUN_DIR ...] [--field value,value ...] --seeds 0:10`.
 
 Trains every recipe with every combination of the listed values, all seeds of a method in one compiled program, and writes one
-table and one page: mean and standard error of every metric, samples side by side, cost, published figures. Run directories are
-included without training. The same command again resumes; adding a method costs only its own time.
+table and one page: mean and standard error of every metric, which methods differ beyond doubt and how many seeds would tell the
+others apart, samples side by side, cost, published figures. Run directories are included without training. The same command
+again resumes; adding a method costs only its own time.
 
     python experiments/compare.py experiments/toy/ring.py --loss hinge,relativistic,path/mine.py:margin --seeds 0:10
+
+The page and comparison.json, with the values of every seed and the tests of all pairs, are written in --out. --csv table.csv
+writes a row per seed, --latex table.tex the table with its caption, and --json results.json the same as comparison.json.
 
 With --verify RUN_A RUN_B it only reports whether two runs are bitwise equal and, if not, where they first differ and how their
 configs and environments differ: exit code 0 if they are equal, else 1.
 """
 
+import argparse
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gan_jax.cli.command import NO_CACHE_HELP, TRUST_HELP, Parser, path, use_cached_programs, use_cores_as_devices
+from gan_jax.cli.command import (
+    NO_CACHE_HELP,
+    TRUST_HELP,
+    Parser,
+    out_file,
+    path,
+    use_cached_programs,
+    use_cores_as_devices,
+    write_output,
+)
 from gan_jax.cli.flags import RECIPES, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
+from gan_jax.spec.expressions import listed_names
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
 # Flags of compare.py that are not fields of Config.
-OPTIONS = {"seeds", "out", "data_dir", "verify", "no_compilation_cache", "trust", "debug", "help"}
+OPTIONS = {"seeds", "out", "data_dir", "csv", "latex", "json", "verify", "no_compilation_cache", "trust", "debug", "help"}
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
@@ -42,6 +57,9 @@ def main() -> None:
         default=Path("runs/compare"),
         help="directory of the methods' runs and the page (default: %(default)s)",
     )
+    parser.add_argument("--csv", type=table_file(".csv"), metavar="FILE.csv", help="also write a row per seed with its metrics")
+    parser.add_argument("--latex", type=table_file(".tex"), metavar="FILE.tex", help="also write the table for a paper")
+    parser.add_argument("--json", type=table_file(".json"), metavar="FILE.json", help="also write everything as JSON")
     parser.add_argument("--data_dir", help="directory of tfds: data and relative paths (default: $GAN_JAX_DATA)")
     parser.add_argument(
         "--verify", nargs=2, type=path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
@@ -72,10 +90,25 @@ def main() -> None:
     use_cached_programs(not options.no_compilation_cache)
     run_dirs = train_methods(methods, parse_seeds(options.seeds), options.out, options.data_dir)
     # Imported late, so that --help and a mistyped flag answer without JAX.
-    from gan_jax.reports.comparison import comparison_table, write_comparison
+    from gan_jax.reports.comparison import comparison_table, export, write_comparison
 
-    print(comparison_table([*finished, *run_dirs]))
-    print(f"page: {write_comparison([*finished, *run_dirs], options.out)}")
+    runs = [*finished, *run_dirs]
+    print(comparison_table(runs))
+    for file in filter(None, (options.csv, options.latex, options.json)):
+        write_output(file, export(runs, file.suffix))
+        print(f"written to {file}")
+    print(f"page: {write_comparison(runs, options.out)}")
+
+
+def table_file(suffix: str) -> Callable[[str], Path]:
+    """Return the parser of the path of an output file with this suffix, so that no recipe is overwritten by mistake."""
+
+    def parse(text: str) -> Path:
+        if Path(text).suffix != suffix:
+            raise argparse.ArgumentTypeError(f"must be a file *{suffix}, got {text}")
+        return out_file(text)
+
+    return parse
 
 
 def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -84,6 +117,9 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     `--loss 'hinge,mmd(kernel="gaussian")' --steps=500` -> {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["500"]}.
     Raises InputError for a flag without a value."""
     known = {field.name for field in fields(Config)} - {"seed"}
+    lists = {
+        name for name, parse in Config.with_property("calls").items() if parse is listed_names
+    }  # their commas are their own
     rest: list[str] = []
     choices: dict[str, list[str]] = {}
     parts = iter(argv)
@@ -98,7 +134,7 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
         value = value if equals else next(parts, None)
         if not value or value.startswith("--"):
             raise InputError(f"{flag} needs a value, or several between commas")
-        choices[field] = [choice.strip() for choice in re.split(r",(?![^()]*\))", value)]
+        choices[field] = [value] if field in lists else [choice.strip() for choice in re.split(r",(?![^()]*\))", value)]
     return rest, choices
 
 

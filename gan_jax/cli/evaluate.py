@@ -4,6 +4,11 @@ Or evaluate one set of samples against another: `python experiments/evaluate.py 
 zip of images, or any other name that --data accepts. FAKE is compared with all images of REAL, as the names of metrics say:
 `fd_all`, or `fid_all` in Inception's features. Prints a table with each metric, its standard error, and the same metric of real
 samples; writes a JSON file that also records the protocol.
+
+The default metrics take seconds: `fd`, in the features of a small classifier of the data's own classes, is not FID. `--metrics
+fid50k_full` is a published protocol of metrics/protocols.py, which also determines the number of samples; with fewer it is
+called `fid10k_full`, and against the test images `fid10k_test`. Others are kid50k_full, pr50k3_full, is50k, studiogan_is50k,
+clean_fid50k_full and fd_dinov2_50k_full.
 """
 
 from pathlib import Path
@@ -32,7 +37,10 @@ def main() -> None:
     parser.add_argument("fake", help="a run directory; or generated samples, if REAL is given")
     parser.add_argument("real", nargs="?", help="real samples to compare with")
     parser.add_argument(
-        "--metrics", default="", help="comma-separated names, or all (default: the fast ones, which take seconds)"
+        "--metrics",
+        default="",
+        help="comma-separated names of metrics, or of published protocols such as fid10k_test; or all, without protocols "
+        "(default: the fast ones, which take seconds)",
     )
     parser.add_argument(
         "--extractor",
@@ -43,7 +51,9 @@ def main() -> None:
         "--errors", choices=("yes", "no"), default="yes", help="estimate standard errors, at ten times the cost (default: yes)"
     )
     parser.add_argument(
-        "--samples", type=whole_number(2, SAMPLES), help="number of samples to generate (default: the run's eval_samples)"
+        "--samples",
+        type=whole_number(2, SAMPLES),
+        help="number of samples to generate (default: what the protocols in --metrics need, else the run's eval_samples)",
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed of the latents (default: %(default)s)")
     parser.add_argument("--step", type=whole_number(0, 2**31 - 1), help="step of the checkpoint (default: the newest)")

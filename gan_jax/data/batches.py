@@ -52,6 +52,7 @@ def make_data(
         condition=source.condition,
         classes=source.classes,
         notes=source.notes,
+        random_test=source.random_test,
         eval_labels=(test if source.eval_labels_held_out else train).labels,
         feed_at=feed_at,
     )

@@ -129,6 +129,7 @@ class Source:
     classes: tuple[str, ...] = ()  # class names; () if unknown
     notes: tuple[str, ...] = ()  # how the files were understood and what was dropped, in sentences for the user
     files_sha256: str = ""  # of the files that hold `Stored` splits
+    random_test: bool = False  # the test split was drawn from the training samples, because there was none
     # For sources in which several training samples come from one record: a fraction of the records -> (the source without
     # them, the samples of these records). Optional: without it, rows are set aside.
     set_aside: Callable[[float], tuple["Source", Split]] | None = None
@@ -163,6 +164,7 @@ class Data:
     condition: Callable[[str], Condition] | None
     classes: tuple[str, ...]  # class names; () if unknown
     notes: tuple[str, ...]  # how the files were understood and what was dropped, in sentences for the user
+    random_test: bool  # the test split was drawn from the training samples, because there was none
     eval_labels: np.ndarray | None  # labels to condition G on when it is evaluated, reused in order if more are needed
     feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples if streamed
 

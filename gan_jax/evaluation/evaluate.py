@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images.metrics import choose_extractor
+from gan_jax.data.images.protocols import samples_needed
 from gan_jax.data.load import load
 from gan_jax.data.paths import locate
 from gan_jax.errors import InputError
@@ -26,6 +28,7 @@ from gan_jax.evaluation.sample import (
     sampler,
     standing_statistics,
 )
+from gan_jax.metrics.protocols import parse_protocol
 from gan_jax.reports.doctor import diagnose
 from gan_jax.reports.html import read_lines
 from gan_jax.runs.averages import posthoc_average
@@ -56,7 +59,7 @@ def evaluate_run(
 
     Raises InputError if the run, the checkpoint or the average does not exist."""
     config, data, game, state = load_run(path, _say, data_dir, step)
-    count = config.eval_samples if count is None else count
+    count = sample_count(config, data, protocol) if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
     check_samples(game, count)
@@ -85,6 +88,13 @@ def evaluate_run(
         result["metrics"]["path_length"] = path_length(loaded, extractor, path_pairs, path_key(seed))
         result["facts"]["path_length"] = f"{path_pairs} pairs, in {'w' if loaded.has_w else 'z'}, in {extractor.name}"
     return result
+
+
+def sample_count(config: Config, data: Data, protocol: Protocol) -> int:
+    """The number of samples to generate: what published protocols need, alone or beside `config.eval_samples`."""
+    needed = samples_needed(data, protocol.metrics)
+    alone = needed and all(parse_protocol(name) for name in protocol.metrics)
+    return needed if alone else max(config.eval_samples, needed)
 
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:
@@ -181,12 +191,13 @@ def diagnose_run(path: Path) -> str:
 def table(result: dict[str, Any]) -> str:
     """The metrics as text, each with its standard error and its floor (or its value for real samples)."""
     metrics = result["metrics"]
-    lines = [f"{result['fake']}, measured on {result['measured on']}", f"{'':16s} {'fake':>10s} {'±':>8s} {'real':>10s}"]
+    width = max(16, *map(len, metrics))
+    lines = [f"{result['fake']}, measured on {result['measured on']}", f"{'':{width}s} {'fake':>10s} {'±':>8s} {'real':>10s}"]
     for name, value in metrics.items():
         if not name.endswith(("_floor", "_real", "_error")):
             real = metrics.get(f"{name}_floor", metrics.get(f"{name}_real"))
             cells = [_cell(value, 10), _cell(metrics.get(f"{name}_error"), 8), _cell(real, 10)]
-            lines.append(f"{name:16s} {' '.join(cells)}".rstrip())
+            lines.append(f"{name:{width}s} {' '.join(cells)}".rstrip())
     return "\n".join(lines)
 
 

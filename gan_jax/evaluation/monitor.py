@@ -11,6 +11,8 @@ import numpy as np
 
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
+from gan_jax.data.images.protocols import samples_needed
+from gan_jax.errors import InputError
 from gan_jax.evaluation.exploitability import game_duality_gap
 from gan_jax.evaluation.sample import Sampler, conditional, grid_labels, interpolation, interpolation_labels, labels, latents
 from gan_jax.evaluation.vitals import vitals
@@ -108,6 +110,9 @@ def validate_metrics(config: Config, data: Data) -> Measure | None:
     names metrics or an extractor, or if the data may have too few rows for any metric. Otherwise return None.
 
     Raises InputError if the metrics cannot be computed."""
+    needed = samples_needed(data, config.metric_names)
+    if config.eval_samples < needed:
+        raise InputError(f"metrics {config.metrics} need eval_samples of at least {needed}, got {config.eval_samples}")
     may_fail = config.metrics or config.extractor or data.num_train < FEW_ROWS
     return data.evaluator(_held_out(data), _protocol(config)) if may_fail else None
 

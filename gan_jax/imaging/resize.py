@@ -24,11 +24,13 @@ def pillow_bicubic(images: Array, height: int, width: int) -> Array:
 def pillow_bilinear(images: Array, height: int, width: int) -> Array:
     """Resize images [B, H, W, C] to float32 [B, height, width, C] by Pillow's antialiased bilinear filter for floating-point
     images: a triangle, widened when shrinking, without rounding."""
-    x = images.astype(jnp.float32)
-    for axis, size in ((2, width), (1, height)):
-        weights = _pillow_weights(x.shape[axis], size, lambda x: np.maximum(1 - np.abs(x), 0)).astype(np.float32)
-        x = jnp.moveaxis(jnp.tensordot(x, weights, (axis, 1), precision="highest"), -1, axis)
-    return x
+    return _pillow_floats(images, height, width, lambda x: np.maximum(1 - np.abs(x), 0))
+
+
+def pillow_bicubic_unrounded(images: Array, height: int, width: int) -> Array:
+    """Resize images [B, H, W, C] to float32 [B, height, width, C] by Pillow's antialiased bicubic filter for floating-point
+    images: `pillow_bicubic` without rounding or clipping."""
+    return _pillow_floats(images, height, width, lambda x: cubic(x, -0.5))
 
 
 def tensorflow_bilinear(images: Array, height: int, width: int) -> Array:
@@ -52,6 +54,14 @@ def cubic(x: np.ndarray, a: float) -> np.ndarray:
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     return np.where(x < 1, near, np.where(x < 2, a * (((x - 5) * x + 8) * x - 4), 0))
+
+
+def _pillow_floats(images: Array, height: int, width: int, kernel: Callable[[np.ndarray], np.ndarray]) -> Array:
+    x = images.astype(jnp.float32)
+    for axis, size in ((2, width), (1, height)):
+        weights = _pillow_weights(x.shape[axis], size, kernel).astype(np.float32)
+        x = jnp.moveaxis(jnp.tensordot(x, weights, (axis, 1), precision="highest"), -1, axis)
+    return x
 
 
 def _pillow_weights(size: int, new_size: int, kernel: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

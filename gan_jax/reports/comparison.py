@@ -1,20 +1,20 @@
 """The comparison of runs: one table and one self-contained page, with every method over all of its seeds.
 
-`results.py` reads the methods and their results; this module formats them as text and JSON, `comparison_page.py` as HTML.
+`load.py` reads the methods and `groups.py` compares them; this module formats them as text, `comparison_page.py` as HTML and
+`exports.py` for other programs.
 """
 
-import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gan_jax.errors import InputError
+from gan_jax.reports import exports
 from gan_jax.reports.comparison_page import comparison_page, describe_failures, format_costs, format_estimate, format_real
-from gan_jax.reports.html import describe_metric
+from gan_jax.reports.differences import FAMILY, PLAN, conclusions
+from gan_jax.reports.groups import Group, group_by_data
 from gan_jax.reports.load import load_methods
-from gan_jax.reports.results import Group, Method, group_by_data
+from gan_jax.spec.glossary import describe_metric
 from gan_jax.storage.files import write_atomically
 
 
@@ -27,16 +27,28 @@ def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
     content = comparison_page(methods, groups, notes)
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(out) / "comparison.json", (json.dumps(_json(methods, groups), indent=2) + "\n").encode())
+        write_atomically(Path(out) / "comparison.json", exports.as_json(methods, groups).encode())
         write_atomically(Path(out) / "comparison.html", content.encode(errors="backslashreplace"))
     except OSError as error:
         raise InputError(f"cannot write in {out}: {error.strerror}") from error
     return Path(out) / "comparison.html"
 
 
-def comparison_table(run_dirs: Sequence[Path]) -> str:
-    """Return the table of the same runs as text, split into blocks of columns that fit the terminal. Raises InputError as
+def export(run_dirs: Sequence[Path], suffix: str) -> str:
+    """The comparison for other programs, by the suffix of a file: .json, .csv or .tex. Raises InputError as
     `write_comparison` does."""
+    methods, _ = load_methods(run_dirs)
+    groups = group_by_data(methods)
+    return {
+        ".json": lambda: exports.as_json(methods, groups),
+        ".csv": lambda: exports.as_csv(groups),
+        ".tex": lambda: exports.as_latex(groups),
+    }[suffix]()
+
+
+def comparison_table(run_dirs: Sequence[Path]) -> str:
+    """Return the table of the same runs as text, split into blocks of columns that fit the terminal, and the differences
+    between methods. Raises InputError as `write_comparison` does."""
     methods, notes = load_methods(run_dirs)
     return "\n".join(["\n\n".join(map(_text_table, group_by_data(methods))), *notes])
 
@@ -50,7 +62,7 @@ def _text_table(group: Group) -> str:
             estimate = method.estimate(name)
             cell = " ± ".join(part for part in format_estimate(estimate) if part)
             dagger = "†" if estimate and method.excludes_seeds else ""
-            star = "*" if estimate and estimate.mean == group.best(name) else ""
+            star = "*" if group.is_winner(method, name) else ""
             cells.append(cell and cell + (dagger + star).ljust(2))
         seeds = ", ".join([str(len(method.seeds)), *describe_failures(method)])
         rows.append([method.name, *cells, seeds, *format_costs(method)])
@@ -60,12 +72,19 @@ def _text_table(group: Group) -> str:
         scores = (f"{row.metrics[name]:g}  " if name in row.metrics else "" for name in group.metrics)
         rows.append([f"{row.name} (published)", *scores, "", "", "", ""])
     notes = ["mean ± standard error over seeds" if group.metrics else "nothing has been evaluated yet"]
-    notes[0] += "; * the best mean" if group.metrics and len(group.methods) > 1 else ""
     if any(method.excludes_seeds for method in group.methods):
         notes.append("† over the seeds that did not break and were evaluated at the method's last step")
     for source, checked in dict.fromkeys((row.source, row.checked) for row in group.published):
         notes.append(f"published: {source}" + ("" if checked else " (as cited, not checked against the paper)"))
-    return "\n".join([*side_by_side(rows), *notes])
+    notes += [f"measured on {protocol}" for protocol in group.protocols]
+    return "\n".join([*side_by_side(rows), *notes, *_differences(group)])
+
+
+def _differences(group: Group) -> list[str]:
+    """Lines about the differences between methods."""
+    texts = conclusions(group.differences)
+    lines = [f"{f'{name} {describe_metric(name)[1]}: ' if name else ''}{text}" for name, text in texts.items()]
+    return ["", *lines, *([] if "" in texts else [f"* {FAMILY}. {PLAN}."])] if lines else []
 
 
 def side_by_side(rows: list[list[str]]) -> list[str]:
@@ -88,41 +107,3 @@ def side_by_side(rows: list[list[str]]) -> list[str]:
         lines.append("")
         begin = end
     return lines
-
-
-def _json(methods: list[Method], groups: list[Group]) -> dict[str, Any]:
-    """The contents of the table and the values of each seed. Values that are not finite become null."""
-    return {
-        "methods": [_method_json(method, group) for group in groups for method in group.methods],
-        "real": {group.data: {name: list(map(_finite, bounds)) for name, bounds in group.real.items()} for group in groups},
-        "published": {group.data: [row._asdict() for row in group.published] for group in groups},
-    }
-
-
-def _method_json(method: Method, group: Group) -> dict[str, Any]:
-    metrics = {}
-    for name in group.metrics:
-        if (estimate := method.estimate(name)) is not None:
-            metrics[name] = {
-                "mean": _finite(estimate.mean),
-                "standard_error": None if estimate.error is None else _finite(estimate.error),
-                "best": estimate.mean == group.best(name),
-                "seeds": {str(seed): _finite(value) for seed, value in method.values(name).items()},
-            }
-    return {
-        "name": method.name,
-        "run_dirs": [str(run.path) for run in method.runs],
-        "config": {field: value for field, value in method.config.items() if field != "seed"},
-        "seeds": [seed.number for seed in method.seeds],
-        "broken": [{"seed": seed.number, "step": seed.broken[0], "why": seed.broken[1]} for seed in method.broken],
-        "unfinished": [{"seed": seed.number, "step": seed.step} for seed in method.unfinished],
-        "step": method.step,
-        "metrics": metrics,
-        "seconds": method.seconds,
-        "ms_per_step_and_seed": method.milliseconds,
-        "parameters": dict(zip("gd", method.parameters, strict=True)) if method.parameters else None,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -7,9 +7,11 @@ import math
 import shlex
 from html import escape
 
+from gan_jax.reports.differences import FAMILY
+from gan_jax.reports.differences_page import differences_section
+from gan_jax.reports.groups import Group
 from gan_jax.reports.html import (
     definition_list,
-    describe_metric,
     embed,
     escaped_text,
     figure,
@@ -18,12 +20,12 @@ from gan_jax.reports.html import (
     media_files,
     page,
     panel,
-    plain_text,
     section,
 )
 from gan_jax.reports.published import PUBLISHED
-from gan_jax.reports.results import Estimate, Group, Method, Seed, differing_fields
+from gan_jax.reports.results import Estimate, Method, Seed, differing_fields
 from gan_jax.reports.svg import DASHES, METHOD_COLOURS, Curve
+from gan_jax.spec.glossary import describe_metric
 
 MAX_OTHER_GRIDS = 12  # per method, from seeds other than the first
 
@@ -44,7 +46,8 @@ def comparison_page(methods: list[Method], groups: list[Group], notes: list[str]
     status = " · ".join([*(["Some seeds did not finish", *failed] if failed else []), *notes])
     marks = {method.name: _line_sample(i) for i, method in enumerate(methods)}
     sections = []
-    for title, content in (("Results", _table), ("Samples", _samples), ("Curves", _curves)):
+    contents = {"Results": _table, "Differences": differences_section, "Samples": _samples, "Curves": _curves}
+    for title, content in contents.items():
         for group in groups:
             sections.append(section(f"{title}: {group.data}" if len(groups) > 1 else title, content(group, marks)))
     fields = differing_fields([method.config for method in methods])
@@ -109,7 +112,7 @@ def _cell(group: Group, method: Method, name: str) -> str:
     if estimate is None:
         return "<td></td>"
     mean, error = format_estimate(estimate)
-    mean = f"<b>{mean}</b>" if estimate.mean == group.best(name) else mean
+    mean = f"<b>{mean}</b>" if group.is_winner(method, name) else mean
     dagger = "<sup>†</sup>" if method.excludes_seeds else ""
     return f"<td>{mean}{dagger}{f'<small>± {error}</small>' if error else ''}</td>"
 
@@ -120,9 +123,9 @@ def _table_notes(group: Group, sources: list[tuple[str, str, bool]]) -> str:
     notes = [
         heading.get(len(steps), f"At each method’s last evaluation, step {' or '.join(steps)}")
         + ". Mean ± standard error over seeds; ↑ higher is better, ↓ lower is better. "
-        + ("Bold: the best mean. " if len(group.methods) > 1 else "")
+        + (f"Bold: {FAMILY}. " if group.differences else "")
         + ("Real data: the same metric for real samples. " if group.real else "")
-        + "Time includes compilation and evaluation."
+        + "Time includes compilation and evaluation; the time per step excludes them, and is that between logged steps."
     ]
     if any(method.excludes_seeds for method in group.methods):
         notes.append(
@@ -131,8 +134,7 @@ def _table_notes(group: Group, sources: list[tuple[str, str, bool]]) -> str:
     for method in group.methods:
         reasons = "; ".join(f"seed {seed.number} at step {seed.broken[0]:,}, {seed.broken[1]}" for seed in method.broken)
         notes += [f"Broken seeds of {method.name}: {reasons}."] if reasons else []
-    protocols = dict.fromkeys(run.environment.get("evaluation") for method in group.methods for run in method.runs)
-    notes += [f"Measured on {plain_text(protocol)}." for protocol in protocols if protocol]
+    notes += [f"Measured on {protocol}." for protocol in group.protocols]
     for footnote, (source, protocol, checked) in enumerate(sources, 1):
         caution = "" if checked else " The results are as cited, not checked against the paper."
         notes.append(f"[{footnote}] {source}. Protocol: {protocol}.{caution}")

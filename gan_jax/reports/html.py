@@ -15,7 +15,6 @@ from typing import Any
 
 from gan_jax.errors import InputError
 from gan_jax.reports.svg import Curve, svg
-from gan_jax.spec.glossary import METRICS
 from gan_jax.storage.log import read_log
 
 # Values shown with the metric X, because they measure the same quantity of other samples: suffix -> label, colour, dashes.
@@ -130,11 +129,6 @@ def plain_text(value: Any) -> str:
 def escaped_text(value: Any) -> str:
     """`plain_text`, escaped for HTML."""
     return escape(plain_text(value))
-
-
-def describe_metric(name: str) -> tuple[str, str, str]:
-    """A metric's entry in METRICS (full name, better direction, meaning); without one, a full name made from `name`."""
-    return METRICS.get(name, (name.replace("_", " ").capitalize(), "", ""))
 
 
 def metric_names(rows: Iterable[dict[str, float]]) -> list[str]:

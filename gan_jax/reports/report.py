@@ -13,7 +13,6 @@ from gan_jax.reports.html import (
     REFERENCES,
     Rows,
     definition_list,
-    describe_metric,
     embed,
     escaped_text,
     figure,
@@ -30,6 +29,7 @@ from gan_jax.reports.html import (
     series,
 )
 from gan_jax.reports.svg import Curve, svg
+from gan_jax.spec.glossary import describe_metric
 from gan_jax.storage.files import write_atomically
 
 MAX_GRIDS = 20  # maximum number of grids in the series over training, evenly spread

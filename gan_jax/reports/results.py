@@ -12,14 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.reports.html import (
-    Rows,
-    describe_metric,
-    media_files,
-    metric_names,
-    series,
-)
-from gan_jax.reports.published import PUBLISHED, Published
+from gan_jax.reports.html import Rows, media_files, metric_names, series
 
 
 class Seed(NamedTuple):
@@ -68,6 +61,23 @@ class Run(NamedTuple):
         logged = [row["seconds"] for seed in self.seeds for row in seed.rows.values() if "seconds" in row]
         seconds = self.environment.get("seconds", max(logged, default=None))
         return self.cost_fraction * seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None
+
+    @property
+    def seconds_per_step(self) -> list[float]:
+        """Seconds per step and seed between log lines without compilation, evaluation and checkpoints.
+
+        The loop writes the line of step s one interval later, once the devices have finished s, but at an evaluation or a
+        checkpoint all lines after these: the time from s to s + log_every is that of training if s, s + log_every and
+        s + 2 log_every are neither."""
+        every, config = self.config["log_every"], self.config
+        rows = max((seed.rows for seed in self.seeds), key=len, default={})
+        written = {step: row["seconds"] for step, row in rows.items() if "seconds" in row}
+
+        def waits(step: int) -> bool:
+            return step % config["eval_every"] == 0 or step % config["save_every"] == 0 or step >= config["steps"]
+
+        starts = (s for s in written if s + every in written and not any(waits(s + i * every) for i in range(3)))
+        return [(written[s + every] - written[s]) / every * self.cost_fraction / len(self.seeds) for s in starts]
 
 
 class Estimate(NamedTuple):
@@ -151,9 +161,9 @@ class Method:
 
     @cached_property
     def milliseconds(self) -> float | None:
-        """Per step and seed. Broken seeds count in full: in one program with others they are trained to the end."""
-        done = sum(max((seed.step for seed in run.seeds), default=0) * len(run.seeds) for run in self.runs)
-        return 1000 * self.seconds / done if done and self.seconds is not None else None
+        """Per step and seed, without compilation and evaluation: the median between log lines; None if there are too few."""
+        seconds = [value for run in self.runs for value in run.seconds_per_step]
+        return 1000 * statistics.median(seconds) if seconds else None
 
     @cached_property
     def parameters(self) -> tuple[int, int] | None:
@@ -161,41 +171,6 @@ class Method:
         parameters = self.runs[0].environment.get("parameters")
         counts = [parameters.get(player) for player in ("g", "d")] if isinstance(parameters, dict) else []
         return tuple(counts) if counts and all(isinstance(count, int) for count in counts) else None
-
-
-class Group(NamedTuple):
-    """Methods that were trained on the same data: only their metrics are comparable."""
-
-    data: str
-    methods: list[Method]
-    metrics: list[str]
-    published: list[Published]
-    real: dict[str, tuple[float, float]]  # metric -> minimum and maximum measured on real samples
-
-    def best(self, key: str) -> float | None:
-        """The best mean of a metric among the methods; None if it has no better direction or fewer than two values."""
-        means = [estimate.mean for method in self.methods if (estimate := method.estimate(key)) is not None]
-        better = {"↑": max, "↓": min}.get(describe_metric(key)[1])
-        finite = [mean for mean in means if math.isfinite(mean)]
-        return better(finite) if better and finite and len(means) > 1 else None
-
-
-def group_by_data(methods: Sequence[Method]) -> list[Group]:
-    """Group the methods by their data, with the metrics measured and the published results for that data."""
-    groups = []
-    for data in dict.fromkeys(method.config["data"] for method in methods):
-        same_data = [method for method in methods if method.config["data"] == data]
-        rows = [row for method in same_data for seed in method.seeds for row in seed.rows.values()]
-        logged = {key for row in rows for key in row}
-        metrics = [n for base in metric_names(rows) for n in (base, f"{base}_train") if f"eval/{n}" in logged]
-        last_rows = [seed.rows[method.step] for method in same_data for seed in method.evaluated] or rows
-        real = {}
-        for name in metrics:
-            keys = [f"eval/{name}{suffix}" for suffix in ("_floor", "_real")]
-            if values := [row[key] for key in keys for row in last_rows if key in row]:
-                real[name] = (min(values), max(values))
-        groups.append(Group(str(data), same_data, metrics, PUBLISHED.get(str(data).replace(" ", ""), []), real))
-    return groups
 
 
 def differing_fields(configs: Sequence[dict[str, Any]]) -> list[str]:

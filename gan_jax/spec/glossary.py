@@ -1,5 +1,7 @@
 """Names and meanings of the metrics, as shown on pages and in tables."""
 
+import re
+
 # By key: full name, better direction, meaning. A metric that is not listed is shown by its key.
 METRICS: dict[str, tuple[str, str, str]] = {
     "fd": ("Fréchet distance", "↓", "Distance between Gaussians fitted to features of generated and of real samples."),
@@ -129,3 +131,28 @@ METRICS |= {
     f"share_{i}": (f"Share of class {i}", "", "Fraction of samples that the classifier assigns to this class.")
     for i in range(10)
 }
+
+# By what stands before the number of samples in the names of `metrics/protocols.py`.
+PROTOCOLS = {
+    "fid": ("Fréchet Inception distance", "↓", "By the published protocol of this name."),
+    "kid": ("Kernel Inception distance", "↓", "By the published protocol of this name."),
+    "clean_fid": ("Fréchet Inception distance, clean resize", "↓", "By the published protocol of this name."),
+    "clean_kid": ("Kernel Inception distance, clean resize", "↓", "By the published protocol of this name."),
+    "fd_dinov2": ("Fréchet distance in DINOv2’s features", "↓", "By the published protocol of this name."),
+    "is": ("Inception score", "↑", "By the published protocol of this name."),
+    "studiogan_is": ("Inception score, as StudioGAN’s", "↑", "By the published protocol of this name."),
+    "pr": ("Precision and recall", "↑", "By the published protocol of this name."),
+}
+
+
+def describe_metric(name: str) -> tuple[str, str, str]:
+    """A metric's full name, better direction and meaning; for one that is not listed, a full name made from `name`."""
+    if name in METRICS:
+        return METRICS[name]
+    # The ends of the names of precision and recall.
+    value = next((end for end in ("precision", "recall") if name.endswith(f"_{end}")), "")
+    families = "|".join(sorted(PROTOCOLS, key=len, reverse=True))
+    if family := re.fullmatch(rf"({families})_?(\d\w*|full|test)", name):
+        title, better, meaning = PROTOCOLS[family[1]]
+        return METRICS[value][0] if value else title, better, meaning
+    return name.replace("_", " ").capitalize(), "", ""

@@ -1,5 +1,6 @@
 """compare.py: its flags, and the README's section on a loss of your own, run as it is written there, for a few steps."""
 
+import argparse
 import json
 import re
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_jax.cli.compare import combine, split_flags
+from gan_jax.cli.compare import combine, split_flags, table_file
 from gan_jax.cli.flags import parse_seeds
 from gan_jax.errors import InputError
 
@@ -21,6 +22,9 @@ def test_config_flags_are_separated_from_those_of_the_command():
     rest, choices = split_flags(["a.py", "--loss", 'hinge,mmd(kernel="gaussian")', "--steps=5", "--seeds", "0:3"])
     assert rest == ["a.py", "--seeds", "0:3"]
     assert choices == {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["5"]}
+    assert split_flags(["--metrics", "frechet,fid10k_test"])[1] == {
+        "metrics": ["frechet,fid10k_test"]
+    }  # one method, two metrics
 
 
 @pytest.mark.parametrize(
@@ -80,3 +84,9 @@ def test_the_readme_section_on_a_loss_of_your_own(tmp_path):
     message = done.stderr.strip().splitlines()[-1]
     assert re.search(r"loss mine.py:margin fails at .*mine.py:\d+: .*called with \(8,\), \(8,\)", message), message
     assert not (tmp_path / "runs" / "wrong").exists()
+
+
+@pytest.mark.parametrize("text", ["recipe.py", "runs/a", "missing/table.csv"])
+def test_a_table_never_overwrites_another_kind_of_file(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"must be a file"):
+        table_file(".csv")(text)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from gan_jax.imaging.resize import pillow_bicubic, pillow_bilinear
+from gan_jax.imaging.resize import pillow_bicubic, pillow_bicubic_unrounded, pillow_bilinear
 
 
 def horizontally_first(image: Image.Image, height: int, width: int, filter: Image.Resampling) -> np.ndarray:
@@ -28,7 +28,10 @@ def test_bicubic_equals_pillow_bit_for_bit():
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (300, 260), (5, 90)])
-def test_bilinear_equals_pillow_for_numbers_that_are_not_rounded(shape):
+@pytest.mark.parametrize("resize", [pillow_bilinear, pillow_bicubic_unrounded])
+def test_resize_equals_pillow_for_numbers_that_are_not_rounded(shape, resize):
+    """The bicubic one is that of clean-fid, which passes the channels one by one in Pillow's mode F."""
     image = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
-    expected = horizontally_first(Image.fromarray(image), 40, 50, Image.Resampling.BILINEAR)
-    np.testing.assert_allclose(pillow_bilinear(image[None, :, :, None], 40, 50)[0, :, :, 0], expected, atol=1e-4)
+    kernel = Image.Resampling.BILINEAR if resize is pillow_bilinear else Image.Resampling.BICUBIC
+    expected = horizontally_first(Image.fromarray(image), 40, 50, kernel)
+    np.testing.assert_allclose(resize(image[None, :, :, None], 40, 50)[0, :, :, 0], expected, atol=1e-4)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from made import THOROUGH
+from PIL import Image
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import inception
@@ -171,6 +172,19 @@ def test_grey_is_repeated_and_samples_are_rounded_to_eight_bits(extractor):
     outside, _ = extractor.features(np.full((1, 32, 32, 1), 1.5, np.float32))
     white, _ = extractor.features(np.full((1, 32, 32, 1), 1.0, np.float32))
     np.testing.assert_array_equal(outside, white)
+
+
+def test_clean_resize_is_that_of_clean_fid(weights):
+    """clean-fid resizes each channel by Pillow as floating-point numbers, without rounding, and then subtracts and divides by
+    128."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    channels = [
+        Image.fromarray(image[..., i].astype(np.float32)).resize((299, 299), Image.Resampling.BICUBIC) for i in range(3)
+    ]
+    expected = (np.stack(channels, axis=-1) - 128) / 128
+    np.testing.assert_allclose(inception.clean_resize(image[None])[0], expected, atol=1e-5)
+    assert np.abs(expected).max() > 1  # not clipped
+    assert load(weights, clean=True).resize == "Pillow bicubic to 299, unrounded"
 
 
 @pytest.mark.parametrize("size", [8, 299, 500])

@@ -6,13 +6,12 @@ import math
 import re
 import shlex
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from made_runs import ATTACK, BASE, Page, compare, multi_seed_run, png, single_seed_run, write
 
 from gan_jax.cli.flags import parse_seeds
-from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.reports.comparison import comparison_table, write_comparison
 from gan_jax.reports.comparison_page import format_estimate
@@ -20,95 +19,6 @@ from gan_jax.reports.published import PUBLISHED
 from gan_jax.reports.results import Estimate
 from gan_jax.reports.svg import Curve, svg
 from gan_jax.spec.glossary import METRICS
-
-ATTACK = "<script>alert('x')</script>"
-BASE = Config(name="toy", data="two_moons", loss="hinge", steps=20)
-
-
-def png(level: int) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.new("L", (6, 4), level).save(out, "PNG")
-    return out.getvalue()
-
-
-def single_seed_run(path, scores, config=BASE, environment=None, upto=20):
-    """A run of one seed: `scores` {metric: last value}, logged at steps 10 and `upto`."""
-    rows = [{"step": step, "d/loss": 1.0, "seconds": step / 2} for step in (10, upto)]
-    rows[-1] |= {f"eval/{name}": value for name, value in scores.items()}
-    write(path, config, {"status": "finished"} | (environment or {}), rows, {f"step-{upto:08d}.png": config.seed + 1})
-    return path
-
-
-def multi_seed_run(path, scores, config=BASE, broken=None, upto=20, environment=None):
-    """A run of several seeds: `scores` {metric: value of each seed}; `broken` {seed: step}, evaluated at 10 but not after."""
-    broken = broken or {}
-    count = len(next(iter(scores.values())))
-    rows = []
-    for step in (10, upto):
-        for seed in range(count):
-            if seed not in broken or step <= broken[seed]:
-                line = {"step": step, "seed": seed, "d/loss": 1.0}
-                rows.append(line | {f"eval/{name}": values[seed] for name, values in scores.items()} | {"seconds": step / 2})
-            elif step == upto:
-                rows.append({"step": broken[seed], "seed": seed, "broken": "g/loss is nan", "seconds": step / 2})
-    pictures = {f"step-{10 if seed in broken else upto:08d}-seed{seed}.png": 10 + seed for seed in range(count)}
-    write(path, config, {"seeds": list(range(count)), "status": "finished"} | (environment or {}), rows, pictures)
-    return path
-
-
-def write(path, config, environment, rows, pictures):
-    (path / "samples").mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(config if isinstance(config, dict) else asdict(config)))
-    (path / "environment.json").write_text(json.dumps(environment))
-    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for name, level in {"real.png": 99, **pictures}.items():
-        (path / "samples" / name).write_bytes(png(level))
-
-
-class Page(HTMLParser):
-    """The page's tags with their attributes, its text, bold cells, table rows and <pre> elements."""
-
-    def __init__(self, source: str):
-        super().__init__()
-        self.tags, self.text, self.bold, self.rows, self.pre, self._open = [], "", [], [], [], []
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self._open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("th", "td"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        self.text += data
-        if "pre" in self._open:
-            self.pre.append(data)
-        if "td" in self._open or "th" in self._open:
-            self.rows[-1][-1] += data
-            if "b" in self._open:
-                self.bold.append(data)
-
-    def values(self, attribute):
-        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
-
-
-def compare(out, *run_dirs) -> tuple[Page, dict]:
-    path = write_comparison(list(run_dirs), out)
-    assert path == out / "comparison.html"
-
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not valid JSON")
-
-    return Page(path.read_text()), json.loads((out / "comparison.json").read_text(), parse_constant=refuse)
 
 
 def levels_of(page: Page) -> list[int]:
@@ -133,7 +43,7 @@ def test_runs_that_differ_only_in_the_seed_are_one_method(tmp_path):
     assert page.rows[1][1:3] == ["0.320± 0.021", "3"]
     assert page.rows[2][1:3] == ["0.500", "1"]
     table = comparison_table(runs)
-    assert "0.320 ± 0.021*" in table
+    assert "0.320 ± 0.021" in table
     assert "†" not in table + page.text
 
 
@@ -145,7 +55,7 @@ def test_broken_seeds_are_reported_and_left_out_of_means(tmp_path):
     assert method["metrics"]["modes"]["mean"] == 7.5
     assert method["metrics"]["modes"]["seeds"] == {"0": 8.0, "3": 7.0}
     assert [(row["seed"], row["step"]) for row in method["broken"]] == [(1, 13), (2, 17)]
-    assert page.rows[2] == ["loss hinge2 broke at steps 13 and 17", "7.50†± 0.50", "4mean over 2", "10 s", "125"]
+    assert page.rows[2] == ["loss hinge2 broke at steps 13 and 17", "7.50†± 0.50", "4mean over 2", "10 s"]
     assert "seed 1 at step 13, g/loss is nan; seed 2 at step 17, g/loss is nan" in page.text
     assert "status" in page.values("class")
     assert "†" not in "".join(page.rows[1])
@@ -233,14 +143,17 @@ def test_a_field_newer_than_the_run_has_its_default(tmp_path):
     assert [method["metrics"]["fd"]["mean"] for method in result["methods"]] == [2.0]
 
 
-def test_the_best_mean_is_bold_by_direction(tmp_path):
+def test_one_seed_marks_nothing(tmp_path):
     a = {"fd": 0.5, "fd_floor": 0.1, "modes": 7.0, "spread": 0.9, "kd": math.nan}
     b = {"fd": 0.4, "fd_floor": 0.1, "modes": 7.0, "spread": 0.5, "kd": 3.5}
     runs = [single_seed_run(tmp_path / name, scores, replace(BASE, loss=name)) for name, scores in (("a", a), ("b", b))]
     page, result = compare(tmp_path / "out", *runs)
-    assert page.bold == ["7", "0.400", "7", "3.500"]
+    assert page.bold == []
+    assert [method["metrics"]["fd"]["best_mean"] for method in result["methods"]] == [False, True]
+    assert [method["metrics"]["fd"]["better_than_all"] for method in result["methods"]] == [False, False]
+    assert "spread" not in result["differences"]["two_moons"]  # it has no better direction
     assert result["methods"][0]["metrics"]["kd"]["mean"] is None
-    assert page.rows[3] == ["Real data", "0.100", "", "", "", "", "", ""]
+    assert page.rows[3] == ["Real data", "0.100", "", "", "", "", ""]
     page, _ = compare(tmp_path / "out", runs[0])
     assert page.bold == []
 
@@ -292,16 +205,30 @@ def test_costs(tmp_path):
     run = multi_seed_run(tmp_path / "a", {"fd": [1.0, 2.0, 3.0, 4.0]}, broken={1: 12}, environment=environment)
     page, result = compare(tmp_path / "out", run)
     assert result["methods"][0]["seconds"] == 10
-    assert result["methods"][0]["ms_per_step_and_seed"] == 1000 * 10 / (20 * 4)
-    assert page.rows[1][-3:] == ["10 s", "125", "12.3k + 1.2M"]
+    assert page.rows[1][-2:] == ["10 s", "12.3k + 1.2M"]
     runs = [
         single_seed_run(tmp_path / "b", {"fd": 1.0}),
         single_seed_run(tmp_path / "c", {"fd": 1.0}, replace(BASE, seed=1), {"seconds": 30}),
     ]
     _, result = compare(tmp_path / "out", *runs)
     assert result["methods"][0]["seconds"] == 40
-    assert result["methods"][0]["ms_per_step_and_seed"] == 1000 * 40 / 40
+    assert result["methods"][0]["ms_per_step_and_seed"] is None  # each interval contains compilation or evaluation
     assert result["methods"][0]["parameters"] is None
+
+
+def test_the_time_per_step_excludes_compilation_and_evaluation(tmp_path):
+    """Two seeds take 10 ms a step together. Compiling takes 60 s, an evaluation 30 s. As in the training loop, a line is
+    written one interval after its step, but at an evaluation immediately, together with the one before."""
+    config = replace(BASE, steps=1000, log_every=100, eval_every=500, save_every=500)
+    rows = []
+    for step in range(100, 1001, 100):
+        written_at = step if step % 500 == 0 else step + 100
+        seconds = 60 + 0.01 * written_at + 30 * (written_at // 500)
+        rows += [{"step": step, "seed": seed, "d/loss": 1.0, "seconds": seconds} for seed in (0, 1)]
+    write(tmp_path / "a", config, {"seeds": [0, 1], "status": "finished"}, rows, {})
+    page, result = compare(tmp_path / "out", tmp_path / "a")
+    assert result["methods"][0]["ms_per_step_and_seed"] == pytest.approx(5)
+    assert page.rows[1][-1] == "5"
 
 
 @pytest.mark.parametrize(

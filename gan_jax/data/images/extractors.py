@@ -95,12 +95,12 @@ def _cache_name(what: str, data: Data, weights_hash: str) -> str:
     return f"{what}-{hashlib.sha256(f'{data.checksum} {weights_hash}'.encode()).hexdigest()[:32]}.npz"
 
 
-def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False) -> Extractor:
+def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False, clean: bool = False) -> Extractor:
     """Return the network of the FID (`metrics/features/inception.py`), with weights from a file or the downloaded ones."""
     from gan_jax.metrics.features import inception
 
     try:
-        return inception.extractor(*_read("inception", weights, INCEPTION), tap=tap, bias=bias)
+        return inception.extractor(*_read("inception", weights, INCEPTION), tap=tap, bias=bias, clean=clean)
     except ValueError as error:
         raise InputError(f"--extractor inception: {error}") from error
 

@@ -15,6 +15,7 @@ from gan_jax.data.images.suite import NEIGHBOURS, PAIRS, ImageSet, Metric, RealI
 from gan_jax.errors import InputError, unknown
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.jackknife import with_errors
+from gan_jax.metrics.protocols import FAMILIES
 from gan_jax.spec.expressions import parse_call
 from gan_jax.spec.lookup import find, find_function, public_functions
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
@@ -76,8 +77,8 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
             )
         if not np.isfinite(samples).all():
             raise ValueError(f"samples {samples.shape} must be finite")
-        label = None if label is None else _subsample(label, protocol.max_samples)
-        fake = _extract(extractor, _subsample(samples, protocol.max_samples), label)
+        label = None if label is None else subsample(label, protocol.max_samples)
+        fake = extract(extractor, subsample(samples, protocol.max_samples), label)
         n = min(len(fake.samples), len(real.train.samples))
 
         def value(metric: Metric) -> Values:
@@ -171,7 +172,8 @@ def _choose_metrics(names: tuple[str, ...]) -> dict[str, Metric]:
 
 def _find_metric(name: str, known: dict[str, Metric]) -> Metric:
     if name not in known and ":" not in name:
-        raise unknown("metric", name, [*known, "all", "path/file.py:function"])
+        papers = (family.example for family in FAMILIES.values())
+        raise unknown("metric", name, [*known, *papers, "all", "path/file.py:function"])
     metric = find_function("metric", name, known)
     if not isinstance(metric, Metric):
         how_to = f"decorate it with @functools.partial(Metric, reference=...), where Metric is that of {suite.__name__}"
@@ -235,9 +237,12 @@ def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "", inne
 
 
 def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) -> ImageSet:
-    """Return the first images of a split (`Data` is shuffled), or of the "whole" data, with their features, from the cache if
-    possible."""
-    stored: Split = _whole(data) if split == "whole" else getattr(data, split)
+    """Return the first images of a split (`Data` is shuffled), of all "training" images, including those set aside for
+    validation, or of the "whole" data, with their features, from the cache if possible."""
+    if split == "training":
+        stored = data.train if data.validation is None else _joined(data.train, data.validation)
+    else:
+        stored = _joined(data.train, data.test) if split == "whole" else getattr(data, split)
     samples = data.to_float(stored.samples[:max_samples])
     label = None if stored.labels is None else stored.labels[:max_samples]
     key = f"{data.checksum} {split} {len(samples)} {extractor.hash} {extractor.name} {extractor.resize}"
@@ -245,26 +250,26 @@ def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) ->
     cached = read_cache(path) if extractor.hash else None
     if cached is not None and len(cached.get("features", ())) == len(samples):
         return ImageSet(samples, cached["features"], cached.get("logits"), label)
-    images = _extract(extractor, samples, label)
+    images = extract(extractor, samples, label)
     if extractor.hash:
         arrays = {"features": images.features, "logits": images.logits}
         write_cache(path, {name: x for name, x in arrays.items() if x is not None})
     return images
 
 
-def _whole(data: Data) -> Split:
+def _joined(*splits: Split) -> Split:
     """Return the images of both splits, in random order."""
-    order = np.random.RandomState(_SEED).permutation(data.train.count + data.test.count)
-    return Split(*(None if x is None else np.concatenate([x, y])[order] for x, y in zip(data.train, data.test, strict=True)))
+    order = np.random.RandomState(_SEED).permutation(sum(split.count for split in splits))
+    return Split(*(None if x is None else np.concatenate([x, y])[order] for x, y in zip(*splits, strict=True)))
 
 
-def _extract(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> ImageSet:
+def extract(extractor: Extractor, samples: np.ndarray, label: np.ndarray | None) -> ImageSet:
     features, logits = extractor.features(samples)
     if features.ndim != 2 or len(features) != len(samples):
         raise InputError(f"extractor {extractor.name} must return features [{len(samples)}, D], got {features.shape}")
     return ImageSet(samples, features, logits, None if label is None else np.asarray(label))
 
 
-def _subsample(x: np.ndarray, n: int) -> np.ndarray:
+def subsample(x: np.ndarray, n: int) -> np.ndarray:
     """Return at most `n` rows, chosen at random but always the same: samples may be sorted by class."""
     return x[np.random.default_rng(_SEED).permutation(len(x))[:n]]

@@ -38,7 +38,8 @@ def source(
     Raises `InputError` if the splits are incompatible or a label is out of range.
     """
     notes: list[str] = []
-    if test is None:
+    random_test = test is None
+    if random_test:
         train, test = _hold_out(name, train)
         by_class = "" if train.labels is None or train.labels.ndim > 1 else " of each class"
         notes.append(
@@ -63,6 +64,7 @@ def source(
         classes=classes,
         notes=tuple(notes),
         files_sha256=files_sha256,
+        random_test=random_test,
     )
 
 
@@ -115,7 +117,7 @@ def to_float(stored, max_level: int = 255):
 
 
 def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
-    from gan_jax.data.images.metrics import evaluator
+    from gan_jax.data.images.protocols import evaluator
 
     return evaluator(data, protocol)
 

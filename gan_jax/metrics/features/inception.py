@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.imaging.resize import tensorflow_bilinear
+from gan_jax.imaging.resize import pillow_bicubic_unrounded, tensorflow_bilinear
 from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.images import checked, to_uint8
@@ -21,7 +21,9 @@ _BATCH_SIZE = 32
 _EPSILON = 1e-3  # of the batch normalisation
 
 
-def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False) -> Extractor:
+def extractor(
+    tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False, clean: bool = False
+) -> Extractor:
     """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid; `path` and `digest` (sha256)
     identify their file. `experiments/weights.py inception` downloads the published ones.
 
@@ -29,6 +31,8 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
     (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. By default the logits omit the
     classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it.
+    `clean` resizes as clean-fid does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in
+    TensorFlow 1.
 
     Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
     for samples of another shape.
@@ -40,7 +44,7 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
     params = _params(path, tensors, bias)
 
     def apply(params: dict, images: np.ndarray) -> tuple[Array, Array]:
-        taps, logits = _network(params, resize(images))
+        taps, logits = _network(params, clean_resize(images) if clean else resize(images))
         return taps[tap], logits
 
     run = in_batches(apply, _BATCH_SIZE, to_uint8)
@@ -48,7 +52,7 @@ def extractor(tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: i
     def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return run(params, checked(samples))
 
-    resized = f"TF1 bilinear to {_SIZE}"
+    resized = f"Pillow bicubic to {_SIZE}, unrounded" if clean else f"TF1 bilinear to {_SIZE}"
     name = f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})"
     return Extractor(features, name, digest, resized, rounds=True)
 
@@ -158,6 +162,13 @@ def resize(images: Array) -> Array:
     """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1), bilinearly as in TensorFlow 1. The difference
     from any later resize changes the FID (Parmar et al. 2022, arXiv:2104.11222)."""
     x = tensorflow_bilinear(images, _SIZE, _SIZE)
+    return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
+
+
+@jax.jit
+def clean_resize(images: Array) -> Array:
+    """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] as clean-fid does; values may leave [-1, 1)."""
+    x = pillow_bicubic_unrounded(images, _SIZE, _SIZE)
     return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
 
 
