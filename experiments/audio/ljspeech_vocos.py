@@ -25,5 +25,10 @@ CONFIG = replace(
     d_outputs=512,  # 8 discriminators, 64 frames each
     loss="vocoder_hinge",
     g_penalty=f"45 * mel_l1({SOUND}) + 0.125 * layer_feature_matching",  # a mean over 8 discriminators
-    **{"g_gamma": 1.0, "b1": 0.9, "b2": 0.999, "g_lr_final": 0.0, "d_lr_final": 0.0, "steps": 1_000_000},
+    g_gamma=1.0,
+    b1=0.9,
+    b2=0.999,
+    g_lr_final=0.0,
+    d_lr_final=0.0,
+    steps=1_000_000,
 )

@@ -18,7 +18,15 @@ RATES = {"g_lr": 1e-3, "g_lr_final": 1e-4, "d_lr": 2e-3, "d_lr_final": 2e-4, "b1
 CONFIG = replace(
     SNGAN,
     name="cifar10_sngan_narrow",
-    **{"data": "tfds:cifar10", "g_optimizer": "adam", "d_optimizer": "adam"},
-    **{"g_width": 8, "d_width": 16, "batch": 32, "d_steps": 1, "steps": 5_000, "eval_every": 1_000, "save_every": 500},
+    data="tfds:cifar10",
+    g_optimizer="adam",
+    d_optimizer="adam",
+    g_width=8,
+    d_width=16,
+    batch=32,
+    d_steps=1,
+    steps=5_000,
+    eval_every=1_000,
+    save_every=500,
     **RATES,
 )

@@ -19,5 +19,7 @@ CONFIG = replace(
     name="imagenet64_r3gan",
     data='mirrored:folder(path="imagenet/train", side=64)',
     model="r3gan(group=32, taper_above=64, bfloat16=4)",
-    **{"gamma": 1.0, "gamma_final": 0.1, "augment_p_final": 0.4},
+    gamma=1.0,
+    gamma_final=0.1,
+    augment_p_final=0.4,
 )

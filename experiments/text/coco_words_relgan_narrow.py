@@ -23,5 +23,9 @@ CONFIG = replace(
     name="coco_words_relgan_narrow",
     update="annealed(steps=1000)",
     loss="relativistic",
-    **{"g_lr": 1e-4, "g_lr_final": None, "d_lr": 1e-4, "steps": 1_000, "eval_every": 250},
+    g_lr=1e-4,
+    g_lr_final=None,
+    d_lr=1e-4,
+    steps=1_000,
+    eval_every=250,
 )

@@ -32,8 +32,19 @@ GAMES = ("dcgan", "sngan64", "biggan", "stylegan2", "r3gan")
 SEEDS = 8
 # Evaluated within seconds: features of an untrained network, of few samples.
 TRAINED = Config(
-    **{"name": "check", "data": "digits", "model": "dcgan", "g_width": 32, "d_width": 32, "d_steps": 2, "devices": 1},
-    **{"extractor": "random", "eval_samples": 100, "steps": 1000, "log_every": 50, "save_every": 50, "eval_every": 1000},
+    name="check",
+    data="digits",
+    model="dcgan",
+    g_width=32,
+    d_width=32,
+    d_steps=2,
+    devices=1,
+    extractor="random",
+    eval_samples=100,
+    steps=1000,
+    log_every=50,
+    save_every=50,
+    eval_every=1000,
 )
 TRAINED_SMOKE = replace(TRAINED, g_width=4, d_width=4, batch=16, d_steps=1, steps=60, log_every=5, save_every=10, eval_every=60)
 
