@@ -16,7 +16,8 @@ def jax_layer(layer: Layer, stock: bool) -> Run:
     import jax
     from jax import lax
 
-    from gan_jax.models.conv import compiler_options, convolve
+    from gan_jax.models.conv import convolve
+    from gan_jax.xla import compiler_options
 
     def stock_convolve(x, kernel):
         return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
