@@ -61,14 +61,14 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     splits = ("whole",) if protocol.whole else ("test", "train")
     sets = [image_set(data, split, extractor, protocol.max_samples) for split in splits]
     real = RealImages(data, sets[0], sets[-1])
-    is_fid = (extractor.hash, extractor.resize) == (FID_NETWORK, RESIZE) and real.held_out.features.shape[1] == 2048
+    fid_names = is_fid(extractor, real.held_out.features)
 
     @lru_cache(maxsize=8)
     def values_of_real(n: int, sets: int) -> Values:
         def value(metric: Metric) -> Values:
             if real.whole and metric.compares:
                 return {}  # the real images would be compared with themselves
-            return _rename(metric, _measure_real(metric, real, n, sets), is_fid, "_floor" if metric.floor else "_real")
+            return _rename(metric, _measure_real(metric, real, n, sets), fid_names, "_floor" if metric.floor else "_real")
 
         return _measure_each(metrics, strict, value)
 
@@ -86,7 +86,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
 
         def value(metric: Metric) -> Values:
             suffix = "_all" if real.whole and metric.compares else ""
-            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), is_fid, inner_suffix=suffix)
+            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), fid_names, inner_suffix=suffix)
 
         return _measure_each(metrics, strict, value) | values_of_real(n, len(fake.samples) // n) | few_real
 
@@ -155,6 +155,11 @@ def find_extractor(text: str, data: Data) -> Extractor:
         return np.asarray(function(samples), np.float32), None
 
     return Extractor(features, text, "", "its own")
+
+
+def is_fid(extractor: Extractor, features: np.ndarray) -> bool:
+    """Whether distances of the features [N, D] of an extractor are those of the FID and KID."""
+    return (extractor.hash, extractor.resize) == (FID_NETWORK, RESIZE) and features.shape[1] == 2048
 
 
 def choose_extractor(data: Data, text: str | None) -> Extractor:
@@ -228,9 +233,9 @@ def _measure_real(metric: Metric, real: RealImages, n: int, sets: int) -> Values
     return {name: value for name, value in values.items() if not name.endswith("_error")}
 
 
-def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "", inner_suffix: str = "") -> Values:
+def _rename(metric: Metric, values: Values, fid_names: bool, suffix: str = "", inner_suffix: str = "") -> Values:
     """Append a suffix to the names, and `inner_suffix` before _error; use those of the FID's features if these are measured."""
-    names = metric.inception_names if is_fid else {}
+    names = metric.inception_names if fid_names else {}
     result = {}
     for name, value in values.items():
         base = name.removesuffix("_error")
