@@ -21,10 +21,10 @@ from gan_jax.evaluation.sample import latents, sampler
 from gan_jax.game.build import build
 from gan_jax.game.state import init_state
 from gan_jax.metrics.features.inception import Inception, extractor
+from gan_jax.metrics.features.inception_tensors import in_names_of_pytorch_fid, network_digest
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.storage.log import read_log
 from gan_jax.storage.tensor_files import load_tensors
-from gan_jax.storage.weights import sha256
 from gan_jax.training.train import train
 
 RECIPE = Path(__file__).parents[2] / "experiments" / "images" / "cifar10_sngan.py"
@@ -61,7 +61,8 @@ def evaluation(task: Task) -> None:
 def inception(task: Task) -> tuple[Callable, str]:
     """The features of the Inception network, and what weights it has: random ones, for its speed, unless a file is given."""
     if task.inception is not None:
-        found = extractor(load_tensors(task.inception), task.inception, sha256(task.inception))
+        tensors = in_names_of_pytorch_fid(load_tensors(task.inception))
+        found = extractor(tensors, task.inception, network_digest(tensors))
         return found.features, found.name
     images = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]

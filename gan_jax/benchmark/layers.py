@@ -17,7 +17,7 @@ def jax_layer(layer: Layer, stock: bool) -> Run:
     from jax import lax
 
     from gan_jax.models.conv import convolve
-    from gan_jax.models.conv_lowerings import compiler_options
+    from gan_jax.xla import compiler_options
 
     def stock_convolve(x, kernel):
         return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))

@@ -9,8 +9,14 @@ The default metrics take seconds: `fd`, in the features of a small classifier of
 fid50k_full` is a published protocol of metrics/protocols.py, which also determines the number of samples; with fewer it is
 called `fid10k_full`, and against the test images `fid10k_test`. Others are kid50k_full, pr50k3_full, is50k, studiogan_is50k,
 clean_fid50k_full and fd_dinov2_50k_full.
+
+REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as of pytorch-fid,
+clean-fid and EDM, or a .pkl of StyleGAN or EDM2. FAKE, samples or a run, is then measured by its Frechet distance alone.
+`python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
 """
 
+import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from gan_jax.cli.command import (
@@ -28,7 +34,7 @@ from gan_jax.cli.command import (
     whole_number,
     write_json,
 )
-from gan_jax.errors import unknown
+from gan_jax.errors import InputError, unknown
 from gan_jax.spec.expressions import names_between_commas
 
 
@@ -75,6 +81,18 @@ def main() -> None:
     parser.add_argument(
         "--out", type=out_file, help="JSON file to write (default: RUN_DIR/evaluation.json, or evaluation.json for FAKE REAL)"
     )
+    parser.add_argument(
+        "--save_statistics",
+        type=out_file,
+        metavar="FILE.npz",
+        help="only write the mean and covariance of the features of FAKE, real images, by --extractor (default: inception)",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("whole", "train", "test"),
+        default="whole",
+        help="images for --save_statistics (default: %(default)s)",
+    )
     parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -83,6 +101,7 @@ def main() -> None:
     from gan_jax.data.dataset import Protocol
     from gan_jax.evaluation.evaluate import GENERATORS, diagnose_run, evaluate_run, evaluate_samples, table
     from gan_jax.runs import trust
+    from gan_jax.storage.statistics import is_statistics
 
     if options.trust:
         trust.accept_all()
@@ -94,7 +113,15 @@ def main() -> None:
     use_cached_programs(not options.no_compilation_cache)
     metrics = names_between_commas(options.metrics)
     protocol = Protocol(options.extractor, metrics, errors=options.errors == "yes")
-    if options.real:
+    if options.save_statistics:
+        _save_statistics(options)
+        return
+    if options.real and is_statistics(reference := path_of("REAL", options.real)):
+        if metrics:
+            raise InputError(f"--metrics does not apply: {reference} holds statistics, of which a Frechet distance is all")
+        protocol = replace(protocol, statistics=reference)
+    is_run = not options.real or (protocol.statistics and (Path(options.fake) / "config.json").is_file())
+    if not is_run:
         out = options.out or Path("evaluation.json")
         result = evaluate_samples(options.fake, options.real, protocol, options.data_dir)
     else:
@@ -113,3 +140,16 @@ def main() -> None:
         )
     write_json(out, result)
     print(table(result), f"written to {out}", sep="\n")
+
+
+def _save_statistics(options: argparse.Namespace) -> None:
+    from gan_jax.data.images import statistics
+    from gan_jax.data.load import load
+
+    if options.real:
+        raise InputError("--save_statistics is of one set of images: omit REAL")
+    if options.save_statistics.suffix != ".npz":
+        raise InputError(f"--save_statistics must be an .npz, got {options.save_statistics}")
+    data = load(options.fake, 0, 1, options.data_dir)
+    print(statistics.save(data, options.split, options.extractor, options.save_statistics))
+    print(f"written to {options.save_statistics}")

@@ -1,9 +1,10 @@
 """Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), `dinov2` (1.2 GB),
 `resnet50` (103 MB), `swav`, `clip` (354 MB), `vgg16` (with LPIPS); or of LPIPS: `vgg16_torchvision` (553 MB) and `lpips`.
 
-Downloads the file, verifies its size and sha256 where they are published, converts it once to an .npz in the cache, and prints
-both paths. After an interruption, the same command resumes. Without a network, put the file at the path given in the error
-message, and run the same command to verify and convert it.
+Takes the file from the caches of PyTorch, NVIDIA's projects, clean-fid or CLIP if it is there, otherwise downloads it;
+verifies it by its published sha256, or the Inception network by its tensors; converts it once to an .npz in the cache; and
+prints both paths. After an interruption, the same command resumes. Without a network, put the file at the path given in the
+error message, and run the same command to verify and convert it.
 
 Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.py, evaluate.py and train.py --fork_from:
 `python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
@@ -41,12 +42,12 @@ def main() -> None:
         )
         print(f"python experiments/sample.py {options.run_dir} --samples 100")
         return
-    from gan_jax.storage.weights import PUBLISHED, convert, download, sha256
+    from gan_jax.pretrained.obtain import obtain
+    from gan_jax.storage.weights import PUBLISHED, convert, sha256
 
     if options.name not in PUBLISHED:
         raise unknown("weights", options.name, PUBLISHED)
     weights = PUBLISHED[options.name]
-    file = download(weights, options.to or cache_path(""))
-    verified = "verified" if weights.sha256 else "not verified: its authors publish no checksum"
-    print(f"{file}: {weights.description}, sha256 {sha256(file)}, {verified}")
+    file, verification = obtain(weights, options.to or cache_path(""))
+    print(f"{file}: {weights.description}, sha256 {sha256(file)}, {verification}")
     print(f"{convert(file)}: the same tensors as .npz; either file can serve as an extractor's weights")

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
+from gan_jax.data.images import statistics
 from gan_jax.data.images.metrics import choose_extractor
 from gan_jax.data.images.protocols import samples_needed
 from gan_jax.data.load import load
@@ -99,9 +100,15 @@ def sample_count(config: Config, data: Data, protocol: Protocol) -> int:
 
 def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | None = None) -> dict[str, Any]:
     """Return the metrics of all samples of `fake` against all of `real`. `real` is a name that `data.load` accepts; `fake` is
-    another, or the path of a file with samples of the same kind, which is read by the schema of `real`.
+    another, or the path of a file with samples of the same kind, which is read by the schema of `real`. `protocol.statistics`
+    takes the place of `real`.
 
     Raises InputError if one of them cannot be read or if their shapes differ."""
+    if protocol.statistics is not None:
+        data, samples, count = _all_samples(fake, data_dir)
+        measure = _prepare(data, protocol)
+        _say("measuring")
+        return _result(f"{fake}, {count} samples", measure, measure(samples), count=count, notes=[])
     protocol = replace(protocol, whole=True, max_samples=sys.maxsize)
     real_data = load(real, 0, 1, data_dir)
     for note in real_data.notes:
@@ -114,19 +121,24 @@ def evaluate_samples(fake: str, real: str, protocol: Protocol, data_dir: str | N
         for note in notes:
             _say(f"{fake}: {note}")
         return _result(f"{fake}, {count} samples", measure, metrics, count=count, notes=list(notes))
-    fake_data = load(fake, 0, 1, data_dir)
-    for note in fake_data.notes:
-        _say(f"{fake}: {note}")
-    if fake_data.streamed:
-        raise InputError(f"{fake} would take a quarter of memory, where whole sets are compared: use fewer or smaller samples")
-    stored = jax.tree.map(lambda *splits: np.concatenate(splits), fake_data.train.samples, fake_data.test.samples)
-    samples, notes = _with_channels_of(real_data, fake_data.to_float(stored), fake, real)
+    fake_data, samples, count = _all_samples(fake, data_dir)
+    samples, notes = _with_channels_of(real_data, samples, fake, real)
     label = _labels_as_in(real_data, fake_data, notes)
     for note in notes:
         _say(f"{fake}: {note}")
-    count = fake_data.train.count + fake_data.test.count
     _say("measuring")
     return _result(f"{fake}, {count} samples", measure, measure(samples, label), count=count, notes=notes)
+
+
+def _all_samples(name: str, data_dir: str | None) -> tuple[Data, Any, int]:
+    """Load the data called `name`: return it, the samples of both of its splits, and their number."""
+    data = load(name, 0, 1, data_dir)
+    for note in data.notes:
+        _say(f"{name}: {note}")
+    if data.streamed:
+        raise InputError(f"{name} would take a quarter of memory, where whole sets are compared: use fewer or smaller samples")
+    stored = jax.tree.map(lambda *splits: np.concatenate(splits), data.train.samples, data.test.samples)
+    return data, data.to_float(stored), data.train.count + data.test.count
 
 
 def _with_channels_of(real_data: Data, samples: Any, fake: str, real: str) -> tuple[Any, list[str]]:
@@ -211,6 +223,8 @@ def _say(text: str) -> None:
 
 def _prepare(data: Data, protocol: Protocol) -> Measure:
     _say("preparing the metrics")
+    if protocol.statistics is not None:
+        return statistics.evaluator(data, protocol, protocol.statistics)
     return data.evaluator(data, protocol)
 
 

@@ -2,7 +2,6 @@
 differentiation would produce, for accelerators; and for CPUs forms for which XLA has a fast kernel."""
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -18,28 +17,6 @@ FEW_CHANNELS = 4  # images have up to 4 channels; convolutions from or to them w
 MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than two of 16 to 16, and of 48 a quarter longer
 SMALL_SIGNAL = 2**18  # numbers in a signal: up to here, unrolling groups saves less than a millisecond
 MAX_TAPS = 64  # elements of a window that are treated one by one, each by operations of its own
-
-
-@functools.cache
-def compiler_options() -> dict[str, str]:
-    """Options of `jax.jit` for programs that differentiate convolutions on a CPU; empty elsewhere, or if XLA does not know
-    them.
-
-    Convolutions by Eigen, not YNNPACK, which XLA prefers although its weight gradients of stride 1 take up to 4 times as long.
-    And optimization barriers, which XLA's CPU compiler otherwise removes before it fuses operations: they keep elementwise work
-    out of transposes, which alone take 2 ms where the fusion takes 16 (12.6 MB, two cores).
-    """
-    if jax.default_backend() != "cpu":
-        return {}
-    options = {
-        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
-        "xla_disable_hlo_passes": "cse_barrier_expander",
-    }
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except (RuntimeError, ValueError):  # the option is experimental: other versions of XLA may not have it
-        return {}
-    return options
 
 
 @jax.tree_util.register_static

@@ -38,7 +38,7 @@ def read_zip(archive: zipfile.ZipFile, data_name: str) -> dict[str, np.ndarray]:
     folder = data_name.removesuffix(".pkl")
     names = [name for name in archive.namelist() if name == data_name or name.startswith(f"{folder}/")]
     check_sizes(archive, names, ratio=1, always=0)  # PyTorch compresses code only
-    stored = _load(io.BytesIO(archive.read(data_name)))
+    stored = unpickle(io.BytesIO(archive.read(data_name)))
     tensors = _check(_module_tensors(stored) if isinstance(stored, _ScriptModule) else stored)
     keys = {tensor.storage.key for tensor in tensors.values()}
     return _rebuild_all(tensors, {key: archive.read(f"{folder}/{key}") for key in sorted(keys)})
@@ -48,9 +48,9 @@ def read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
     """Return the tensors of a PyTorch file older than 1.6 by name: pickles of magic number, protocol, system, object and
     storage keys, then the storages in that order. Raises as `read_zip`."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if _load(content) != _MAGIC:
+        if unpickle(content) != _MAGIC:
             raise InputError("not a PyTorch file")
-        protocol, system, state_dict, keys = (_load(content) for _ in range(4))
+        protocol, system, state_dict, keys = (unpickle(content) for _ in range(4))
         if protocol != 1001 or not system["little_endian"]:
             facts = f"protocol {protocol}, {reprlib.repr(system)}"
             raise InputError(f"a PyTorch file with {facts}; only little-endian files with protocol 1001 are supported")
@@ -123,7 +123,7 @@ def _module_tensors(script: _ScriptModule) -> dict[str, _Tensor]:
     return tensors
 
 
-class _Function:
+class Function:
     """A function that a pickle may call but not change."""
 
     __slots__ = ("_function",)
@@ -160,17 +160,17 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return _Function(self._ordered_dict)
+            return Function(self._ordered_dict)
         if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            return _Function(_rebuild_tensor)
+            return Function(_rebuild_tensor)
         if module == "torch._utils" and name == "_rebuild_parameter":
-            return _Function(lambda tensor, *_: tensor)
+            return Function(lambda tensor, *_: tensor)
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         if module.split(".")[0] == "__torch__":
             return _ScriptModule
         if module == "torch.jit._pickle":  # lists with the type of their elements
-            return _Function(lambda values, *_: values)
+            return Function(lambda values, *_: values)
         raise InputError(f"refused: the file refers to {module}.{name}, which is not needed to store tensors")
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -180,15 +180,16 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(dtype, key)
 
 
-def _load(file: BinaryIO | mmap.mmap) -> Any:
-    """Return the object of the pickle that begins at the file's position, and advance to its end."""
+def unpickle(file: BinaryIO | mmap.mmap, unpickler: Callable[[bytes], pickle.Unpickler] = _Unpickler) -> Any:
+    """Return the object of the pickle that begins at the file's position, by a restricted `unpickler` of its bytes, and advance
+    to its end."""
     start = file.tell()
     indices = [argument for opcode, argument, _ in pickletools.genops(file) if "PUT" in opcode.name and argument is not None]
     size = file.tell() - start
     if max(indices, default=0) > size:  # the memo of an unpickler is an array of that length
         raise InputError(f"damaged: a pickle of {size:,} bytes has an object number {max(indices):,}")
     file.seek(start)
-    return _Unpickler(file.read(size)).load()
+    return unpickler(file.read(size)).load()
 
 
 def _check(state_dict: Any) -> dict[str, _Tensor]:

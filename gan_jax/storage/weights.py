@@ -1,7 +1,10 @@
 """Published pretrained weights: downloaded on request, verified, and converted to an .npz."""
 
+import contextlib
 import hashlib
 import http.client
+import os
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,6 +14,7 @@ from tqdm import tqdm
 
 from gan_jax.errors import InputError, RunError
 from gan_jax.storage.cache import cache_path, write_cache
+from gan_jax.storage.files import open_atomically
 from gan_jax.storage.tensor_files import load_tensors
 
 _TIMEOUT = 8.0  # seconds, for connecting and for each read
@@ -19,18 +23,25 @@ _CHUNK = 1 << 20
 
 class Weights(NamedTuple):
     """A published file: `name` is what users type, `size` is in bytes, `description` states what it is and its licence. `size`
-    and `sha256` are None if they are not published: the file is then not verified."""
+    and `sha256` are None if they are not published: the file is then not verified. `other_files` are names under which others
+    keep the same weights."""
 
     name: str
     url: str
     size: int | None
     sha256: str | None
     description: str
+    other_files: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
         """Name of the published file."""
         return self.url.rsplit("/", 1)[1]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All names of files with these weights, the published one first."""
+        return self.file, *self.other_files
 
 
 # Sizes and hashes as pinned independently by several public projects. The names of torchvision's files and Inception's contain
@@ -41,6 +52,13 @@ INCEPTION = Weights(
     size=95_628_359,
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     description="InceptionV3 of the FID: the TensorFlow graph of 2015-12-05, converted by M. Seitzer (Apache-2.0)",
+    # torch-fidelity's and torchmetrics' name of the same file; NVIDIA's and clean-fid's TorchScript; conversions.
+    other_files=(
+        "weights-inception-2015-12-05-6726825d.pth",
+        "inception-2015-12-05.pt",
+        "inception.npz",
+        "inception.safetensors",
+    ),
 )
 DINOV2 = Weights(
     name="dinov2",
@@ -116,6 +134,35 @@ def download(weights: Weights, directory: Path) -> Path:
     return path
 
 
+def copies(weights: Weights) -> list[Path]:
+    """Return the files in the caches of this user whose names are those of the weights: in our own cache, and in those of
+    PyTorch (torch.hub, hence pytorch-fid, torch-fidelity and torchmetrics), NVIDIA (dnnlib, hence StyleGAN and EDM), CLIP and
+    clean-fid. Their content is not verified."""
+    home_cache = Path(os.path.expanduser("~"), ".cache")
+    torch = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or home_cache, "torch")
+    dnnlib = Path(os.environ.get("DNNLIB_CACHE_DIR") or home_cache / "dnnlib")
+    directories = [cache_path(""), Path(torch).expanduser() / "hub" / "checkpoints", home_cache / "clip", Path("/tmp")]
+    files = [directory / name for directory in directories for name in weights.files]
+    with contextlib.suppress(OSError):  # a directory that cannot be read
+        # dnnlib puts the md5 of the address before each name.
+        files += [file for name in weights.files for file in sorted((dnnlib / "downloads").glob(f"*_{name}"))]
+    return [file for file in files if os.access(file, os.R_OK) and file.is_file()]
+
+
+def keep(file: Path, directory: Path, name: str) -> Path:
+    """Copy a file to `directory` as `name`, unless it is there already, and return its path. Raises InputError if it cannot be
+    written."""
+    path = Path(directory) / name
+    try:
+        if not (path.exists() and path.samefile(file)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("rb") as source, open_atomically(path) as copy:
+                shutil.copyfileobj(source, copy)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
 def sha256(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     try:
@@ -150,7 +197,9 @@ def _fetch(weights: Weights, part: Path, path: Path) -> None:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         cause = getattr(error, "reason", None) or error
-        raise InputError(f"cannot download {weights.url} ({cause}): get it elsewhere and put it at {path}") from error
+        others = f", or put another file of these weights beside it: {', '.join(weights.other_files)}"
+        remedy = f"get it elsewhere and put it at {path}{others * bool(weights.other_files)}"
+        raise InputError(f"cannot download {weights.url} ({cause}): {remedy}") from error
     resumed = (response.headers.get("Content-Range") or "").startswith(f"bytes {received}-")
     received = received if response.status == 206 and resumed else 0
     size = weights.size

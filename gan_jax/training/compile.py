@@ -25,8 +25,8 @@ from gan_jax.errors import InputError
 from gan_jax.game.game import Game, play
 from gan_jax.game.partition import AXIS, replica, shard_random_draws
 from gan_jax.game.state import TrainState, init_state
-from gan_jax.models.conv_lowerings import compiler_options
 from gan_jax.types import Array
+from gan_jax.xla import compiler_options
 
 SCAN_STEPS = 50  # steps in one dispatch at most: enough to hide its cost, few enough to respond to Ctrl-C
 SMALL = 2**12  # smallest array worth sharding: below, communication costs more than it saves

@@ -4,6 +4,8 @@ The outputs of torch-fidelity for these weights are stored in golden/inception.n
 change of the weights or the images below, `python tests/metrics/test_inception.py` regenerates the file.
 """
 
+import hashlib
+import struct
 from pathlib import Path
 
 import jax
@@ -14,12 +16,13 @@ from PIL import Image
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import inception
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK, LAYERS, in_names_of_pytorch_fid, network_digest
 from gan_jax.storage.tensor_files import load_tensors
-from gan_jax.storage.weights import sha256
 
 
 def load(path, **options):
-    return inception.extractor(load_tensors(path), path, sha256(path), **options)
+    tensors = load_tensors(path)
+    return inception.extractor(tensors, path, network_digest(tensors), **options)
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inception.npz"
@@ -30,8 +33,9 @@ STORED = 32  # evenly spaced entries of each vector in the golden file
 @pytest.fixture(scope="module", autouse=True)
 def optimised():
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_network", "resize"):
-            patch.setattr(inception, name, jax.jit(getattr(inception, name).__wrapped__, compiler_options=THOROUGH))
+        network = jax.jit(inception._apply, compiler_options=THOROUGH)
+        patch.setattr(inception, "_network", lambda: network)
+        patch.setattr(inception, "resize", jax.jit(inception.resize.__wrapped__, compiler_options=THOROUGH))
         yield
 
 
@@ -128,7 +132,7 @@ def test_golden_values_of_torch_fidelity(weights):
         for name in golden.files:
             assert error(subset(results[name]), golden[name]) < 1e-5, name
             assert golden[name].std() > 0.01, name  # guards against a network with constant outputs
-    assert inception._network._cache_size() == 1  # compiled for one shape only
+    assert inception._network()._cache_size() == 1  # compiled for one shape only
 
 
 def test_parity_with_torch_fidelity(weights, tmp_path):
@@ -148,9 +152,72 @@ def test_parity_with_torch_fidelity(weights, tmp_path):
 
 
 def test_name_hash_and_resize(weights, extractor):
-    assert extractor.hash == sha256(weights)
+    tensors = load_tensors(weights)
+    assert extractor.hash == network_digest(tensors)
     assert extractor.resize == "TF1 bilinear to 299"
-    assert extractor.name == f"Inception random.npz (sha256 {extractor.hash[:8]}, tap 2048, TF1 bilinear to 299)"
+    assert extractor.classifies
+    name = f"Inception random.npz (tensors {extractor.hash[:8]}), tap 2048, TF1 bilinear to 299, classifier "
+    assert extractor.name.startswith(name)
+    # Features of real images are cached by name: logits with a bias, or of another classifier, are not these.
+    other = inception.extractor(tensors | {"fc.weight": -tensors["fc.weight"]}, weights, extractor.hash)
+    assert len({extractor.name, load(weights, bias=True).name, other.name}) == 3
+    assert inception.extractor(tensors, weights, FID_NETWORK).name.startswith("Inception of the FID, tap 2048, ")
+
+
+def test_without_the_classifier_there_are_features_and_no_logits(weights):
+    tensors = {name: array for name, array in load_tensors(weights).items() if not name.startswith("fc.")}
+    extractor = inception.extractor(tensors, weights, "0" * 64)
+    assert not extractor.classifies and extractor.name.endswith("without its classifier, hence no inception score")
+    images = jax.ShapeDtypeStruct((2, 299, 299, 3), np.float32)
+    taps, logits = jax.eval_shape(inception._apply, inception._params(weights, tensors, False), images)
+    assert logits is None and {tap: features.shape for tap, features in taps.items()} == {
+        tap: (2, tap) for tap in inception.TAPS
+    }
+
+
+# As in torch-fidelity's converter of TensorFlow's graph, with the separators of NVIDIA's modules.
+NAMES = {
+    "conv_3": "Conv2d_3b_1x1",
+    "mixed.tower.conv_1": "Mixed_5b.branch5x5_2",
+    "mixed_3.tower.conv_2": "Mixed_6a.branch3x3dbl_3",
+    "mixed_5.tower_1.conv_2": "Mixed_6c.branch7x7dbl_3",
+    "mixed_7.tower_2.conv": "Mixed_6e.branch_pool",
+    "mixed_8.tower_1.conv_3": "Mixed_7a.branch7x7x3_4",
+    "mixed_9.tower_1_mixed_conv_1": "Mixed_7b.branch3x3dbl_3b",
+    "mixed_10.tower_mixed_conv": "Mixed_7c.branch3x3_2a",
+}
+
+
+def test_names_of_nvidia():
+    assert sorted(LAYERS.values()) == sorted({name.rpartition(".")[0][:-5] for name in state_dict() if ".conv." in name})
+    assert NAMES.items() <= LAYERS.items()
+    tensors = {"net.layers.conv.weight": np.array(0.0), "net.output.bias": np.array(1.0), "other": np.array(2.0)}
+    for number, name in enumerate(NAMES):
+        values = np.full(3, number, np.float32)
+        tensors |= {f"net.layers.{name}.{part}": values + i / 10 for i, part in enumerate(("weight", "beta", "mean", "var"))}
+    renamed = in_names_of_pytorch_fid(tensors)
+    assert (renamed["Conv2d_1a_3x3.conv.weight"], renamed["fc.bias"], renamed["other"]) == (0, 1, 2)
+    for number, name in enumerate(NAMES.values()):
+        parts = ("conv.weight", "bn.bias", "bn.running_mean", "bn.running_var")
+        assert [renamed[f"{name}.{part}"][0] for part in parts] == pytest.approx(
+            [number, number + 0.1, number + 0.2, number + 0.3]
+        )
+        np.testing.assert_array_equal(renamed[f"{name}.bn.weight"], np.ones(3, np.float32))
+    assert len(renamed) == len(tensors) + len(NAMES)
+    assert in_names_of_pytorch_fid({"fc.bias": tensors["other"]}) == {"fc.bias": tensors["other"]}
+
+
+def test_the_digest_is_that_of_the_numbers():
+    """Not of the file, the order, the type or the classifier."""
+    first, second = "Conv2d_1a_3x3.bn.bias", "Conv2d_1a_3x3.conv.weight"
+    tensors = {second: np.array([[1.5], [2.0]], np.float32), first: np.array([0.25], np.float32)}
+    content = f"{first} (1,)\n".encode() + struct.pack("<f", 0.25) + f"{second} (2, 1)\n".encode() + struct.pack("<2f", 1.5, 2)
+    expected = hashlib.sha256(content).hexdigest()
+    assert network_digest(tensors) == expected
+    others = {"fc.bias": np.zeros(2), "Conv2d_1a_3x3.bn.num_batches_tracked": np.array(7), first: np.array([0.25])}
+    assert network_digest(others | {second: np.asfortranarray(tensors[second])}) == expected
+    assert network_digest(tensors | {first: np.array([0.26], np.float32)}) != expected
+    assert network_digest(tensors | {second: tensors[second].T}) != expected
 
 
 def test_features_do_not_depend_on_the_batch(extractor):

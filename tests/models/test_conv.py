@@ -10,6 +10,7 @@ from jax import lax
 
 from gan_jax.models import conv, conv_lowerings
 from gan_jax.models.conv import convolve, convolve_transpose, weight_gradient
+from gan_jax.xla import compiler_options
 
 # (size, window, strides, padding, groups)
 CASES = {
@@ -254,7 +255,7 @@ def test_pointwise_convolutions_are_matrix_products_on_cpu():
 def test_compiler_options_choose_fast_kernels():
     """With the options, XLA leaves the weight gradient to Eigen, whatever it does by default. On other versions of XLA, which
     may not have the option, there are none."""
-    options = conv_lowerings.compiler_options()
+    options = compiler_options()
     x, y = normal(2, 8, 8, 16), normal(2, 8, 8, 24)
     program = jax.jit(lambda x, y: weight_gradient(x, y, 3), compiler_options=options).lower(x, y).compile().as_text()
     assert not options or "ynn" not in program

@@ -433,7 +433,7 @@ def test_the_command_downloads_converts_and_prints_the_paths(published, server, 
     monkeypatch.setattr("sys.argv", ["weights.py", "inception", "--to", str(tmp_path / "to")])
     main()
     assert (tmp_path / "to" / "some.pth").exists()
-    assert f"sha256 {digest}, verified\n" in capsys.readouterr().out
+    assert f"sha256 {digest}, verified, copied from {tmp_path / 'some.pth'}\n" in capsys.readouterr().out
     monkeypatch.setitem(weights.PUBLISHED, "swav", inception._replace(name="swav", size=None, sha256=None))
     monkeypatch.setattr("sys.argv", ["weights.py", "swav", "--to", str(tmp_path / "other")])
     main()

@@ -11,15 +11,16 @@ from tqdm import tqdm
 
 from gan_jax.data.dataset import Data, Measure, Protocol, Split
 from gan_jax.data.images import extractors, suite
-from gan_jax.data.images.suite import NEIGHBOURS, PAIRS, ImageSet, Metric, RealImages, Values
+from gan_jax.data.images.suite import NEIGHBOURS, NO_LOGITS, PAIRS, ImageSet, Metric, RealImages, Values
 from gan_jax.errors import InputError, unknown
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.inception import RESIZE
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.metrics.jackknife import with_errors
 from gan_jax.metrics.protocols import FAMILIES
 from gan_jax.spec.expressions import parse_call
 from gan_jax.spec.lookup import find, find_function, public_functions
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
-from gan_jax.storage.weights import INCEPTION
 
 TRUSTED = 100  # real images with which the standard error of a fraction, such as precision, is at most .05
 _SEED = 0
@@ -35,7 +36,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     that compare with the held-out split, and vice versa. For fd it is the mean over as many sets of n as the samples make,
     drawn with replacement: what a generator of the train split would get;
     NAME_error: the standard error, if `protocol.errors`: by the jackknife over the samples, unless the metric computes its own.
-    In the original Inception network's features, distances are called fid and kid.
+    In the features of the FID's Inception network, recognised by its tensors, distances are called fid and kid.
 
     With `protocol.whole` all samples are compared with all real images, and the values of such metrics are called NAME_all.
     Metrics that need more real images, or held-out ones that do not exist, are omitted; the description names them. If there
@@ -55,17 +56,20 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         )
     metrics = {name: metric for name, metric in metrics.items() if name not in omitted}
     extractor = choose_extractor(data, protocol.extractor)
+    for name, metric in metrics.items():
+        if strict and metric.needs_logits and not extractor.classifies:
+            raise InputError(f"--metrics {name} {NO_LOGITS}")
     splits = ("whole",) if protocol.whole else ("test", "train")
     sets = [image_set(data, split, extractor, protocol.max_samples) for split in splits]
     real = RealImages(data, sets[0], sets[-1])
-    is_fid = extractor.hash == INCEPTION.sha256 and real.held_out.features.shape[1] == 2048
+    fid_names = is_fid(extractor, real.held_out.features)
 
     @lru_cache(maxsize=8)
     def values_of_real(n: int, sets: int) -> Values:
         def value(metric: Metric) -> Values:
             if real.whole and metric.compares:
                 return {}  # the real images would be compared with themselves
-            return _rename(metric, _measure_real(metric, real, n, sets), is_fid, "_floor" if metric.floor else "_real")
+            return _rename(metric, _measure_real(metric, real, n, sets), fid_names, "_floor" if metric.floor else "_real")
 
         return _measure_each(metrics, strict, value)
 
@@ -83,7 +87,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
 
         def value(metric: Metric) -> Values:
             suffix = "_all" if real.whole and metric.compares else ""
-            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), is_fid, inner_suffix=suffix)
+            return _rename(metric, _measure_fake(metric, real, fake, n, protocol.errors), fid_names, inner_suffix=suffix)
 
         return _measure_each(metrics, strict, value) | values_of_real(n, len(fake.samples) // n) | few_real
 
@@ -152,6 +156,11 @@ def find_extractor(text: str, data: Data) -> Extractor:
         return np.asarray(function(samples), np.float32), None
 
     return Extractor(features, text, "", "its own")
+
+
+def is_fid(extractor: Extractor, features: np.ndarray) -> bool:
+    """Whether distances of the features [N, D] of an extractor are those of the FID and KID."""
+    return (extractor.hash, extractor.resize) == (FID_NETWORK, RESIZE) and features.shape[1] == 2048
 
 
 def choose_extractor(data: Data, text: str | None) -> Extractor:
@@ -226,9 +235,9 @@ def _measure_real(metric: Metric, real: RealImages, n: int, sets: int) -> Values
     return {name: value for name, value in values.items() if not name.endswith("_error")}
 
 
-def _rename(metric: Metric, values: Values, is_fid: bool, suffix: str = "", inner_suffix: str = "") -> Values:
+def _rename(metric: Metric, values: Values, fid_names: bool, suffix: str = "", inner_suffix: str = "") -> Values:
     """Append a suffix to the names, and `inner_suffix` before _error; use those of the FID's features if these are measured."""
-    names = metric.inception_names if is_fid else {}
+    names = metric.inception_names if fid_names else {}
     result = {}
     for name, value in values.items():
         base = name.removesuffix("_error")

@@ -10,12 +10,10 @@ from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images import metrics
 from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.metrics.jackknife import with_errors
 from gan_jax.metrics.protocols import PublishedProtocol, needs_at_least, parse_protocol, refuse_few
 from gan_jax.spec.expressions import parse_call
-from gan_jax.storage.weights import INCEPTION
-
-_FID_NETWORK = INCEPTION.sha256  # of the Inception network with which values may have these names
 
 
 def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
@@ -55,7 +53,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         for name, parsed in named.items():
             fake = fake_images(texts[name], parsed.samples or real_images[name].count)
             real = real_features(texts[name], *real_images[name]) if parsed.family.compares else None
-            values |= _measure(parsed, real, fake, protocol.errors, loaded[texts[name]])
+            values |= _measure(parsed, real, fake, protocol.errors)
         return values
 
     facts = {name: _facts(parsed, real_images[name].count, loaded[texts[name]]) for name, parsed in named.items()}
@@ -117,16 +115,14 @@ def _extractor_text(parsed: PublishedProtocol, named: str | None) -> str:
 
 
 def _check_network(parsed: PublishedProtocol, extractor: Extractor) -> None:
-    """Raise InputError for weights with which a value must not have the name."""
-    if parse_call(parsed.family.extractor)[0] == "inception" and extractor.hash != _FID_NETWORK:
+    """Raise InputError for weights with which a value must not have the name, or cannot be computed."""
+    if parse_call(parsed.family.extractor)[0] == "inception" and extractor.hash != FID_NETWORK:
         raise InputError(f"{parsed.name} is the name of the original Inception network: {extractor.name} is another")
+    if not parsed.family.compares and not extractor.classifies:
+        raise InputError(f"{parsed.name} needs a network that classifies: {extractor.name}")
 
 
-def _measure(
-    parsed: PublishedProtocol, real: np.ndarray | None, fake: metrics.ImageSet, errors: bool, extractor: Extractor
-) -> dict[str, float]:
-    if not parsed.family.compares and fake.logits is None:
-        raise InputError(f"{parsed.name} needs a network that classifies: {extractor.name} does not")
+def _measure(parsed: PublishedProtocol, real: np.ndarray | None, fake: metrics.ImageSet, errors: bool) -> dict[str, float]:
     array = fake.features if parsed.family.compares else fake.logits
     try:
         values = parsed.measure(real, array)

@@ -24,6 +24,7 @@ from gan_jax.types import AnnotatedFunction
 
 PAIRS = 5_000  # at most this many images each, for metrics that compare all pairs
 NEIGHBOURS = 5  # of prdc
+NO_LOGITS = "needs an extractor that classifies: classifier, resnet50, vgg16, or inception with its classifier, fc"
 _SEED = 0
 _QUERIES = 1_000  # samples whose nearest training image is searched for, among all of the train split
 _BLOCK = 16_384  # training images decoded at once
@@ -96,6 +97,7 @@ class Metric(AnnotatedFunction):
     least: int = 2  # real images that it needs of each split
     two_splits: bool = False  # depends on which images were held out, so it does not apply to two sets of images
     compares: bool = True  # with real images: compared with all of them, values are called NAME_all
+    needs_logits: bool = False  # of an extractor that classifies
 
 
 def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:
@@ -158,7 +160,7 @@ def precision_recall(real: RealImages, fake: ImageSet) -> Values:
     return {f"{name}_k3": values[name] for name in ("precision", "recall")}
 
 
-@partial(Metric, reference="held_out", quick=True, least=1, compares=False)
+@partial(Metric, reference="held_out", quick=True, least=1, compares=False, needs_logits=True)
 def inception_score(real: RealImages, fake: ImageSet) -> Values:
     """is: under the extractor's own classes."""
     from gan_jax.metrics.inception_score import inception_score
@@ -166,7 +168,7 @@ def inception_score(real: RealImages, fake: ImageSet) -> Values:
     return {"is": inception_score(_logits("inception_score", fake))}
 
 
-@partial(Metric, reference=None, quick=True, least=1, compares=False)
+@partial(Metric, reference=None, quick=True, least=1, compares=False, needs_logits=True)
 def classes(real: RealImages, fake: ImageSet) -> Values:
     """class_min, class_max: smallest and largest fraction of the fakes classified as one class; accuracy: fraction classified
     as their label, if they have labels."""
@@ -176,7 +178,7 @@ def classes(real: RealImages, fake: ImageSet) -> Values:
     return {"class_min": float(fractions.min()), "class_max": float(fractions.max())} | accuracy
 
 
-@partial(Metric, reference="train", least=1, compares=False)
+@partial(Metric, reference="train", least=1, compares=False, needs_logits=True)
 def class_shares(real: RealImages, fake: ImageSet) -> Values:
     """share_0, share_1, ...: the fraction classified as each class."""
     logits = _logits("class_shares", fake)
@@ -251,5 +253,5 @@ def learnability(real: RealImages, fake: ImageSet) -> Values:
 
 def _logits(metric: str, images: ImageSet) -> np.ndarray:
     if images.logits is None:
-        raise InputError(f"--metrics {metric} needs an extractor that classifies: classifier, inception, resnet50 or vgg16")
+        raise InputError(f"--metrics {metric} {NO_LOGITS}")
     return images.logits

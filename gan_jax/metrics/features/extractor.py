@@ -11,8 +11,8 @@ class Extractor(NamedTuple):
 
     `name` identifies the extractor in reports; `hash` is the sha256 of its weights; `resize` describes how samples are resized
     before they enter its network. Reference statistics are comparable only if `hash` and `resize` agree. `rounds` is whether
-    samples are rounded to 8 bits first. `distance(x, y) -> float32 [N]` is a perceptual distance of pairs of samples that
-    belongs to the network, computed without rounding; None if there is none.
+    samples are rounded to 8 bits first, `classifies` whether there can be logits. `distance(x, y) -> float32 [N]` is a
+    perceptual distance of pairs of samples that belongs to the network, computed without rounding; None if there is none.
     """
 
     features: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -21,3 +21,4 @@ class Extractor(NamedTuple):
     resize: str
     rounds: bool = False
     distance: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    classifies: bool = True

@@ -1,5 +1,8 @@
 """The Inception network of the FID and the Inception score: the TensorFlow graph of 2015-12-05, in Flax."""
 
+import functools
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import flax.linen as nn
@@ -12,11 +15,15 @@ from gan_jax.imaging.resize import pillow_bicubic_unrounded, tensorflow_bilinear
 from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.images import checked, to_uint8
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.types import Array
+from gan_jax.xla import compiler_options
 
 TAPS = (64, 192, 768, 2048)  # feature widths; each identifies one layer
 CLASSES = 1008
 _SIZE = 299  # pixels per side
+RESIZE = f"TF1 bilinear to {_SIZE}"
+CLEAN_RESIZE = f"Pillow bicubic to {_SIZE}, unrounded"
 _BATCH_SIZE = 32
 _EPSILON = 1e-3  # of the batch normalisation
 
@@ -24,15 +31,15 @@ _EPSILON = 1e-3  # of the batch normalisation
 def extractor(
     tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False, clean: bool = False
 ) -> Extractor:
-    """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid; `path` and `digest` (sha256)
-    identify their file. `experiments/weights.py inception` downloads the published ones.
+    """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid and read from `path`; `digest`
+    identifies the network (`inception_tensors.network_digest`). `experiments/weights.py inception` provides the published ones.
 
     Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to 8 bits as in an image file, and grey ones are repeated
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
     (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. By default the logits omit the
-    classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it.
-    `clean` resizes as clean-fid does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in
-    TensorFlow 1.
+    classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it. Without
+    the classifier, `fc`, there are no logits, and hence no Inception score; its name says so. `clean` resizes as clean-fid
+    does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in TensorFlow 1.
 
     Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
     for samples of another shape.
@@ -43,30 +50,37 @@ def extractor(
         raise ValueError(f"tap must be one of {', '.join(map(str, TAPS))}, got {tap!r}")
     params = _params(path, tensors, bias)
 
-    def apply(params: dict, images: np.ndarray) -> tuple[Array, Array]:
-        taps, logits = _network(params, clean_resize(images) if clean else resize(images))
+    def apply(params: dict, images: np.ndarray) -> tuple[Array, Array | None]:
+        taps, logits = _network()(params, clean_resize(images) if clean else resize(images))
         return taps[tap], logits
 
     run = in_batches(apply, _BATCH_SIZE, to_uint8)
 
-    def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def features(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         return run(params, checked(samples))
 
-    resized = f"Pillow bicubic to {_SIZE}, unrounded" if clean else f"TF1 bilinear to {_SIZE}"
-    name = f"Inception {path.name} (sha256 {digest[:8]}, tap {tap}, {resized})"
-    return Extractor(features, name, digest, resized, rounds=True)
+    network = "of the FID" if digest == FID_NETWORK else f"{path.name} (tensors {digest[:8]})"
+    classifier = "without its classifier, hence no inception score"
+    if "fc" in params:
+        classifier = f"classifier {hashlib.sha256(np.asarray(params['fc']['kernel'])).hexdigest()[:8]}{bias * ' with bias'}"
+    resized = CLEAN_RESIZE if clean else RESIZE
+    name = f"Inception {network}, tap {tap}, {resized}, {classifier}"
+    return Extractor(features, name, digest, resized, rounds=True, classifies="fc" in params)
 
 
 class Inception(nn.Module):
-    """Images [B, 299, 299, 3] in [-1, 1] -> ({64: [B, 64], ..., 2048: [B, 2048]}, logits [B, 1008]).
+    """Images [B, 299, 299, 3] in [-1, 1] -> ({64: [B, 64], ..., 2048: [B, 2048]}, logits [B, 1008], or None if the network
+    does not classify).
 
     Batch normalisation is folded into the convolutions. The graph differs from the paper's network and from torchvision's: the
     average pools inside the blocks exclude the padding from the mean, the last block uses max pooling, and there are 1,008
     classes. Layers are named after their PyTorch weights.
     """
 
+    classifies: bool = True
+
     @nn.compact
-    def __call__(self, x: Array) -> tuple[dict[int, Array], Array]:
+    def __call__(self, x: Array) -> tuple[dict[int, Array], Array | None]:
         taps = {}
         x = _conv(x, "Conv2d_1a_3x3", 32, 3, 2, "VALID")
         x = _conv(x, "Conv2d_2a_3x3", 32, 3, 1, "VALID")
@@ -94,7 +108,8 @@ class Inception(nn.Module):
         x = _grid_8(x, "Mixed_7b", _average(x))
         x = _grid_8(x, "Mixed_7c", nn.max_pool(x, (3, 3), (1, 1), "SAME"))
         taps[2048] = x.mean(axis=(1, 2))
-        return taps, nn.Dense(CLASSES, precision=jax.lax.Precision.HIGHEST, name="fc")(taps[2048])
+        classifier = nn.Dense(CLASSES, precision=jax.lax.Precision.HIGHEST, name="fc")
+        return taps, classifier(taps[2048]) if self.classifies else None
 
 
 def _grid_35(x: Array, block: str, pooled: int) -> Array:
@@ -172,13 +187,19 @@ def clean_resize(images: Array) -> Array:
     return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
 
 
-@jax.jit
-def _network(params: dict, images: Array) -> tuple[dict[int, Array], Array]:
-    return Inception().apply({"params": params}, images)
+@functools.cache
+def _network() -> Callable[[dict, Array], tuple[dict[int, Array], Array | None]]:
+    """The compiled network: a function of its parameters and images."""
+    return jax.jit(_apply, compiler_options=compiler_options())
+
+
+def _apply(params: dict, images: Array) -> tuple[dict[int, Array], Array | None]:
+    return Inception(classifies="fc" in params).apply({"params": params}, images)
 
 
 def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
-    """Parameters of the network, with each batch normalisation folded into its convolution, in float64."""
+    """Parameters of the network, with each batch normalisation folded into its convolution, in float64; without "fc" if the
+    tensors have no classifier."""
 
     def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
         array = tensors.get(name)
@@ -192,8 +213,10 @@ def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
     images = jax.ShapeDtypeStruct((1, _SIZE, _SIZE, 3), jnp.float32)
     abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]
     classifier = abstract.pop("fc")["kernel"].shape
-    offset = tensor("fc.bias", classifier[1:])
-    params = {"fc": {"kernel": tensor("fc.weight", classifier[::-1]).T, "bias": offset if bias else np.zeros_like(offset)}}
+    params = {}
+    if "fc.bias" in tensors or "fc.weight" in tensors:
+        offset = tensor("fc.bias", classifier[1:])
+        params["fc"] = {"kernel": tensor("fc.weight", classifier[::-1]).T, "bias": offset if bias else np.zeros_like(offset)}
     for name, layer in abstract.items():
         height, width, inputs, outputs = layer["kernel"].shape
         kernel = tensor(f"{name}.conv.weight", (outputs, inputs, height, width))

@@ -11,8 +11,9 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.metrics.features import classifier
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.inception import RESIZE
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.spec.lookup import public_functions
-from gan_jax.storage.weights import INCEPTION
 
 
 @pytest.fixture(scope="module")
@@ -257,15 +258,29 @@ def test_cached_features_of_real_images_are_never_stale(digits, tmp_path, monkey
 
 def test_only_the_original_inception_weights_give_fid(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
+    rows = np.random.default_rng(0).normal(size=(64, 2048)).astype(np.float32)
 
-    def wide(weights_hash):
-        rows = np.random.default_rng(0).normal(size=(64, 2048)).astype(np.float32)
-        return Extractor(lambda x: (x.reshape(len(x), -1) @ rows, None), name="wide", resize="none", hash=weights_hash)
+    def wide(weights_hash, resize):
+        return Extractor(lambda x: (x.reshape(len(x), -1) @ rows, None), name="wide", resize=resize, hash=weights_hash)
 
-    monkeypatch.setattr(metrics, "choose_extractor", lambda data, text: wide(text))
     real = digits.to_float(digits.train.samples[:50])
-    for weights_hash, names in ((INCEPTION.sha256, {"kid", "kid_floor"}), ("c" * 64, {"kd", "kd_floor"})):
-        assert set(metrics.evaluator(digits, Protocol(weights_hash, ("kernel",)))(real)) == names
+    for weights_hash, resize, name in (
+        (FID_NETWORK, RESIZE, "kid"),
+        ("c" * 64, RESIZE, "kd"),
+        (FID_NETWORK, "bicubic", "kd"),
+    ):
+        chosen = wide(weights_hash, resize)
+        monkeypatch.setattr(metrics, "choose_extractor", lambda *_, chosen=chosen: chosen)
+        assert set(metrics.evaluator(digits, Protocol(metrics=("kernel",)))(real)) == {name, f"{name}_floor"}
+
+
+def test_the_inception_score_without_a_classifier_is_refused_before_features_are_extracted(digits, monkeypatch):
+    headless = Extractor(None, name="headless", resize="none", hash="", classifies=False)
+    monkeypatch.setattr(metrics, "choose_extractor", lambda *_: headless)
+    with pytest.raises(
+        InputError, match=r"--metrics inception_score needs an extractor that classifies: .* with its classifier"
+    ):
+        metrics.evaluator(digits, Protocol(metrics=("inception_score",)))
 
 
 def test_every_metric_declares_itself_and_is_documented():

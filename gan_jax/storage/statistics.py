@@ -1,0 +1,169 @@
+"""Files with the mean and the covariance of features, by which pytorch-fid, clean-fid and NVIDIA's projects keep real images:
+an .npz with `mu` and `sigma`, or a pickle of arrays, in which nothing is executed.
+
+Pickles are those of EDM2, {"fid": {"mu": ..., "sigma": ...}, ...}, and of StyleGAN2-ADA, StyleGAN3 and R3GAN, whose sums of
+features and of their products are divided by the number of images."""
+
+import io
+import math
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.errors import InputError, reading
+from gan_jax.storage.files import open_atomically
+from gan_jax.storage.npz import load_headers, load_npz
+from gan_jax.storage.pytorch import Function, unpickle
+
+_SUMS = {"raw_mean", "raw_cov", "num_items"}
+_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+_DTYPES = ("f8", "f4", "i8", "i4", "b1")
+
+
+class Statistics(NamedTuple):
+    """Mean [D] and covariance [D, D] of features, float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def is_statistics(path: Path) -> bool:
+    """Whether a file holds statistics of features, by its ending, and for .npz by the names of its arrays."""
+    if path.suffix == ".npz" and path.is_file():
+        return {"mu", "sigma"} <= load_headers(path).keys()
+    return path.suffix == ".pkl" and path.is_file()
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Read statistics. Raises InputError, which names the file, unless it holds a mean [D] and a covariance [D, D] of finite
+    numbers."""
+    with reading(str(path), "is damaged, or not a file of statistics"):
+        try:
+            if path.suffix == ".npz":
+                arrays: Any = load_npz(path, ("mu", "sigma"))
+                mean, covariance = arrays["mu"], arrays["sigma"]
+            else:
+                mean, covariance = _of_pickle(_load(path))
+        except InputError as error:
+            raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        shapes = np.shape(mean), np.shape(covariance)
+        if len(shapes[0]) != 1 or shapes[1] != shapes[0] * 2:
+            raise InputError(
+                f"{path}: the mean must be [D] and the covariance [D, D], got {list(shapes[0])} and {list(shapes[1])}"
+            )
+        statistics = Statistics(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
+        if not all(np.isfinite(x).all() for x in statistics):
+            raise InputError(f"{path}: the statistics are not finite")
+    return statistics
+
+
+def write_statistics(path: Path, statistics: Statistics) -> None:
+    """Write an .npz with `mu` and `sigma`, which pytorch-fid, clean-fid, EDM and EDM2 read. Raises InputError if it cannot be
+    written."""
+    try:
+        with open_atomically(path) as file:
+            np.savez(file, mu=statistics.mean, sigma=statistics.covariance)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _of_pickle(content: Any) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(content, dict) and isinstance(content.get("fid"), dict):
+        content = content["fid"]
+    if isinstance(content, dict) and {"mu", "sigma"} <= content.keys():
+        return content["mu"], content["sigma"]
+    if isinstance(content, dict) and content.keys() >= _SUMS and content["raw_cov"] is not None:
+        mean, products = (np.asarray(content[name], np.float64) / content["num_items"] for name in ("raw_mean", "raw_cov"))
+        return mean, products - np.outer(mean, mean)
+    raise InputError('a pickle without "mu" and "sigma", or sums ("raw_mean", "raw_cov", "num_items"), of features')
+
+
+def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        return _arrays(unpickle(io.BytesIO(file.read()), _Unpickler))
+
+
+class _Dtype:
+    """In place of a NumPy dtype."""
+
+    __slots__ = ("order", "text")
+
+    def __init__(self, text: Any, *_: Any):
+        if text not in _DTYPES:
+            raise InputError(f"refused: an array of type {str(text)[:20]!r}, only {', '.join(_DTYPES)} are read")
+        self.text, self.order = text, "<"
+
+    def __setstate__(self, state: tuple) -> None:
+        self.order = ">" if state[1] == ">" else "<"
+
+    def decode(self, raw: bytes, shape: tuple[int, ...], order: str) -> np.ndarray:
+        """The elements of an array. Raises InputError unless they are as many as its shape says."""
+        dtype = np.dtype(self.order + self.text)
+        if type(raw) not in (bytes, bytearray) or not all(type(n) is int and n >= 0 for n in shape):
+            raise InputError("refused: an array without bytes, or whose shape is not of whole numbers")
+        if len(raw) != math.prod(shape) * dtype.itemsize:
+            raise InputError(f"damaged: an array {list(shape)} of {len(raw):,} bytes")
+        return np.frombuffer(raw, dtype).reshape(shape, order=order)
+
+
+class _Array:
+    """In place of a NumPy array, until its elements are known."""
+
+    __slots__ = ("array",)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, raw = state
+        self.array = _decode(raw, dtype, shape, "F" if fortran is True else "C")
+
+
+class _Dict(dict):
+    """In place of dnnlib's EasyDict."""
+
+    __slots__ = ()
+
+
+def _decode(raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:
+    if not isinstance(dtype, _Dtype) or type(shape) is not tuple:
+        raise InputError("refused: an array without a type or a shape")
+    return dtype.decode(raw, shape, order)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Bytes, as protocols below 3 store them."""
+    return str(text).encode("latin1" if encoding == "latin1" else "ascii")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickler restricted to what dictionaries of numbers and arrays need; none of it resolves to NumPy itself."""
+
+    def __init__(self, content: bytes):
+        super().__init__(io.BytesIO(content))
+
+    def find_class(self, module: str, name: str) -> Any:
+        functions = {
+            "_reconstruct": lambda *_: _Array(),
+            "_frombuffer": lambda raw, dtype, shape, order: _decode(raw, dtype, shape, order),
+            "scalar": lambda dtype, raw: _decode(raw, dtype, ())[()],
+        }
+        if module in _MODULES and name in functions:
+            return Function(functions[name])
+        if (module, name) == ("numpy", "ndarray"):
+            return Function(lambda *_: _Array())
+        if (module, name) == ("numpy", "dtype"):
+            return Function(_Dtype)
+        if (module, name) == ("_codecs", "encode"):
+            return Function(_encode)
+        if (module, name) == ("dnnlib.util", "EasyDict"):
+            return _Dict
+        raise InputError(f"refused: the file refers to {module}.{name}, which is not needed to store arrays")
+
+
+def _arrays(content: Any, depth: int = 2) -> Any:
+    """The arrays in dictionaries, in place of what stood for them."""
+    if isinstance(content, _Array):
+        return getattr(content, "array", None)
+    if isinstance(content, dict) and depth:
+        return {name: _arrays(value, depth - 1) for name, value in content.items()}
+    return content
