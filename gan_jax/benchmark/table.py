@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from gan_jax.benchmark.cases import CASES
 from gan_jax.benchmark.measure import FORMS
 from gan_jax.errors import InputError, reading
 
@@ -171,7 +172,7 @@ def merge(records: list[dict[str, Any]]) -> dict[str, Any]:
         parts = {name: merged[name] | record[name] for name in ("versions", "steps", "layers", "growth")}
         command = f"{merged['command']}` and `{record['command']}"
         merged = {**merged, **parts, "command": command, "peak": record["peak"] or merged["peak"]}
-    return merged
+    return {**merged, "steps": {name: merged["steps"][name] for name in CASES if name in merged["steps"]}}
 
 
 def check_machine(old: dict[str, Any], machine: dict[str, Any]) -> None:

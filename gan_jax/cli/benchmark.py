@@ -100,7 +100,8 @@ def measure_all(options: Any, cases: list[str]) -> dict[str, Any]:
         if options.json:
             write_json(options.json, results)
 
-    results = measure.record(" ".join(["python experiments/benchmark.py", *sys.argv[1:]]))
+    chosen = "--growth" if options.growth else f"--cases {','.join(cases)}"
+    results = measure.record(f"python experiments/benchmark.py {chosen} --repeats {options.repeats}")
     if not measure.has_torch():
         say("PyTorch is not installed (pip install torch): measuring ours alone")
     if options.growth:

@@ -28,7 +28,7 @@ def results():
     laws = {"batch": {"description": "a step by batch", "sizes": [1, 2], "ms": [3.0, 6.0], "exponent": 1.0, "factor": 3.0}}
     machine = {"processor": "P", "cores": 2, "system": "Linux"}
     head = {"command": "benchmark.py", "machine": machine, "versions": {"jax": "1"}, "commit": "abc"}
-    return {**head, "peak": {"flops": 1e11}, "steps": {"case": steps}, "layers": layers, "growth": laws}
+    return {**head, "peak": {"flops": 1e11}, "steps": {"dcgan": steps}, "layers": layers, "growth": laws}
 
 
 def test_the_tables_hold_speed_share_of_peak_and_bar():
@@ -46,8 +46,8 @@ def test_the_tables_hold_speed_share_of_peak_and_bar():
 
 def test_a_form_that_failed_is_named_with_its_reason():
     record = results()
-    record["steps"]["case"]["forms"]["compiled"] = {"failed": "no compiler"}
-    assert table.speed(record["steps"]["case"]) == (1.5, "eager")
+    record["steps"]["dcgan"]["forms"]["compiled"] = {"failed": "no compiler"}
+    assert table.speed(record["steps"]["dcgan"]) == (1.5, "eager")
     assert "- a step, PyTorch compiled: no compiler" in table.as_markdown(record)
 
 
@@ -69,8 +69,8 @@ def test_the_spread_is_the_standard_deviation_of_normal_times():
 )
 def test_a_regression_exceeds_the_noise_of_both_records(old, new, slower):
     before, after = results(), results()
-    before["steps"]["case"]["forms"]["ours"] |= times(*old)
-    after["steps"]["case"]["forms"]["ours"] |= times(*new)
+    before["steps"]["dcgan"]["forms"]["ours"] |= times(*old)
+    after["steps"]["dcgan"]["forms"]["ours"] |= times(*new)
     lines = table.regressions(before, after)
     assert bool(lines) == slower
     assert all("a step" in line for line in lines)
@@ -115,7 +115,7 @@ def test_a_file_that_is_not_a_record_is_refused(tmp_path, part):
 @pytest.mark.parametrize("wall", [[], [0.0], [-1.0], ["1"], [float("nan")], None])
 def test_times_that_are_not_positive_numbers_are_refused(tmp_path, wall):
     record = results()
-    record["steps"]["case"]["forms"]["ours"]["wall"] = wall
+    record["steps"]["dcgan"]["forms"]["ours"]["wall"] = wall
     (tmp_path / "record.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"record\.json"):
         table.read_results(tmp_path / "record.json")
