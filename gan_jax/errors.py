@@ -16,8 +16,9 @@ class RunError(RuntimeError):
 def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     """Return an `InputError` for a name that is not in `known`, which lists all known names and suggests the nearest."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    lower_case = {text.lower(): text for text in known}
+    nearest = difflib.get_close_matches(name.lower(), lower_case, n=1)
+    hint = f"did you mean {lower_case[nearest[0]]!r}? " if nearest else ""
     return InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(known) or 'none'}")
 
 

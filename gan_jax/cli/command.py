@@ -72,6 +72,8 @@ def out_file(text: str) -> Path:
     """Parse the path of an output file: the `type` of a flag, so that a wrong path is reported before the work starts."""
     if path(text).is_dir() or not path(text).absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"must be a file in an existing directory, got {text}")
+    if path(text).name in ("config.json", "environment.json") and (path(text).parent / "config.json").is_file():
+        raise argparse.ArgumentTypeError(f"must be a file of its own, and {text} is part of a run")
     return path(text)
 
 
@@ -83,7 +85,7 @@ def write_json(out: Path, result: Any) -> None:
 def write_output(out: Path, text: str) -> None:
     """Write a file whole or not at all; to a device or pipe, such as /dev/stdout, directly. Raises InputError if it cannot be
     written."""
-    content = text.encode()
+    content = text.encode(errors="backslashreplace")
     try:
         if out.exists() and not out.is_file():
             out.write_bytes(content)

@@ -94,10 +94,10 @@ def main() -> None:
 
     runs = [*finished, *run_dirs]
     print(comparison_table(runs))
+    print(f"page: {write_comparison(runs, options.out)}")
     for file in filter(None, (options.csv, options.latex, options.json)):
         write_output(file, export(runs, file.suffix))
         print(f"written to {file}")
-    print(f"page: {write_comparison(runs, options.out)}")
 
 
 def table_file(suffix: str) -> Callable[[str], Path]:

@@ -13,7 +13,7 @@ from gan_jax.config import Config
 from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images import statistics
 from gan_jax.data.images.metrics import choose_extractor
-from gan_jax.data.images.protocols import samples_needed
+from gan_jax.data.images.protocols import refuse_too_few, samples_needed
 from gan_jax.data.load import load
 from gan_jax.data.paths import locate
 from gan_jax.errors import InputError
@@ -63,6 +63,7 @@ def evaluate_run(
     count = sample_count(config, data, protocol) if count is None else count
     if count < 2:
         raise InputError(f"--samples must be at least 2, got {count}")
+    refuse_too_few(protocol.metrics, data, count)
     check_samples(game, count)
     z_key, label_key, statistics_key = sample_keys(seed)
     measure = _prepare(data, replace(protocol, max_samples=max(protocol.max_samples, count)))

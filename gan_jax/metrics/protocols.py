@@ -37,6 +37,7 @@ class Family(NamedTuple):
     example: str  # the name in the papers
     source: str  # and where we differ
     compares: bool = True  # with real images
+    least: int = 2  # samples with which it can be computed
 
 
 class PublishedProtocol(NamedTuple):
@@ -98,6 +99,7 @@ FAMILIES = {
         "kid50k_full",
         "Binkowski et al. 2018, arXiv:1801.01401, with 100 subsets of 1,000 as in StyleGAN2-ADA's metrics. With fewer than "
         "2,000 samples or real images our subsets are half of them, theirs all or 1,000.",
+        least=4,
     ),
     "pr": Family(
         _precision_recall,
@@ -113,6 +115,7 @@ FAMILIES = {
         "Salimans et al. 2016, arXiv:1606.03498: mean over ten splits, logits without the classifier's bias, as in the "
         "original code and in StyleGAN2-ADA's metrics.",
         compares=False,
+        least=10,
     ),
     "studiogan_is": Family(
         _score_of_one,
@@ -128,7 +131,7 @@ FAMILIES = {
         "clean_fid50k_full",
         "Parmar et al. 2022, arXiv:2104.11222 (clean-fid): resized by Pillow's antialiased bicubic filter, without rounding.",
     ),
-    "clean_kid": Family(_kernel, "inception(clean=True)", "clean_kid50k_full", "clean-fid, with the subsets of kid."),
+    "clean_kid": Family(_kernel, "inception(clean=True)", "clean_kid50k_full", "clean-fid, with the subsets of kid.", least=4),
     "fd_dinov2": Family(
         _frechet,
         "dinov2",
@@ -140,10 +143,11 @@ _METRICS = "|".join(sorted(FAMILIES, key=len, reverse=True))
 
 
 def parse_protocol(name: str) -> PublishedProtocol | None:
-    """The protocol that a name states; None for one that does not begin with a metric of FAMILIES and a number or real images.
+    """The protocol that a name states; None for one that is neither a metric of FAMILIES, nor begins with one and a number or
+    real images.
 
-    Raises InputError, with the nearest names, for one that no rule makes."""
-    begin = re.match(rf"({_METRICS})_?(\d+k?|full|test)", name)
+    Raises InputError, with the nearest names, for one that no rule makes, and for fewer samples than the metric needs."""
+    begin = re.match(rf"({_METRICS})_?(\d+k?|full|test|$)", name.lower())
     if begin is None:
         return None
     protocol = _read(name)
@@ -156,6 +160,9 @@ def parse_protocol(name: str) -> PublishedProtocol | None:
             for real in ("full", "test", "")
         ]
         raise unknown("metric", name, {text for text in similar if _read(text)})
+    least = max(protocol.family.least, protocol.neighbours + 1)
+    if protocol.samples is not None and protocol.samples < least:
+        raise InputError(f"{name} needs at least {least} samples, got {protocol.samples}")
     return protocol
 
 

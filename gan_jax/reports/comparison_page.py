@@ -11,6 +11,7 @@ from gan_jax.reports.differences import FAMILY
 from gan_jax.reports.differences_page import differences_section
 from gan_jax.reports.groups import Group
 from gan_jax.reports.html import (
+    LARGE,
     definition_list,
     embed,
     escaped_text,
@@ -231,6 +232,8 @@ def format_estimate(estimate: Estimate | None) -> tuple[str, str]:
     if error == 0:
         return format_number(mean), "0"
     digits = 1 - math.floor(math.log10(error))
+    if (digits > 6 and abs(mean) < 1e-4) or abs(mean) >= LARGE:
+        return format_number(mean), f"{error:.2g}"
     if mean:
         digits = min(digits, max(3 - math.floor(math.log10(abs(mean))), 0), 6)
     return f"{mean:,.{max(digits, 0)}f}", f"{error:,.{max(digits, 0)}f}"

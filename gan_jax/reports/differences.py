@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.reports.html import format_number
+from gan_jax.reports.html import format_number, plain_text
 from gan_jax.reports.results import Method
 from gan_jax.reports.significance import LEVEL, MAX_SEEDS, POWER, Test, holm, paired_test, seeds_needed, welch_test
 from gan_jax.spec.glossary import describe_metric
@@ -57,7 +57,8 @@ class Difference(NamedTuple):
         """The number of seeds that would tell the methods apart; empty if these do."""
         if self.test is None or self.distinct:
             return ""
-        return f"more than {MAX_SEEDS:,}" if self.needed is None else f"about {self.needed:,}"
+        count = f"more than {MAX_SEEDS:,}" if self.needed is None else f"about {self.needed:,}"
+        return count if self.counts[0] == self.counts[1] else f"{count} of each"
 
     @property
     def distinct(self) -> bool:
@@ -70,7 +71,7 @@ class Differences(NamedTuple):
 
     metric: str
     methods: list[Method]  # with values, in the order of the table
-    best: Method  # by the mean
+    best: Method | None  # by the mean; None if the values are not comparable
     pairs: list[Difference]
 
     def between(self, a: Method, b: Method) -> Difference:
@@ -83,12 +84,16 @@ class Differences(NamedTuple):
     @property
     def winner(self) -> Method | None:
         """The method that is better than every other beyond doubt, and of which no seed broke."""
-        return self.best if not self.best.broken and all(pair.distinct for pair in self.against(self.best)) else None
+        if self.best is None or self.best.broken:
+            return None
+        return self.best if all(pair.distinct for pair in self.against(self.best)) else None
 
     @property
     def shown(self) -> list[Difference]:
         """The pairs with the best method, then those with the first one."""
         first = self.methods[0]
+        if self.best is None:
+            return []
         return self.against(self.best) + [
             pair for pair in self.against(first) if first is not self.best and pair.b is not self.best
         ]
@@ -102,6 +107,9 @@ def find_differences(methods: Sequence[Method], metric: str) -> Differences | No
     if better is None or len(means) < 2 or not finite:
         return None
     measured = [method for method in methods if method.name in means]
+    if why := _why_not_comparable(measured, metric):
+        pairs = [Difference(a, b, False, (0, 0), None, why) for a, b in combinations(measured, 2)]
+        return Differences(metric, measured, None, pairs)
     best = next(method for method in measured if means[method.name] == better(finite))
     pairs = [_difference(a, b, metric) for a, b in combinations(measured, 2)]
     tested = [i for i, pair in enumerate(pairs) if pair.test is not None]
@@ -115,12 +123,29 @@ def find_differences(methods: Sequence[Method], metric: str) -> Differences | No
     return Differences(metric, measured, best, pairs)
 
 
+def _why_not_comparable(methods: Sequence[Method], metric: str) -> str:
+    """The facts in which the measurements of a metric differ, with their values; empty if all values were measured alike."""
+    measured = [{name: plain_text(fact) for name, fact in run.measured(metric).items()} for m in methods for run in m.runs]
+    names = dict.fromkeys(name for facts in measured for name in facts)
+    values = {name: list(dict.fromkeys(facts.get(name, "not recorded") for facts in measured)) for name in names}
+    differing = [f"{name}: {', '.join(map(_shortened, texts))}" for name, texts in values.items() if len(texts) > 1]
+    return f"not measured alike ({'; '.join(differing)})" if differing else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _difference(a: Method, b: Method, metric: str) -> Difference:
     paired, x, y = _values(a, b, metric)
     untested = Difference(a, b, paired, (len(x), len(y)), None, "")
     for method in (a, b):
         if wrong := [seed for seed, value in method.values(metric).items() if not math.isfinite(value)]:
             return untested._replace(why_untested=f"not finite for seed {', '.join(map(str, wrong))} of {method.name}")
+    if a.step != b.step and (early := next((method for method in (a, b) if method.unfinished), None)):
+        return untested._replace(
+            why_untested=f"{early.name} is unfinished, at step {early.step:,} of {early.config['steps']:,}"
+        )
     if min(len(x), len(y)) < 2:
         return untested._replace(why_untested="one seed is not enough for a test" if len(x) else "they share no intact seed")
     if test := (paired_test if paired else welch_test)(x, y):
@@ -157,7 +182,7 @@ def conclusions(by_metric: dict[str, Differences]) -> dict[str, str]:
 def _conclude(differences: Differences) -> str:
     """The best method against the others, then each against the first."""
     best, first = differences.best, differences.methods[0]
-    if len({pair.why_untested for pair in differences.pairs}) == 1 and differences.pairs[0].test is None:
+    if best is None or (len({pair.why_untested for pair in differences.pairs}) == 1 and differences.pairs[0].test is None):
         return f"{'; '.join(method.name for method in differences.methods)}: {differences.pairs[0].why_untested}."
     if len(differences.methods) == 2:
         return _pair_sentence(differences.against(best)[0])
@@ -165,7 +190,8 @@ def _conclude(differences: Differences) -> str:
     if first is not best:
         sentences += [f"Against the first, {first.name}:", *_grouped(differences.against(first), differences.metric)]
     if best.broken:
-        sentences.append(f"{len(best.broken)} of {len(best.seeds)} seeds of {best.name} broke, and are not in its mean.")
+        left_out = "is" if len(best.broken) == 1 else "are"
+        sentences.append(f"{len(best.broken)} of {len(best.seeds)} seeds of {best.name} broke, and {left_out} not in its mean.")
     return " ".join(sentences)
 
 
@@ -176,7 +202,7 @@ def _pair_sentence(pair: Difference) -> str:
     low, high = map(format_number, pair.test.interval)
     if pair.distinct:
         broken = f"; but {len(pair.a.broken)} of its {len(pair.a.seeds)} seeds broke" if pair.a.broken else ""
-        return f"{pair.a.name} is better than {pair.b.name}: difference {low} to {high}, p = {format_p(pair.p_holm)}{broken}."
+        return f"{pair.a.name} is better than {pair.b.name}: difference {low} to {high}, p {format_p(pair.p_holm)}{broken}."
     return f"{pair.seeds} seeds cannot tell {pair.a.name} and {pair.b.name} apart: {pair.describe_needed()} would."
 
 
@@ -199,4 +225,5 @@ def _grouped(pairs: list[Difference], metric: str) -> list[str]:
 
 
 def format_p(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+    """The p-value after its sign, for a sentence: `= 0.012`, or `< 0.0001`."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"

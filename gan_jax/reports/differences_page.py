@@ -40,12 +40,12 @@ def _row(pair: Difference) -> str:
     if pair.test is None:
         return f'<tr>{names}<td colspan="5">{escape(pair.why_untested)}</td><td>{pair.seeds}</td><td></td></tr>'
     low, high = map(format_number, pair.test.interval)
-    p_holm = format_p(pair.p_holm)
+    p_value, p_holm = (format_p(p).removeprefix("= ") for p in (pair.test.p_value, pair.p_holm))
     cells = [
         format_number(pair.test.difference),
         f"{low} to {high}",
         f"{pair.test.effect_size:.2f}",
-        escape(format_p(pair.test.p_value)),
+        escape(p_value),
         f"<b>{escape(p_holm)}</b>" if pair.distinct else escape(p_holm),
         pair.seeds,
         pair.describe_needed(),

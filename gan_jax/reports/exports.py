@@ -25,6 +25,8 @@ _LATEX = {
     "±": r"$\pm$",
     "†": r"$^\dagger$",
     "−": "$-$",
+    "[": "{[}",  # at the beginning of a row, a bracket or an asterisk would be an argument of the end of the last one
+    "*": "{*}",
 }
 
 

@@ -32,9 +32,14 @@ class Group:
 
     @property
     def protocols(self) -> list[str]:
-        """How the metrics were measured."""
-        recorded = [run.environment.get("evaluation") for method in self.methods for run in method.runs]
-        return list(dict.fromkeys(plain_text(protocol) for protocol in recorded if protocol))
+        """How the metrics were measured, and of which methods if not all were measured alike."""
+        names: dict[str, dict[str, None]] = {}
+        for method in self.methods:
+            for run in method.runs:
+                names.setdefault(plain_text(run.environment.get("evaluation") or ""), {})[method.name] = None
+        if len(names) == 1:
+            return list(filter(None, names))
+        return [f"{protocol} ({'; '.join(methods)})" for protocol, methods in names.items() if protocol]
 
 
 def group_by_data(methods: Sequence[Method]) -> list[Group]:

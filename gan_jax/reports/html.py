@@ -105,9 +105,14 @@ def embed(path: Path) -> str:
     return f'<img {"class=pixels " if small else ""}alt="{escape(path.stem)}" {source}>'
 
 
+LARGE = 1e12  # from here on with an exponent
+
+
 def format_number(value: float) -> str:
-    """The number to four significant digits, or three if it is below 1; whole numbers, and numbers from 1000, without
-    decimals."""
+    """The number to four significant digits, or three if it is below 1; whole numbers, and numbers from 1000 to `LARGE`,
+    without decimals."""
+    if LARGE <= abs(value) < math.inf:
+        return f"{value:.3e}"
     no_decimals = value.is_integer() or 1000 <= abs(value) < math.inf
     return f"{value:,.0f}" if no_decimals else f"{value:#.{4 if abs(value) >= 1 else 3}g}"
 

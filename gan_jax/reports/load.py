@@ -53,7 +53,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
         same_recipe = [other.config for name, other in zip(recipes, runs, strict=True) if name == recipe]
         words = [f"{field} {plain_text(run.config.get(field))}" for field in differing_fields(same_recipe)]
         words = ([recipe] if len(set(recipes)) > 1 or not words else []) + words
-        names.append(", ".join([*words, *(["forked"] if run.forked_from else [])]))
+        names.append(" ".join(", ".join([*words, *(["forked"] if run.forked_from else [])]).split()))
     # null and "none" have the same text.
     return [f"{name} ({run.path})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax.reports.html import Rows, media_files, metric_names, series
+from gan_jax.spec.glossary import published_protocol
+
+# Facts about an evaluation (`Measure.facts`) that do not change the values of its metrics.
+_NOT_OF_THE_MEASURE = {"protocols", "metrics", "not measured", "caution"}
 
 
 class Seed(NamedTuple):
@@ -54,6 +58,20 @@ class Run(NamedTuple):
         """The run and step whose weights it started from; empty if it is not a fork."""
         fork = self.environment.get("forked_from")
         return f"{fork.get('run_dir')} at step {fork.get('step')}" if isinstance(fork, dict) else ""
+
+    def measured(self, metric: str) -> dict[str, Any]:
+        """How a metric was measured, as recorded: values of a metric are comparable if these facts are equal. Those of a
+        published protocol are its own, and include its number of samples."""
+        data = self.environment.get("data")
+        facts = {"checksum": data.get("checksum") if isinstance(data, dict) else data}
+        recorded = self.environment.get("protocol")
+        if not isinstance(recorded, dict):
+            return facts | {"samples": self.config.get("eval_samples"), "protocol": self.environment.get("evaluation")}
+        published = recorded.get("protocols")
+        if isinstance(published, dict) and (name := published_protocol(metric)) in published:
+            return facts | {"protocol": published[name]}
+        others = {name: fact for name, fact in recorded.items() if name not in _NOT_OF_THE_MEASURE}
+        return facts | {"samples": self.config.get("eval_samples")} | others
 
     @property
     def seconds(self) -> float | None:

@@ -32,20 +32,22 @@ def paired_test(a: np.ndarray, b: np.ndarray) -> Test | None:
     """The paired t-test of values [N] and [N] of the same seeds, N >= 2; None if their differences do not vary."""
     from scipy import stats
 
-    if not _varies(a - b, np.abs([a, b]).max()):
+    scale, a, b = _unit_scale(a, b)
+    if not _varies(a - b, 1.0):
         return None
-    return _test(stats.ttest_rel(a, b), a, b)
+    return _test(stats.ttest_rel(a, b), scale, a, b)
 
 
 def welch_test(a: np.ndarray, b: np.ndarray) -> Test | None:
     """Welch's t-test of values [N] and [M] of different seeds, N, M >= 2; None if neither varies."""
     from scipy import stats
 
+    scale, a, b = _unit_scale(a, b)
     if not (_varies(a, np.abs(a).max()) or _varies(b, np.abs(b).max())):
         return None
     with warnings.catch_warnings():  # of precision, if only one of them is constant: its variance is 0 all the same
         warnings.simplefilter("ignore", RuntimeWarning)
-        return _test(stats.ttest_ind(a, b, equal_var=False), a, b)
+        return _test(stats.ttest_ind(a, b, equal_var=False), scale, a, b)
 
 
 def hedges_g(a: np.ndarray, b: np.ndarray) -> float:
@@ -69,6 +71,7 @@ def seeds_needed(a: np.ndarray, b: np.ndarray, paired: bool, level: float) -> in
     probability POWER, if the difference and the spread are those observed; None if more than MAX_SEEDS."""
     from scipy import stats
 
+    _, a, b = _unit_scale(a, b)
     variances = [(a - b).var(ddof=1)] if paired else [a.var(ddof=1), b.var(ddof=1)]
     total = float(sum(variances))
     if total == 0 or a.mean() == b.mean():
@@ -84,9 +87,16 @@ def seeds_needed(a: np.ndarray, b: np.ndarray, paired: bool, level: float) -> in
     return int(enough[0]) if len(enough) else None
 
 
-def _test(result: Any, a: np.ndarray, b: np.ndarray) -> Test:
+def _unit_scale(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """The largest absolute value, and both divided by it: no square of theirs overflows or vanishes."""
+    scale = float(max(np.abs(a).max(), np.abs(b).max())) or 1.0
+    return scale, a / scale, b / scale
+
+
+def _test(result: Any, scale: float, a: np.ndarray, b: np.ndarray) -> Test:
     low, high = result.confidence_interval(1 - LEVEL)
-    return Test(float(a.mean() - b.mean()), (float(low), float(high)), float(result.pvalue), hedges_g(a, b))
+    interval = float(scale * low), float(scale * high)
+    return Test(float(scale * (a.mean() - b.mean())), interval, float(result.pvalue), hedges_g(a, b))
 
 
 def _varies(values: np.ndarray, scale: float) -> bool:

@@ -145,14 +145,22 @@ PROTOCOLS = {
 }
 
 
+_PUBLISHED = re.compile(
+    rf"(({'|'.join(sorted(PROTOCOLS, key=len, reverse=True))})_?(?:\d\w*?|full|test))(?:_(precision|recall))?"
+)
+
+
+def published_protocol(metric: str) -> str:
+    """The name of the published protocol by which a metric is measured, as in --metrics; empty for other metrics."""
+    match = _PUBLISHED.fullmatch(metric)
+    return match[1] if match and metric not in METRICS else ""
+
+
 def describe_metric(name: str) -> tuple[str, str, str]:
     """A metric's full name, better direction and meaning; for one that is not listed, a full name made from `name`."""
     if name in METRICS:
         return METRICS[name]
-    # The ends of the names of precision and recall.
-    value = next((end for end in ("precision", "recall") if name.endswith(f"_{end}")), "")
-    families = "|".join(sorted(PROTOCOLS, key=len, reverse=True))
-    if family := re.fullmatch(rf"({families})_?(\d\w*|full|test)", name):
-        title, better, meaning = PROTOCOLS[family[1]]
-        return METRICS[value][0] if value else title, better, meaning
+    if match := _PUBLISHED.fullmatch(name):
+        title, better, meaning = PROTOCOLS[match[2]]
+        return METRICS[match[3]][0] if match[3] else title, better, meaning
     return name.replace("_", " ").capitalize(), "", ""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gan_jax.errors import InputError, RunError, unknown
 from gan_jax.spec.expressions import bind, parse_call
-from gan_jax.spec.glossary import METRICS
+from gan_jax.spec.glossary import METRICS, describe_metric, published_protocol
 
 # Metrics of the players, not of samples; measured only on request, since they need a training of their own.
 GAPS = ("duality_gap", "d_exploitability", "g_exploitability")
@@ -31,9 +31,9 @@ class Rule(NamedTuple):
 def parse_stop(text: str) -> tuple[Rule, ...]:
     """Parse the rules in `text`, which are joined by "or". `fid` is short for `eval/fid`.
 
-    Names after eval/ must be in the glossary of metrics. Names `d/...` and `g/...` depend on the game, and are checked when the
-    rule is first evaluated. Raises InputError for any other name, an unknown form of rule, an option out of range, and the
-    plateau of a metric that has no better direction."""
+    Names after eval/ must be in the glossary of metrics, or be those of published protocols. Names `d/...` and `g/...` depend
+    on the game, and are checked when the rule is first evaluated. Raises InputError for any other name, an unknown form of
+    rule, an option out of range, and the plateau of a metric that has no better direction."""
     return tuple(_rule(text, part.strip()) for part in re.split(r"\bor\b", text))
 
 
@@ -90,7 +90,7 @@ def _metric(name: str) -> str:
     if name.startswith(("d/", "g/")):
         return name
     base = name.removeprefix("eval/")
-    if base not in METRICS and base not in GAPS:
+    if base not in METRICS and base not in GAPS and not published_protocol(base):
         raise unknown("metric to stop by", name, [*(f"eval/{metric}" for metric in (*METRICS, *GAPS)), "d/...", "g/..."])
     return f"eval/{base}"
 
@@ -98,7 +98,7 @@ def _metric(name: str) -> str:
 def _better(metric: str) -> str:
     """Return the direction in which a metric improves according to the glossary, ↓ or ↑. Raises InputError if it has none."""
     base = metric.removeprefix("eval/")
-    better = "↓" if base in GAPS else METRICS.get(base, ("", "", ""))[1]
+    better = "↓" if base in GAPS else describe_metric(base)[1]
     if not better:
         raise InputError(f"stop: {metric} has no better direction, and so no plateau; write {metric} < NUMBER, or >")
     return better

@@ -19,6 +19,7 @@ from gan_jax.storage.pytorch import Function, unpickle
 
 _SUMS = {"raw_mean", "raw_cov", "num_items"}
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+_ROUNDING = 1e-4  # relative to the largest entry, of covariances computed or stored in float32
 _DTYPES = ("f8", "f4", "i8", "i4", "b1")
 
 
@@ -32,31 +33,46 @@ class Statistics(NamedTuple):
 def is_statistics(path: Path) -> bool:
     """Whether a file holds statistics of features, by its ending, and for .npz by the names of its arrays."""
     if path.suffix == ".npz" and path.is_file():
-        return {"mu", "sigma"} <= load_headers(path).keys()
+        return not {"mu", "sigma"}.isdisjoint(load_headers(path))
     return path.suffix == ".pkl" and path.is_file()
 
 
 def read_statistics(path: Path) -> Statistics:
     """Read statistics. Raises InputError, which names the file, unless it holds a mean [D] and a covariance [D, D] of finite
-    numbers."""
+    real numbers, D > 0, the latter symmetric without negative eigenvalues, up to rounding."""
     with reading(str(path), "is damaged, or not a file of statistics"):
         try:
             if path.suffix == ".npz":
                 arrays: Any = load_npz(path, ("mu", "sigma"))
+                if missing := {"mu", "sigma"} - arrays.keys():
+                    raise InputError(f"has no {missing.pop()}, only {next(iter(arrays))}")
                 mean, covariance = arrays["mu"], arrays["sigma"]
             else:
                 mean, covariance = _of_pickle(_load(path))
         except InputError as error:
             raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
         shapes = np.shape(mean), np.shape(covariance)
-        if len(shapes[0]) != 1 or shapes[1] != shapes[0] * 2:
+        if len(shapes[0]) != 1 or shapes[1] != shapes[0] * 2 or not shapes[0][0]:
             raise InputError(
                 f"{path}: the mean must be [D] and the covariance [D, D], got {list(shapes[0])} and {list(shapes[1])}"
             )
+        for dtype in (np.asarray(mean).dtype, np.asarray(covariance).dtype):
+            if dtype.kind not in "fiu":
+                raise InputError(f"{path}: the statistics must be real numbers, got {dtype}")
         statistics = Statistics(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
         if not all(np.isfinite(x).all() for x in statistics):
             raise InputError(f"{path}: the statistics are not finite")
+        _check_covariance(path, statistics.covariance)
     return statistics
+
+
+def _check_covariance(path: Path, covariance: np.ndarray) -> None:
+    rounding = _ROUNDING * np.abs(covariance).max()
+    if np.abs(covariance - covariance.T).max() > rounding:
+        raise InputError(f"{path}: sigma is not a covariance: it is not symmetric")
+    lowest = np.linalg.eigvalsh(covariance)[0]
+    if lowest < -rounding:
+        raise InputError(f"{path}: sigma is not a covariance: it has the negative eigenvalue {lowest:.3g}")
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
@@ -75,7 +91,10 @@ def _of_pickle(content: Any) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(content, dict) and {"mu", "sigma"} <= content.keys():
         return content["mu"], content["sigma"]
     if isinstance(content, dict) and content.keys() >= _SUMS and content["raw_cov"] is not None:
-        mean, products = (np.asarray(content[name], np.float64) / content["num_items"] for name in ("raw_mean", "raw_cov"))
+        count = content["num_items"]
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise InputError(f"num_items must be a number of images, got {str(count)[:20]}")
+        mean, products = (np.asarray(content[name], np.float64) / count for name in ("raw_mean", "raw_cov"))
         return mean, products - np.outer(mean, mean)
     raise InputError('a pickle without "mu" and "sigma", or sums ("raw_mean", "raw_cov", "num_items"), of features')
 

@@ -25,6 +25,7 @@ from gan_jax.runs import hosts
 from gan_jax.runs.code import user_code
 from gan_jax.runs.fork import Fork, find_fork
 from gan_jax.runs.run_dir import RunDir, check_run_dir
+from gan_jax.spec.glossary import published_protocol
 from gan_jax.spec.stop import uses_sample_metrics
 from gan_jax.training.compile import Plan, plan_devices
 from gan_jax.training.cost import cost, describe_cost, describe_devices
@@ -41,7 +42,12 @@ class Single:
     sweep: None = None
 
     def check(self, data: Data) -> None:
-        """Raise InputError for data on which the stopping rule must not be evaluated."""
+        """Raise InputError for data on which the stopping rule must not be evaluated, and for a rule on a published protocol
+        that is not measured."""
+        for rule in self.config.stop_rules:
+            protocol = published_protocol(rule.metric.removeprefix("eval/"))
+            if protocol and protocol not in self.config.metric_names:
+                raise InputError(f"stop {self.config.stop!r} needs --metrics with {protocol}, got {self.config.metrics!r}")
         images = type(data.sample_shape) is tuple and len(data.sample_shape) == 3
         if images and data.validation is None and uses_sample_metrics(self.config.stop_rules):
             raise InputError(f"stop {self.config.stop!r} would select on the held-out images: set --validation 0.1")

@@ -90,3 +90,9 @@ def test_the_readme_section_on_a_loss_of_your_own(tmp_path):
 def test_a_table_never_overwrites_another_kind_of_file(text):
     with pytest.raises(argparse.ArgumentTypeError, match=r"must be a file"):
         table_file(".csv")(text)
+
+
+def test_a_table_never_overwrites_a_run(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(argparse.ArgumentTypeError, match=r"config\.json is part of a run"):
+        table_file(".json")(str(tmp_path / "config.json"))

@@ -396,6 +396,7 @@ BAD = {
     "shape": ("resnet50", lambda t: changed(t, "conv1.weight", lambda x: x[..., :5]), r"conv1.weight \(4, 3, 7, 5\)"),
     "rank": ("clip", lambda t: changed(t, "visual.conv1.weight", lambda x: x[0]), r"conv1.weight \(3, 32, 32\)"),
     "not finite": ("clip", lambda t: changed(t, "visual.proj", lambda x: x * np.nan), r"not finite: proj \(128, 24\)"),
+    "type": ("clip", lambda t: changed(t, "visual.proj", lambda x: x.astype(np.complex64)), "proj is of complex64, not of"),
     "another": ("clip", lambda t: resnet_tensors(), r"is not CLIP ViT-B/32, missing: class_embedding, .* and \d+ more"),
     "a third": ("clip", lambda t: {k: x for k, x in hugging_face(t).items() if "1.self_attn.k_proj.w" not in k}, "missing: tr"),
     "patch": ("vgg16", lambda t: t | {"features.1.weight": t["features.0.weight"]}, "unknown: features.1.weight"),

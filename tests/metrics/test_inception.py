@@ -275,6 +275,24 @@ def test_other_weights_and_bad_arguments_are_refused(tmp_path, extractor):
     with pytest.raises(InputError, match=r"fc.weight .* but is missing"):
         load(path)
     np.savez(path, **{"fc.bias": np.full(1008, np.nan, np.float32)})
+    for values, message in (
+        (np.full(1008, 1e60), "not finite in float32"),
+        (np.zeros(1008, np.complex64), "must be of floating-point numbers, got complex64"),
+        (np.zeros(1008, "U3"), "must be of floating-point numbers, got <U3"),
+    ):
+        np.savez(path, **{"fc.bias": values})
+        with pytest.raises(InputError, match=f"fc.bias .*{message}|fc.bias {message}"):
+            load(path)
+    first = {"Conv2d_1a_3x3.conv.weight": np.zeros((32, 3, 3, 3), np.float32)}
+    first |= {
+        f"Conv2d_1a_3x3.bn.{part}": np.full(32, -1, np.float32) for part in ("weight", "bias", "running_mean", "running_var")
+    }
+    np.savez(path, **first)
+    with pytest.raises(InputError, match=r"other.npz: Conv2d_1a_3x3.bn.running_var has negative variances"):
+        load(path)
+    assert network_digest(first) == network_digest({name: x.astype(np.float64) for name, x in first.items()})
+    assert network_digest(first) != network_digest({name: x.astype(np.complex64) for name, x in first.items()})
+    np.savez(path, **{"fc.bias": np.full(1008, np.nan, np.float32)})
     with pytest.raises(InputError, match=r"fc.bias is not finite"):
         load(path)
     with pytest.raises(ValueError, match="64, 192, 768, 2048, got 1024"):

@@ -35,7 +35,7 @@ def test_the_number_of_neighbours_follows_the_k():
     assert parse_protocol("pr10k5_test").neighbours == 5
 
 
-@pytest.mark.parametrize("name", ["fid", "precision_recall", "is", "frechet", "fidelity", "mine.py:fid50k"])
+@pytest.mark.parametrize("name", ["precision_recall", "frechet", "issue", "fidelity", "mine.py:fid50k"])
 def test_other_names_are_no_protocols(name):
     assert parse_protocol(name) is None
 
@@ -52,10 +52,20 @@ def test_other_names_are_no_protocols(name):
         ("fid50k3_full", "fid50k_full"),  # it has no neighbours
         ("fd_dinov250k_full", "fd_dinov2_50k_full"),
         ("fid0_test", "fid_test"),
+        ("FID50K", "fid50k"),
+        ("fid50K_full", "fid50k_full"),  # not fid50_full
+        ("fid", "fid50k"),
     ],
 )
 def test_names_that_no_rule_makes_are_refused_with_the_nearest(name, nearest):
     with pytest.raises(InputError, match=f"unknown metric '{name}': did you mean '{nearest}'"):
+        parse_protocol(name)
+
+
+@pytest.mark.parametrize(("name", "least"), [("fid1", 2), ("kid3_test", 4), ("is9", 10)])
+def test_fewer_samples_than_the_metric_needs_are_refused(name, least):
+    """Of a covariance, two subsets of two, and ten splits."""
+    with pytest.raises(InputError, match=f"{name} needs at least {least} samples, got"):
         parse_protocol(name)
 
 

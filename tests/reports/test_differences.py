@@ -77,6 +77,62 @@ def test_each_method_is_compared_with_the_first(make):
     assert line_about(runs).endswith("Against the first, loss minimax: Worse than loss hinge. Better than loss wasserstein.")
 
 
+def test_values_of_different_protocols_are_not_tested(tmp_path):
+    """Features of another network, fewer samples, other images: such distances differ for that reason alone. The published
+    protocol, which both have in common, is tested."""
+    published = {"fid500_test": {"protocol": "fid500_test: 500 samples", "weights": "f5"}}
+    runs = [
+        multi_seed_run(
+            tmp_path / loss,
+            {"fd": values, "fid500_test": values},
+            replace(BASE, loss=loss, eval_samples=samples),
+            environment={
+                "data": {"checksum": "9a"},
+                "evaluation": f"{weights}; fid500_test",
+                "protocol": {"weights": weights, "protocols": published},
+            },
+        )
+        for loss, values, samples, weights in (
+            ("hinge", [1.0, 1.2, 1.1], 100, "a classifier"),
+            ("minimax", [5.2, 5.1, 5.4], 9000, "Inception"),
+        )
+    ]
+    text = comparison_table(runs)
+    assert "fd ↓: loss hinge" in text
+    assert "not measured alike (samples: 100, 9000; weights: a classifier, Inception)." in text
+    assert "fid500_test ↓: loss hinge, eval_samples 100 is better than loss minimax, eval_samples 9000" in text
+    assert "measured on a classifier; fid500_test (loss hinge, eval_samples 100)" in text
+    _, result = compare(tmp_path / "out", *runs)
+    assert [method["metrics"]["fd"]["best_mean"] for method in result["methods"]] == [False, False]
+    assert [method["metrics"]["fid500_test"]["best_mean"] for method in result["methods"]] == [True, False]
+
+
+def test_values_on_other_images_are_not_tested(make, tmp_path):
+    runs = make({"hinge": CLEAR["hinge"]}, data={"checksum": "9a"})
+    runs += make({"minimax": CLEAR["minimax"]}, data={"checksum": "7b"})
+    assert "Nothing was tested: not measured alike (checksum: 9a, 7b)." in comparison_table(runs)
+
+
+def test_an_unfinished_method_is_not_tested_against_one_at_another_step(tmp_path, make):
+    (run,) = make({"hinge": CLEAR["hinge"]})
+    early = multi_seed_run(tmp_path / "b", {"fd": CLEAR["minimax"]}, replace(BASE, loss="minimax", steps=100), upto=15)
+    text = comparison_table([run, early])
+    assert "Nothing was tested: loss minimax, steps 100 is unfinished, at step 15 of 100." in text
+
+
+def test_sentences(tmp_path, make):
+    runs = make(
+        {"hinge": [1.0, 1.2, 1.1, 1.05], "minimax": [5.2, 5.1, 5.3, 5.2], "wasserstein": [8, 9, 8, 7]}, {"hinge": {3: 12}}
+    )
+    assert line_about(runs).endswith("1 of 4 seeds of loss hinge broke, and is not in its mean.")
+    assert "difference -4." in line_about(runs[:2])
+    assert ", p = 0.0" in line_about(runs[:2])
+    tiny = [tmp_path / name for name in ("low", "high")]
+    for path, fd in zip(tiny, ([1e-9, 1.2e-9, 1.1e-9], [5e-9, 5.000000012e-9, 5.2e-9]), strict=True):
+        multi_seed_run(path, {"fd": fd}, replace(BASE, loss=path.name))
+    assert "1.10e-09 ± 5.8e-11" in comparison_table(tiny)
+
+
 def test_other_seeds_are_not_paired(tmp_path):
     runs = [
         single_seed_run(tmp_path / f"{loss}{seed}", {"fd": fd}, replace(BASE, loss=loss, seed=seed))
@@ -86,6 +142,10 @@ def test_other_seeds_are_not_paired(tmp_path):
     _, result = compare(tmp_path / "out", *runs)
     (pair,) = result["differences"]["two_moons"]["fd"]
     assert (pair["test"], pair["seeds"]) == ("Welch's t-test", "3 and 4")
+    far = [single_seed_run(tmp_path / f"far{i}", {"fd": fd}, replace(BASE, seed=i + 7)) for i, fd in enumerate([1.0, 9.0])]
+    text = line_about([*runs[3:], *far])
+    assert "2 and 4 seeds cannot tell" in text
+    assert text.endswith(" of each would.")
 
 
 def test_a_method_with_a_broken_seed_is_never_marked(tmp_path, make):
@@ -132,6 +192,7 @@ def test_latex(make):
     assert r"loss hinge & \textbf{1.100 $\pm$ 0.058} & 3 \\" in text
     assert r"loss minimax & 5.200 $\pm$ 0.058 & 3 \\" in text
     assert text.count("{") == text.count("}")
+    assert escape_latex("[a] *b") == "{[}a] {*}b"  # not an argument of the end of the row before
     assert escape_latex("50% of a_b & c\n\\x") == r"50\% of a\_b \& c \textbackslash{}x"
 
 
@@ -139,4 +200,7 @@ def test_names_are_escaped(tmp_path, make):
     (run,) = make({"hinge": [1.0, 1.2, 1.1]})
     other = multi_seed_run(tmp_path / "b", {"fd": [2.0, 2.2, 2.3]}, replace(BASE, loss=ATTACK))
     compare(tmp_path / "out", run, other)
+    broken_line = multi_seed_run(tmp_path / "c", {"fd": [2.0, 2.2, 2.3]}, replace(BASE, loss='a\n"b",c'))
+    rows = list(csv.reader(io.StringIO(export([run, broken_line], ".csv"))))
+    assert [row[1] for row in rows[4:]] == ['loss a "b",c'] * 3
     assert "<script>alert" not in (tmp_path / "out" / "comparison.html").read_text()

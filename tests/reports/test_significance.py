@@ -72,3 +72,14 @@ def test_values_without_spread_are_not_tested():
     one_constant = welch_test(np.full(3, 8.0), np.array([6.0, 7.0, 6.0]))
     # A one-sample t-test: t = (8 - 19/3) / (sqrt(1/3) / sqrt(3)) = 5 with two degrees of freedom, p = 1 - t / sqrt(t^2 + 2).
     assert one_constant.p_value == pytest.approx(1 - 5 / math.sqrt(27))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_tests_do_not_depend_on_the_unit(unit):
+    """Student's t is a ratio: squares that overflow or vanish must not change it."""
+    for test in (paired_test, welch_test):
+        expected, scaled = test(DRUG_1, DRUG_2), test(unit * DRUG_1, unit * DRUG_2)
+        assert scaled.p_value == pytest.approx(expected.p_value)
+        assert scaled.effect_size == pytest.approx(expected.effect_size)
+        assert np.array(scaled.interval) / unit == pytest.approx(expected.interval)
+    assert seeds_needed(unit * DRUG_1, unit * DRUG_2, False, 0.05) == seeds_needed(DRUG_1, DRUG_2, False, 0.05)

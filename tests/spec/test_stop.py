@@ -33,6 +33,7 @@ def reason(text: str, *values: float, metric: str = "eval/fid") -> str | None:
         ("eval/fid plateau", ["eval/fid"]),
         ("eval/fd plateau(patience=5, min_delta=0.01)", ["eval/fd"]),
         ("eval/modes > 24", ["eval/modes"]),
+        ("fid10k_full < 20 or pr10k3_full_recall plateau", ["eval/fid10k_full", "eval/pr10k3_full_recall"]),
         ("d/real_logit > 10", ["d/real_logit"]),
         ("fid<5 or eval/fid plateau (patience=2) or d/loss < 0", ["eval/fid", "eval/fid", "d/loss"]),
     ],

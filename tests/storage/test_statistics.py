@@ -68,6 +68,14 @@ class Evil:
         (pickle.dumps({"mu": MEAN, "sigma": COVARIANCE[:2]}), r"the mean must be \[D\] .* got \[3\] and \[2, 3\]"),
         (pickle.dumps({"mu": MEAN * np.nan, "sigma": COVARIANCE}), "not finite"),
         (pickle.dumps({"mu": MEAN}), 'a pickle without "mu" and "sigma"'),
+        (pickle.dumps({"mu": MEAN, "sigma": -COVARIANCE}), "not a covariance: it has the negative eigenvalue"),
+        (pickle.dumps({"mu": MEAN, "sigma": COVARIANCE + np.triu(COVARIANCE, 1) + np.eye(3)[::-1].cumsum(0)}), "not symmetric"),
+        (pickle.dumps({"mu": MEAN > 0, "sigma": COVARIANCE}), "must be real numbers, got bool"),
+        (pickle.dumps({"mu": [], "sigma": []}), r"the mean must be"),
+        (
+            pickle.dumps({"raw_mean": MEAN, "raw_cov": COVARIANCE, "num_items": 0}),
+            "num_items must be a number of images, got 0",
+        ),
         (pickle.dumps([1]), 'a pickle without "mu" and "sigma"'),
         (
             pickle.dumps({"mu": MEAN, "sigma": COVARIANCE}).replace(b"K\x03K\x03", b"K\x7fK\x7f"),
@@ -84,6 +92,21 @@ def test_other_pickles_are_refused(content, message, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=rf"real.pkl.*({message})"):
         read_statistics(path)
     assert os.listdir(tmp_path) == ["real.pkl"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"mu": MEAN}, "has no sigma, only mu"),
+        ({"mu": MEAN.astype("U8"), "sigma": COVARIANCE}, "must be real numbers, got <U8"),
+        ({"mu": MEAN + 1j, "sigma": COVARIANCE}, "must be real numbers, got complex128"),
+    ],
+)
+def test_other_arrays_are_refused(arrays, message, tmp_path):
+    np.savez(tmp_path / "real.npz", **arrays)
+    assert is_statistics(tmp_path / "real.npz")
+    with pytest.raises(InputError, match=f"real.npz: .*{message}"):
+        read_statistics(tmp_path / "real.npz")
 
 
 def test_what_is_not_statistics(tmp_path):

@@ -71,8 +71,19 @@ class RealImages(NamedTuple):
 
 
 def samples_needed(data: Data, names: tuple[str, ...]) -> int:
-    """The number of samples that the published protocols among `names` need; 0 if there are none."""
+    """The number of samples that the published protocols among `names` need; 0 if there are none. Raises InputError for data
+    that is not images."""
+    published = [name for name in names if parse_protocol(name)]
+    if published and (type(data.sample_shape) is not tuple or len(data.sample_shape) != 3):
+        raise InputError(f"{published[0]} needs images: samples of {data.name} are {data.sample_shape}")
     return needs_at_least(names, {"full": _training_images(data), "test": data.test.count})
+
+
+def refuse_too_few(names: tuple[str, ...], data: Data, count: int) -> None:
+    """Raise InputError if a published protocol among `names` needs more than `count` samples."""
+    for name in names:
+        if (parsed := parse_protocol(name)) and count < (needed := samples_needed(data, (name,))):
+            raise refuse_few(parsed, needed, count)
 
 
 def _training_images(data: Data) -> int:
@@ -92,6 +103,10 @@ def _real_images(data: Data, parsed: PublishedProtocol, whole: bool) -> RealImag
         if held is not None and np.array_equal(data.test.samples, held.samples):
             raise InputError(
                 f"{parsed.name} needs the test images, which --validation keeps for the end: use evaluate.py, or leave it off"
+            )
+        if whole and data.random_test:
+            raise InputError(
+                f"{parsed.name} needs test images, and {data.name} has no split: {parsed.name[:-4]}full compares with all"
             )
         return RealImages("test", data.test.count)
     split = "whole" if whole and data.random_test else "training"

@@ -26,6 +26,7 @@ RESIZE = f"TF1 bilinear to {_SIZE}"
 CLEAN_RESIZE = f"Pillow bicubic to {_SIZE}, unrounded"
 _BATCH_SIZE = 32
 _EPSILON = 1e-3  # of the batch normalisation
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def extractor(
@@ -206,9 +207,12 @@ def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
         if array is None or array.shape != shape:
             actual = "is missing" if array is None else f"has shape {array.shape}"
             raise InputError(f"{path} is not the Inception network of the FID: {name} must have shape {shape}, but {actual}")
-        if not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} is not finite")
-        return array.astype(np.float64)
+        if array.dtype.kind != "f":
+            raise InputError(f"{path}: {name} must be of floating-point numbers, got {array.dtype}")
+        array = array.astype(np.float64)
+        if not (np.abs(array) < _LARGEST).all():
+            raise InputError(f"{path}: {name} is not finite in float32")
+        return array
 
     images = jax.ShapeDtypeStruct((1, _SIZE, _SIZE, 3), jnp.float32)
     abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]
@@ -223,6 +227,8 @@ def _params(path: Path, tensors: dict[str, np.ndarray], bias: bool) -> dict:
         scale, shift, mean, variance = (
             tensor(f"{name}.bn.{part}", (outputs,)) for part in ("weight", "bias", "running_mean", "running_var")
         )
+        if variance.min() < 0:
+            raise InputError(f"{path}: {name}.bn.running_var has negative variances")
         scale = scale / np.sqrt(variance + _EPSILON)
         params[name] = {"kernel": kernel.transpose(2, 3, 1, 0) * scale, "bias": shift - mean * scale}
     return jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), params)

@@ -67,11 +67,13 @@ def in_names_of_pytorch_fid(tensors: dict[str, np.ndarray]) -> dict[str, np.ndar
 
 def network_digest(tensors: dict[str, np.ndarray]) -> str:
     """Return the sha256 of a network's tensors as float32, with their names in pytorch-fid and shapes, in the order of their
-    names. The classifier, `fc`, is not included: it does not affect features."""
+    names. The classifier, `fc`, is not included: it does not affect features. Tensors that are not of floating-point numbers
+    are left out, so that no network that has them is recognised."""
     sha = hashlib.sha256()
     parts = ("bn.bias", "bn.running_mean", "bn.running_var", "bn.weight", "conv.weight")
     for name in sorted(f"{layer}.{part}" for layer in LAYERS.values() for part in parts):
-        if name in tensors:
+        if name in tensors and tensors[name].dtype.kind == "f":
             sha.update(f"{name} {tensors[name].shape}\n".encode())
-            sha.update(np.ascontiguousarray(tensors[name], "<f4"))
+            with np.errstate(over="ignore"):  # numbers beyond float32 become infinite: another network, too
+                sha.update(np.ascontiguousarray(tensors[name], "<f4"))
     return sha.hexdigest()

@@ -17,7 +17,8 @@ def variables(abstract: dict[str, Any], tensors: dict[str, np.ndarray], path: Pa
 
     A kernel [height, width, inputs, outputs] is PyTorch's weight [outputs, inputs, height, width], a kernel [inputs, outputs]
     its transpose; other arrays are equal. Counters of batches are ignored. Raises InputError, which says that `path` is not
-    `model`, for tensors that are missing, unknown, of another shape or not finite."""
+    `model`, for tensors that are missing, unknown, of another
+    shape, not of floating-point numbers or not finite."""
     filled, used = {}, set()
     expected = flatten_dict(abstract)
     names = {key: ".".join((*key[1:-1], _LEAVES.get(key[-1], key[-1]))) for key in expected}
@@ -27,6 +28,8 @@ def variables(abstract: dict[str, Any], tensors: dict[str, np.ndarray], path: Pa
         used.add(names[key])
         axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(tensor.ndim) if key[-1] == "kernel" else None
         array = tensor.transpose(axes) if axes else tensor
+        if array.dtype.kind != "f":
+            raise InputError(f"{path} is not {model}: {names[key]} is of {array.dtype}, not of floating-point numbers")
         if array.shape != leaf.shape or not np.isfinite(array).all():
             raise InputError(f"{path} is not {model}: wrong shape or not finite: {names[key]} {tensor.shape}")
         filled[key] = array.astype(np.float32)

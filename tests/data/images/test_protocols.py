@@ -13,8 +13,9 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluate import sample_count
 from gan_jax.evaluation.monitor import validate_metrics
 from gan_jax.metrics.features.extractor import Extractor
+from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.metrics.frechet import frechet_distance
-from gan_jax.storage.weights import INCEPTION
+from gan_jax.training.experiment import Single
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def networks(monkeypatch, tmp_path):
 
     def find(text, data):
         texts.append(text)
-        return Extractor(lambda x: (pixels(x), None if "weights" in text else pixels(x)), text, INCEPTION.sha256, "none")
+        return Extractor(lambda x: (pixels(x), pixels(x)), text, FID_NETWORK, "none", classifies="weights" not in text)
 
     monkeypatch.setattr(metrics, "find_extractor", find)
     return texts
@@ -87,6 +88,10 @@ def test_in_a_comparison_of_two_sets_randomly_held_out_images_count(digits, netw
         measure = protocols.evaluator(data, Protocol(metrics=("fid100_full",), whole=whole))
         assert f"all {count:,} training images" in measure.description
         assert measure(images(digits, digits.test)[:100]).keys() == {"fid100_full"}
+    with pytest.raises(
+        InputError, match="fid100_test needs test images, and digits has no split: fid100_full compares with all"
+    ):
+        protocols.evaluator(data, Protocol(metrics=("fid100_test",), whole=True))
 
 
 def test_errors_and_other_metrics_beside(digits, networks):
@@ -117,14 +122,15 @@ def test_what_does_not_apply_is_refused(digits, networks, names, extractor, erro
 
 
 def test_weights_may_be_named(digits, networks):
-    measure = protocols.evaluator(digits, Protocol("inception(weights='x.npz')", ("clean_fid50_test", "is50")))
-    assert networks == ["inception(clean=True, weights='x.npz')", "inception(weights='x.npz')"]
+    named = "inception(weights='x.npz')"
+    protocols.evaluator(digits, Protocol(named, ("clean_fid50_test", "fid50_test")))
+    assert networks == ["inception(clean=True, weights='x.npz')", named]
     with pytest.raises(InputError, match="is50 needs a network that classifies"):
-        measure(images(digits, digits.train)[:100])
+        protocols.evaluator(digits, Protocol(named, ("is50",)))
 
 
 def test_other_weights_do_not_earn_the_name(digits, networks, monkeypatch):
-    monkeypatch.setattr(protocols, "_FID_NETWORK", "0" * 64)
+    monkeypatch.setattr(protocols, "FID_NETWORK", "0" * 64)
     with pytest.raises(InputError, match="fid50_test is the name of the original Inception network"):
         protocols.evaluator(digits, Protocol(metrics=("fid50_test",)))
 
@@ -133,6 +139,24 @@ def test_how_many_samples_are_generated(digits):
     config = Config(eval_samples=300)
     for names, count in ((("fid100_test",), 100), (("kernel", "fid100_test"), 300), (("kernel", "fid_test"), 899), ((), 300)):
         assert sample_count(config, digits, Protocol(metrics=names)) == count
+
+
+def test_too_few_samples_are_refused_before_they_are_drawn(digits):
+    protocols.refuse_too_few(("frechet", "fid899_test", "fid_test"), digits, 899)
+    with pytest.raises(InputError, match="fid_test needs 899 samples, got 898"):
+        protocols.refuse_too_few(("frechet", "fid_test"), digits, 898)
+
+
+def test_data_that_are_not_images_are_refused_whatever_the_number_of_samples():
+    with pytest.raises(InputError, match=r"fid20k_test needs images: samples of two_moons are \(2,\)"):
+        validate_metrics(Config(metrics="fid20k_test"), load("two_moons", seed=0, batch_size=8))
+
+
+def test_a_stopping_rule_on_a_protocol_that_is_not_measured_is_refused(digits):
+    data = dataclasses.replace(digits, validation=digits.test)
+    Single(Config(metrics="frechet,fid50_full", stop="fid50_full < 3")).check(data)
+    with pytest.raises(InputError, match=r"stop 'fid50_ful < 3' needs --metrics with fid50_ful, got 'fid50_full'"):
+        Single(Config(metrics="fid50_full", stop="fid50_ful < 3")).check(data)
 
 
 def test_a_training_that_evaluates_too_few_samples_is_refused_at_its_start(digits):
