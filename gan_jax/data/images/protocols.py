@@ -56,7 +56,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
             values |= _measure(parsed, real, fake, protocol.errors)
         return values
 
-    facts = {name: _facts(parsed, real_images[name].count, loaded[texts[name]]) for name, parsed in named.items()}
+    facts = {name: _facts(parsed, data, real_images[name].count, loaded[texts[name]]) for name, parsed in named.items()}
     first = [rest.description] if rest else []
     about = rest.facts if rest else {"data": data.name, "checksum": data.checksum}
     description = "; ".join([*first, *(fact["protocol"] for fact in facts.values())])
@@ -150,9 +150,10 @@ def _measure(parsed: PublishedProtocol, real: np.ndarray | None, fake: metrics.I
         raise InputError(f"{parsed.name}: {error}") from error
 
 
-def _facts(parsed: PublishedProtocol, real: int, extractor: Extractor) -> dict[str, str]:
+def _facts(parsed: PublishedProtocol, data: Data, real: int, extractor: Extractor) -> dict[str, str]:
+    at_random = ", the test images held out at random" if parsed.real == "test" and data.random_test else ""
     return {
-        "protocol": parsed.describe(parsed.samples or real, real, extractor),
+        "protocol": parsed.describe(parsed.samples or real, real, extractor) + at_random,
         "extractor": extractor.name,
         "weights": extractor.hash,
         "resize": extractor.resize,

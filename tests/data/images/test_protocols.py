@@ -88,6 +88,8 @@ def test_in_a_comparison_of_two_sets_randomly_held_out_images_count(digits, netw
         measure = protocols.evaluator(data, Protocol(metrics=("fid100_full",), whole=whole))
         assert f"all {count:,} training images" in measure.description
         assert measure(images(digits, digits.test)[:100]).keys() == {"fid100_full"}
+    measure = protocols.evaluator(data, Protocol(metrics=("fid100_test",)))
+    assert measure.description.endswith("inception, resize: none, the test images held out at random")
     with pytest.raises(
         InputError, match="fid100_test needs test images, and digits has no split: fid100_full compares with all"
     ):
