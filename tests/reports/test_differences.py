@@ -1,4 +1,4 @@
-"""Differences between methods: what is marked as better, what the sentences say, and the files for other programs."""
+"""Differences between methods: which is marked as better, the sentences about them, and the files for other programs."""
 
 import csv
 import io
@@ -74,10 +74,10 @@ def test_methods_that_cannot_be_told_apart(tmp_path, make):
 
 def test_each_method_is_compared_with_the_first(make):
     runs = make({"minimax": CLEAR["minimax"], "hinge": CLEAR["hinge"], "wasserstein": CLEAR["wasserstein"]})
-    assert line_about(runs).endswith("Against the first, loss minimax: Worse than loss hinge. Better than loss wasserstein.")
+    assert line_about(runs).endswith("First method: loss minimax. Worse than loss hinge. Better than loss wasserstein.")
 
 
-def test_other_seeds_are_not_paired(tmp_path):
+def test_different_seeds_are_not_paired(tmp_path):
     runs = [
         single_seed_run(tmp_path / f"{loss}{seed}", {"fd": fd}, replace(BASE, loss=loss, seed=seed))
         for loss, first, values in (("hinge", 0, [1.0, 1.2, 1.1]), ("minimax", 3, [5.0, 5.2, 5.3, 5.1]))
@@ -107,7 +107,7 @@ def test_a_method_with_a_broken_seed_is_never_marked(tmp_path, make):
         ([[1.0, float("nan")], [2.0, 3.0]], "not finite for seed 1 of loss a."),
     ],
 )
-def test_what_cannot_be_tested_is_said_once(make, values, sentence):
+def test_what_cannot_be_tested_is_reported_once(make, values, sentence):
     text = comparison_table(make(dict(zip("ab", values, strict=True))))
     assert f"Nothing was tested: {sentence}" in text
     assert "cannot tell" not in text
@@ -127,7 +127,7 @@ def test_csv_has_a_row_per_seed(make):
     assert rows[6] == ["two_moons", "loss minimax", "2", "12", "broken: g/loss is nan", ""]
 
 
-def test_latex(make):
+def test_latex_marks_the_best_method_and_escapes_text(make):
     text = export(make(CLEAR), ".tex")
     assert r"loss hinge & \textbf{1.100 $\pm$ 0.058} & 3 \\" in text
     assert r"loss minimax & 5.200 $\pm$ 0.058 & 3 \\" in text
