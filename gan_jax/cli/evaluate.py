@@ -12,8 +12,7 @@ kid50k_full, pr50k3_full, is50k, studiogan_is50k, clean_fid50k_full and fd_dinov
 
 REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as pytorch-fid,
 clean-fid and EDM write it, or a .pkl of StyleGAN or EDM2. Then FAKE may be samples or a run, and only its Frechet distance is
-measured.
-`python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
+measured. `python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
 """
 
 import argparse

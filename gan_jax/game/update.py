@@ -233,9 +233,8 @@ def bind_discriminator(game: Game, state: TrainState, batch: Batch, augment_key:
 def discriminate_pair(
     game: Game, state: TrainState, batch: Batch, keys: StepKeys, params, real: Sample, fake: Sample
 ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, Any]:
-    """The discriminator's outputs for packs of real and of fake samples, and its mutable collections afterwards. If
-    `game.joint`, both kinds share one pass, which has half as many operations: for small networks their number determines the
-    time."""
+    """The discriminator's outputs for packs of real and fake samples, and its mutable collections afterwards. If `game.joint`,
+    both share one pass with half as many operations: for small networks, their number determines the time."""
     if not game.joint:
         real_output, stats = bind_discriminator(game, state, batch, keys.augment)(params, state.d.stats, real)
         fake_output, stats = bind_discriminator(game, state, batch, keys.augment_fake)(params, stats, fake)
