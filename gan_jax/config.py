@@ -196,8 +196,8 @@ class Config:
     """features in which images are compared: classifier, random, inception, dinov2, resnet50, swav, clip, vgg16,
     path.py:function; null chooses classifier for images with classes, else random"""
     metrics: str = names("", listed_names)
-    """names of gan_jax/data/images/suite.py between commas, or all; empty for those that take seconds; and published
-    protocols of gan_jax/metrics/protocols.py, such as fid10k_test"""
+    """names between commas of metrics of gan_jax/data/images/suite.py, or all, and of published protocols of
+    gan_jax/metrics/protocols.py, such as fid10k_test; empty for the metrics that take seconds"""
     validation: float = bounded(0.0, Bounds("at least 0 and below 1", lambda value: 0 <= value < 1))
     """fraction of the training samples set aside: evaluations during training use them instead of the held-out samples"""
     duality_gap: int = bounded(0, Bounds("at least 5 and below 2^31, or 0", lambda value: value == 0 or 5 <= value <= LARGEST))

@@ -46,8 +46,8 @@ class Critic:
     synthesis: Synthesis | None = None  # the generator, frozen
     memory: Memory = field(default_factory=dict)
     outputs: int = 1  # D's `d_outputs`: above 1, the logits are [B, outputs], which are not patches
-    # (real, fake) -> (real_logits, fake_logits) in one pass, of which real sample i and fake sample i have the same label.
-    # Only for a D that may receive real and fake samples in one batch.
+    # (real, fake) -> (real_logits, fake_logits) in one pass; real sample i and fake sample i have the same label. None for a D
+    # that must not receive real and fake samples in one batch.
     pair: Callable[[Sample, Sample], tuple[Array, Array]] | None = None
 
     def __call__(self, x: Sample) -> Array:

@@ -9,10 +9,10 @@ import jax
 def compiler_options() -> dict[str, str]:
     """Options of `jax.jit` for programs with convolutions on a CPU; empty elsewhere, or if XLA does not know them.
 
-    Convolutions by Eigen, not YNNPACK, which XLA prefers although a forward pass of a network takes up to twice as long, and
-    its weight gradients of stride 1 up to 4 times. And optimization barriers, which XLA's CPU compiler otherwise removes before
-    it fuses operations: they keep elementwise work out of transposes, which alone take 2 ms where the fusion takes 16 (12.6 MB,
-    two cores).
+    The first option has convolutions computed by Eigen. XLA prefers YNNPACK, with which a forward pass of a network takes up to
+    twice as long, and the weight gradients of convolutions of stride 1 up to 4 times. The second keeps optimization barriers,
+    which XLA's CPU compiler otherwise removes before it fuses operations: they keep elementwise operations out of transposes (a
+    transpose of 12.6 MB takes 2 ms on two cores, and 16 ms with operations fused into it).
     """
     if jax.default_backend() != "cpu":
         return {}
@@ -22,6 +22,6 @@ def compiler_options() -> dict[str, str]:
     }
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except (RuntimeError, ValueError):  # the option is experimental: other versions of XLA may not have it
+    except (RuntimeError, ValueError):  # other versions of XLA may not have these options
         return {}
     return options

@@ -1,4 +1,4 @@
-"""Run directories with made-up results, and the parsed page of their comparison."""
+"""Run directories with invented results, and the parsed page of their comparison."""
 
 import io
 import json

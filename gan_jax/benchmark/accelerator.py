@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from gan_jax.benchmark.cases import CASES, Case
 
-COMPUTES = ("bfloat16", "float32")  # float32 products are TF32, as both frameworks compute them if precision is not asked for
+COMPUTES = ("bfloat16", "float32")  # float32 products in TF32: JAX's default, and set for PyTorch
 
-# Sizes for a GPU with 80 GB; in the order in which they are measured, as far as the time suffices.
+# Sizes for a GPU with 80 GB, in the order in which they are measured until the time is up.
 GAMES = {
     "r3gan": CASES["r3gan"].at(g_width=768, d_width=768, batch=256),
     "biggan": CASES["biggan"].at(g_width=96, d_width=48, batch=256),
@@ -19,7 +19,7 @@ GAMES = {
 
 
 def games(smoke: bool) -> dict[str, Case]:
-    """The cases by name; with `smoke` with images, networks and batches so small that a CPU computes them."""
+    """The cases by name; with `smoke`, so small that a CPU can compute them."""
     if not smoke:
         return GAMES
     tiny = {name: case.at(g_width=4, d_width=4, batch=8, d_steps=1)._replace(shape=(8, 8, 3)) for name, case in GAMES.items()}
@@ -34,7 +34,7 @@ def describe(case: Case) -> str:
 
 
 class Task(NamedTuple):
-    """What a part of the benchmark is given."""
+    """The arguments of a part of the benchmark."""
 
     seconds_left: Callable[[], float]  # until the part must have ended
     record: Callable[[dict[str, Any]], None]  # save the results so far, as JSON
@@ -42,5 +42,5 @@ class Task(NamedTuple):
     data: Path | None  # CIFAR-10 as an .npz
     inception: Path | None  # weights of the Inception network
     out: Path  # folder of the results
-    scratch: Path  # folder of what is not kept
+    scratch: Path  # folder of temporary files
     train_command: Callable[[Path, Path], list[str]]  # (config file, run directory) -> a command that trains reproducibly

@@ -12,14 +12,14 @@ from gan_jax.benchmark.cases import Case
 from gan_jax.errors import RunError
 
 REPEATS = 3
-SECONDS, TRACED_SECONDS = 0.6, 0.5  # of a timed run, and of a traced one, at least one step
-MOST_MICROBATCHES = 16
+SECONDS, TRACED_SECONDS = 0.6, 0.5  # duration of a timed run, and of a traced one, unless one step takes longer
+MAX_MICROBATCHES = 16
 MEMORY_MARGIN = 0.9  # of the device's memory that a program may take
-COMPILING = 0.6  # of the time left: from then on, what has compiled is measured
+COMPILING = 0.6  # of the time left: after that, the steps that have compiled are measured
 
 
 def speed(task: Task) -> None:
-    """The peak of matrix products; and of our steps the speed, and where their time goes."""
+    """The speed of matrix products, which is the peak; the speed of our steps, and how they spend their time."""
     import jax
 
     results: dict[str, Any] = {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
@@ -31,13 +31,13 @@ def speed(task: Task) -> None:
             steps = {name: pool.submit(compiled_step, task, case, compute) for name, case in cases.items()}
             wait(steps.values(), COMPILING * task.seconds_left())
             for name in sorted(steps, key=lambda name: not steps[name].done()):
-                found = attempt(task, partial(measure_ours, task, steps.pop(name), cases[name].period))
-                results.setdefault(name, {"case": describe(cases[name])})[compute] = found
+                measured = attempt(task, partial(measure_ours, task, steps.pop(name), cases[name].period))
+                results.setdefault(name, {"case": describe(cases[name])})[compute] = measured
                 task.record(results)
 
 
 def product_flops(compute: str, size: int) -> float:
-    """Floating-point operations per second of a product of square matrices, the best of several."""
+    """Floating-point operations per second of a product of square matrices, in the fastest of several runs."""
     import jax
     import jax.numpy as jnp
 
@@ -53,7 +53,7 @@ def product_flops(compute: str, size: int) -> float:
 
 
 def compiled_step(task: Task, case: Case, compute: str) -> tuple[Any, dict[str, Any]]:
-    """Our step, compiled with as few microbatches as the memory allows, and facts about the program."""
+    """Compile our step with as few microbatches as the memory allows; return it, and facts about the program."""
     import jax
 
     from gan_jax.benchmark.product import ProductStep
@@ -64,7 +64,7 @@ def compiled_step(task: Task, case: Case, compute: str) -> tuple[Any, dict[str, 
         step = ProductStep(case.at(compute=compute, microbatches=parts).config, case.shape, case.num_classes)
         sizes = step.compile().memory_analysis()
         memory = sizes.argument_size_in_bytes + sizes.temp_size_in_bytes
-        if limit is None or memory < MEMORY_MARGIN * limit or parts == MOST_MICROBATCHES:
+        if limit is None or memory < MEMORY_MARGIN * limit or parts == MAX_MICROBATCHES:
             facts = {"batch": case.config.batch, "microbatches": parts, "memory_bytes": memory}
             return step, facts | {"compile_seconds": time.perf_counter() - start}
         parts *= 2
@@ -72,7 +72,7 @@ def compiled_step(task: Task, case: Case, compute: str) -> tuple[Any, dict[str, 
 
 
 def measure_ours(task: Task, compiled: Future, period: int) -> dict[str, Any]:
-    """Time the result of `compiled_step`, which repeats after `period` steps, and trace it."""
+    """Time and trace the result of `compiled_step`, whose lazy penalties repeat after `period` steps."""
     step, facts = compiled.result(task.seconds_left())
     seconds = seconds_per_step(step, period)
     count = steps_within(TRACED_SECONDS, seconds, period, step.steps_per_call)
@@ -83,12 +83,12 @@ def trace(step: Any, count: int) -> dict[str, Any]:
     """The fraction of time in which the device is idle, and its most expensive operations."""
     from gan_jax.benchmark.profile import profile
 
-    found = profile(lambda: step.run(count))
-    return {"steps": count, "idle": 1 - found.busy, "operations": [operation._asdict() for operation in found.top]}
+    profiled = profile(lambda: step.run(count))
+    return {"steps": count, "idle": 1 - profiled.busy, "operations": [operation._asdict() for operation in profiled.top]}
 
 
 def seconds_per_step(step: Any, period: int) -> float:
-    """The best of several timed runs, of a multiple of `period` steps each."""
+    """Seconds per step in the fastest of several timed runs, of a multiple of `period` steps each."""
     step.run(period)
     start = time.perf_counter()
     step.run(period)
@@ -101,13 +101,13 @@ def seconds_per_step(step: Any, period: int) -> float:
     return min(times)
 
 
-def steps_within(seconds: float, of_one: float, period: int, most: int) -> int:
-    """The multiple of `period`, at most `most` if that is possible, that takes about so many seconds."""
-    return period * max(1, min(int(seconds / of_one), most) // period)
+def steps_within(seconds: float, per_step: float, period: int, max_steps: int) -> int:
+    """How many steps take about `seconds`: a multiple of `period`, at most `max_steps` unless `period` exceeds it."""
+    return period * max(1, min(int(seconds / per_step), max_steps) // period)
 
 
 def pytorch(task: Task) -> None:
-    """The same games in PyTorch, compiled, channels_last; with autocast for bfloat16, and TF32."""
+    """The same games in PyTorch: compiled, channels_last, with autocast for bfloat16 and with TF32 for float32."""
     try:
         import torch
     except ImportError:
@@ -122,14 +122,14 @@ def pytorch(task: Task) -> None:
     compiled = device == "cuda"  # on the CPU of a smoke run, compilation would take minutes
 
     def measured(name: str, case: Case, compute: str) -> dict[str, Any]:
-        """The step at the case's batch, or, if that does not fit in the memory, at half of it, and so on."""
+        """Measure the step with the batch size of the case, halved until it fits in memory."""
         start, options = time.perf_counter(), {"compiled": compiled, "device": device, "autocast": compute == "bfloat16"}
         try:
             step = TwinStep(case.config, case.shape, case.num_classes, **options)
             step.run(1)
             facts = {"batch": case.config.batch, "compiled": compiled, "compile_seconds": time.perf_counter() - start}
             facts["seconds"] = seconds_per_step(step, case.period)
-            # The operations that the game needs, whoever computes them.
+            # Counted once: the operations are those of the game, in any type and framework.
             return facts if "flops" in results[name] else facts | {"flops": step.flops() / case.config.batch}
         except torch.OutOfMemoryError:
             if case.config.batch == 1:
@@ -141,16 +141,16 @@ def pytorch(task: Task) -> None:
     for compute in COMPUTES:
         for name, case in games(task.smoke).items():
             results.setdefault(name, {"case": describe(case)})
-            found = attempt(task, partial(measured, name, case, compute))
-            if "flops" in found:
-                results[name]["flops"] = found.pop("flops")  # per image
-            results[name][compute] = found
+            row = attempt(task, partial(measured, name, case, compute))
+            if "flops" in row:
+                results[name]["flops"] = row.pop("flops")  # per image
+            results[name][compute] = row
             task.record(results)
             torch.cuda.empty_cache()
 
 
 def attempt(task: Task, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of the function; or why there is none, so that one case does not end the others."""
+    """The result of the function, or {"error": reason} if it fails, so that the other cases are still measured."""
     if task.seconds_left() <= 0:
         return {"error": "out of time"}
     try:

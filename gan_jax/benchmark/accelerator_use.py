@@ -40,7 +40,7 @@ def evaluation(task: Task) -> None:
     z, sample = np.asarray(latents(game, jax.random.key(1), count)), sampler(game)
 
     def timed(name: str, function: Callable[[int], Any]) -> Any:
-        """All images, after a few that compile."""
+        """Process all images, after two that compile the program."""
         function(2)
         start = time.perf_counter()
         value = function(count)
@@ -59,11 +59,11 @@ def evaluation(task: Task) -> None:
 
 
 def inception(task: Task) -> tuple[Callable, str]:
-    """The features of the Inception network, and what weights it has: random ones, for its speed, unless a file is given."""
+    """The features of the Inception network, and the name of its weights: random ones, enough for timing, without a file."""
     if task.inception is not None:
         tensors = in_names_of_pytorch_fid(load_tensors(task.inception))
-        found = extractor(tensors, task.inception, network_digest(tensors))
-        return found.features, found.name
+        network = extractor(tensors, task.inception, network_digest(tensors))
+        return network.features, network.name
     images = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     abstract = jax.eval_shape(Inception().init, jax.random.key(0), images)["params"]
     random = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def inception(task: Task) -> tuple[Callable, str]:
     tensors = {"fc.weight": np.zeros((classes, inputs), np.float32), "fc.bias": np.zeros(classes, np.float32)}
     for name, params in abstract.items():
         tensors |= layer(name, params["kernel"].shape)
-    return extractor(tensors, Path("random"), "random").features, "random: for the speed alone"
+    return extractor(tensors, Path("random"), "random").features, "random, for timing only"
 
 
 def training(task: Task) -> None:
@@ -106,7 +106,7 @@ def training(task: Task) -> None:
 
 
 def training_config(task: Task) -> Config:
-    """The recipe, evaluated often enough for minutes of training."""
+    """The recipe, evaluated often enough for a training of minutes."""
     often = {"log_every": 100, "eval_every": 1_000, "save_every": 1_000, "eval_samples": 10_000}
     if task.inception is not None:
         often["extractor"] = f'inception(weights="{task.inception}")'
@@ -126,7 +126,7 @@ def noise(path: Path) -> Path:
 
 @contextmanager
 def interrupted_after(seconds: float) -> Iterator[None]:
-    """Send this process a Ctrl-C after so many seconds."""
+    """Interrupt this process, as Ctrl-C does, after `seconds`."""
     timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""What is measured: training steps of these configurations, and single convolutions. Imports neither JAX nor PyTorch."""
+"""The cases of the benchmark: training steps by their configs, and single convolutions. Imports neither JAX nor PyTorch."""
 
 import math
 from dataclasses import replace
@@ -14,11 +14,11 @@ class Case(NamedTuple):
     config: Config
     shape: tuple[int, ...]  # of a sample
     num_classes: int = 0
-    bar: float | None = None  # the speed to reach, relative to that of PyTorch
+    bar: float | None = None  # the speed to reach, relative to PyTorch's
 
     @property
     def period(self) -> int:
-        """Steps after which lazy penalties repeat."""
+        """The number of steps after which the lazy penalties repeat."""
         return math.lcm(self.config.penalty_every, self.config.g_penalty_every)
 
     def at(self, **changes: object) -> "Case":

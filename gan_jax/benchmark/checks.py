@@ -1,5 +1,5 @@
-"""Checks of an accelerator: the numbers of the same machine's CPU, the same bits twice and after a kill, and several seeds in
-one program. Without an accelerator they compare the CPU with itself.
+"""Checks of an accelerator: agreement with the CPU of the same machine, the same bits in a second run and after a kill, and
+several seeds in one program. Without an accelerator they compare the CPU with itself.
 
 Where numbers are compared, float32 products are computed in full, without TF32 (`jax.default_matmul_precision("highest")`), and
 players learn by gradient descent: Adam's first step is a sign, which magnifies rounding.
@@ -28,9 +28,9 @@ from gan_jax.storage.log import read_log
 
 TOLERANCE = 1e-4
 STEPS = 2
-GAMES = ("dcgan", "sngan64", "biggan", "stylegan2", "r3gan")
+NAMES = ("dcgan", "sngan64", "biggan", "stylegan2", "r3gan")
 SEEDS = 8
-# Evaluated within seconds: features of an untrained network, of few samples.
+# Evaluated within seconds: few samples, and features of an untrained network.
 TRAINED = Config(
     name="check",
     data="digits",
@@ -52,27 +52,27 @@ Played = tuple[Any, Any, dict[str, np.ndarray]]  # both players' parameters befo
 
 
 def checks(task: Task) -> None:
-    """All checks: what was found, and whether it passed."""
-    names = GAMES[:1] if task.smoke else GAMES
+    """Run all checks, and record for each what it measured and whether it passed."""
+    names = NAMES[:1] if task.smoke else NAMES
     trained = TRAINED_SMOKE if task.smoke else TRAINED
     results: dict[str, Any] = {"tolerance": TOLERANCE, "precision": "highest, without TF32"}
 
-    def found(name: str, passed: bool, **values: Any) -> None:
+    def record(name: str, passed: bool, **values: Any) -> None:
         results[name] = {"passed": passed, **values}
         task.record(results)
 
-    # The runs, and the programs of the CPU, compile and compute while the accelerator does.
+    # The trainings and the CPU's programs run concurrently with those of the accelerator.
     with ThreadPoolExecutor() as pool:
         bits = pool.submit(reproduced, task.scratch, task.train_command, trained)
         on_cpu = {name: pool.submit(play, small(name), jax.devices("cpu")[0]) for name in names}
-        apart, distinct = compare_seeds()
-        passed = within(apart) and distinct == SEEDS
-        found(f"{SEEDS} seeds in one program", passed, difference=apart, distinct=distinct)
+        deviation, distinct = compare_seeds()
+        passed = within(deviation) and distinct == SEEDS
+        record(f"{SEEDS} seeds in one program", passed, difference=deviation, distinct=distinct)
         for name in names:
-            apart = difference(play(small(name), jax.devices()[0]), on_cpu[name].result())
-            found(f"{name} as on the CPU", within(apart), difference=apart)
+            deviation = difference(play(small(name), jax.devices()[0]), on_cpu[name].result())
+            record(f"{name} as on the CPU", within(deviation), difference=deviation)
         for name, equal in bits.result().items():
-            found(f"same bits {name}", equal)
+            record(f"same bits {name}", equal)
 
 
 def small(name: str) -> Case:
@@ -99,29 +99,30 @@ def play(case: Case, device: jax.Device, seeds: int | None = None) -> Played:
 
 
 def difference(a: Played, b: Played) -> dict[str, float]:
-    """How far two plays of the same game are apart. For each player: the norm of the difference of the changes of its
-    parameters, relative to that of the change. For the metrics: the largest difference, absolute below 1 and relative above."""
+    """The differences between two results of `play`. For each player: the norm of the difference between the changes of its
+    parameters, relative to the norm of the change in `b`. For the metrics: the largest difference, absolute below 1 and
+    relative above."""
 
     def change(played: Played, player: str) -> np.ndarray:
         moved = jax.tree.map(lambda after, before: np.float64(after) - before, played[1][player], played[0][player])
         return np.concatenate([np.ravel(x) for x in jax.tree.leaves(moved)])
 
-    apart = {
+    deviation = {
         player: float(np.linalg.norm(change(a, player) - change(b, player)) / np.linalg.norm(change(b, player)))
         for player in ("g", "d")
     }
     pairs = [(np.float64(a[2][name]), np.float64(b[2][name])) for name in b[2]]
-    return apart | {"metrics": max(float(np.max(np.abs(x - y) / np.maximum(1, np.abs(y)))) for x, y in pairs)}
+    return deviation | {"metrics": max(float(np.max(np.abs(x - y) / np.maximum(1, np.abs(y)))) for x, y in pairs)}
 
 
-def within(apart: dict[str, float], tolerance: float = TOLERANCE) -> bool:
-    """Whether no difference exceeds the tolerance; one that is not a number does."""
-    return all(value <= tolerance for value in apart.values())
+def within(deviation: dict[str, float], tolerance: float = TOLERANCE) -> bool:
+    """Whether all differences are within the tolerance, and none is nan."""
+    return all(value <= tolerance for value in deviation.values())
 
 
 def compare_seeds(name: str = "dcgan") -> tuple[dict[str, float], int]:
-    """Play a game with `SEEDS` seeds in one program, and with the first of them alone. Returns their `difference`, and how many
-    of the seeds ended with parameters of their own."""
+    """Play a game with `SEEDS` seeds in one program, and with the first of them alone. Returns their `difference`, and the
+    number of distinct final parameters among the seeds."""
     device = jax.devices()[0]
     before, after, metrics = play(small(name), device, SEEDS)
     first = (*jax.tree.map(lambda x: x[0], (before, after)), {key: values[..., 0] for key, values in metrics.items()})
@@ -133,7 +134,7 @@ def reproduced(folder: Path, command: Callable[[Path, Path], list[str]], config:
     """Train `config` three times at once, each in a process of its own; kill one of them after its first checkpoint, and start
     it again. Returns whether the second and the resumed run have the last state and the log of the first, bit for bit.
 
-    `command(config_file, run_dir)` is the command that trains a run, with the flags of `--deterministic`. Raises RunError with
+    `command(config_file, run_dir)` is the command that trains a run, as `train.py --deterministic` does. Raises RunError with
     the end of its output if it fails."""
     (folder / "config.json").write_text(config_json(config))
     paths = {name: folder / name for name in ("first", "second", "killed")}
@@ -167,7 +168,7 @@ def _has_checkpoint(run_dir: Path) -> bool:
 
 
 def _result(run_dir: Path) -> tuple[str, str]:
-    """The digest of a run's last state, and its log without times."""
+    """The digest of a run's last state, and its log without the times."""
     lines = read_log(run_dir / "metrics.jsonl").lines
     values = [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
     return digest(load_run(run_dir, lambda text: None)[3]), json.dumps(values)

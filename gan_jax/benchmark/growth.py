@@ -1,4 +1,4 @@
-"""How times grow: with batch, width, resolution, seeds and devices of a step, and with the number of samples of an evaluation.
+"""Scaling laws of times: of a step with batch, width, resolution, seeds and devices, and of an evaluation with its samples.
 
 Each law t = a n^b is the least-squares line through the logarithms of the medians.
 """
@@ -17,7 +17,7 @@ DIM = 512  # of the features of an evaluation
 
 
 def sweeps() -> dict[str, dict[int, Case]]:
-    """The steps of ours that are compared: {what grows: {its value: case}}."""
+    """Our steps to time: {quantity that grows: {its value: case}}."""
     return {
         "batch": {batch: SMALL.at(batch=batch) for batch in (8, 16, 32, 64, 128)},
         "width": {width: SMALL.at(g_width=width, d_width=width) for width in (8, 16, 32, 64)},
@@ -26,7 +26,8 @@ def sweeps() -> dict[str, dict[int, Case]]:
 
 
 def measure_growth(results: dict[str, Any], repeats: int, say: Say, save: Callable[[], None]) -> None:
-    """Measure all laws into the record: {what grows: {"description", "sizes", "ms" (medians), "exponent", "factor"}}."""
+    """Measure all laws and add them to `results["growth"]`: {quantity that grows: {"description", "sizes", "ms" (medians),
+    "exponent", "factor"}}. `save` is called after each."""
     growth = results["growth"]
     step = "DCGAN 32x32x1, width 16, batch 16"
     for name, cases in sweeps().items():
@@ -52,7 +53,7 @@ def measure_growth(results: dict[str, Any], repeats: int, say: Say, save: Callab
 def law(
     description: str, jobs: dict[int, dict[str, Any]], repeats: int, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Time a worker's jobs by size, in turns, and fit the law."""
+    """Time jobs {size: job} in one worker, in turns, and fit the law."""
     with Worker(environment) as worker:
         for size, job in jobs.items():
             worker.start(str(size), job)
@@ -64,7 +65,7 @@ def law(
 
 
 def fit(sizes: list[int], times: list[float]) -> tuple[float, float]:
-    """(b, a) of the law t = a n^b nearest to the times, by least squares on logarithms."""
+    """Fit the law t = a n^b by least squares on logarithms; return (b, a)."""
     exponent, intercept = np.polyfit(np.log(sizes), np.log(times), 1)
     return float(exponent), float(np.exp(intercept))
 

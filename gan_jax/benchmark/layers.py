@@ -1,5 +1,5 @@
-"""Single convolutions and a product of matrices, ours, of stock `lax` and of PyTorch: functions of a number of calls, which run
-that often and wait."""
+"""Single convolutions (ours, those of stock `lax` and PyTorch's) and a product of matrices: functions of the number of calls,
+which make them and wait for the results."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,8 @@ Run = Callable[[int], None]
 
 
 def jax_layer(layer: Layer, stock: bool) -> Run:
-    """The layer by `models/conv.py`, with the options of a training step, or with `stock` by `lax` and its own derivatives."""
+    """The layer by `models/conv.py`, compiled as a training step is; or with `stock`, by `lax` and its automatic
+    derivatives."""
     import jax
     from jax import lax
 
@@ -64,7 +65,7 @@ def torch_product() -> Run:
 
 
 def _shapes(layer: Layer) -> list[tuple[int, ...]]:
-    """Of the images, the kernel and the result."""
+    """The shapes of the images, the kernel and the result."""
     images = (layer.batch, layer.size, layer.size)
     return [(*images, layer.channels), (layer.window, layer.window, layer.channels, layer.features), (*images, layer.features)]
 

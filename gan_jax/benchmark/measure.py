@@ -1,7 +1,7 @@
-"""Times workers in turns, and collects what was measured in one record, which is written as JSON (see `record`).
+"""Time workers in turns, and collect the results in one record, which is written as JSON (see `record`).
 
-On a machine that other programs use too, times taken one after another differ by more than what is compared. So each form
-(`FORMS`) has a process of its own, and after all have compiled, one after another, they take turns, in alternating order.
+On a machine that runs other programs too, times drift by more than the differences of interest. So each form (`FORMS`) has a
+process of its own: all compile, one after another, and are then timed in turns, in alternating order.
 """
 
 import math
@@ -22,12 +22,12 @@ from gan_jax.errors import RunError
 from gan_jax.runs.code import package_commit
 
 FORMS = {"ours": "ours", "stock": "stock lax", "eager": "PyTorch", "compiled": "PyTorch compiled"}
-TURN = 0.3  # seconds that a turn lasts at least
-PAUSE = 0.05  # seconds before a turn, in which the threads of the previous process stop spinning
+TURN = 0.3  # the least duration of a turn, in seconds
+PAUSE = 0.05  # seconds before a turn, until the threads of the previous process stop spinning
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Say = Callable[[str], None]
-Times = dict[str, list[float]]  # {"wall": milliseconds of each turn per call, "cpu": the same}
+Times = dict[str, list[float]]  # {"wall": milliseconds per call in each turn, "cpu": the same}
 
 
 def has_torch() -> bool:
@@ -35,7 +35,7 @@ def has_torch() -> bool:
 
 
 def machine() -> dict[str, Any]:
-    """What times are comparable on."""
+    """The properties of the machine: times are comparable only if they agree."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -51,8 +51,8 @@ def record(command: str) -> dict[str, Any]:
 
 
 def take_turns(runs: Mapping[str, Callable[[int], tuple[float, float]]], repeats: int, multiple: int = 1) -> dict[str, Times]:
-    """Time functions of a number of calls, which return the seconds (wall, CPU) of each, in turns of at least `TURN` seconds
-    and of whole multiples of `multiple` calls."""
+    """Time functions of the number of calls, which return the (wall, CPU) seconds per call. A turn lasts at least `TURN`
+    seconds, and its number of calls is a multiple of `multiple`."""
     calls = {name: calls_in_turn(run, multiple) for name, run in runs.items()}
     times: dict[str, Times] = {name: {"wall": [], "cpu": []} for name in runs}
     for repeat in range(repeats):
@@ -65,7 +65,7 @@ def take_turns(runs: Mapping[str, Callable[[int], tuple[float, float]]], repeats
 
 
 def calls_in_turn(run: Callable[[int], tuple[float, float]], multiple: int) -> int:
-    """How many calls, a multiple of `multiple`, last `TURN` seconds."""
+    """The number of calls, a multiple of `multiple`, that takes at least `TURN` seconds."""
     calls = multiple
     while (seconds := run(calls)[0] * calls) < TURN:
         calls = math.ceil(calls * min(10.0, 1.2 * TURN / max(seconds, 1e-9)) / multiple) * multiple
@@ -79,9 +79,10 @@ def step_job(case: Case, form: str, **options: Any) -> dict[str, Any]:
 
 
 def measure_step(case: Case, forms: tuple[str, ...], repeats: int, say: Say) -> dict[str, Any]:
-    """Time a training step in each of `forms`. Returns {"description", "bar", "flops", "forms": {form: its `Times`, "first"
-    seconds to the first step, "compile" seconds of it beyond a later one, and "memory" in bytes}}; a form of PyTorch that
-    fails has {"failed": why} instead. Raises RunError if ours fails."""
+    """Time a training step in each of `forms`. Returns {"description", "bar", "flops", "flops_source", "versions",
+    "forms"}. For each form, `forms` has its `Times` with "first", the seconds until the end of the first step, "compile", by
+    how much that step is longer than a later one, and "memory" in bytes; for a form of PyTorch that fails, {"failed": reason}.
+    Raises RunError if ours fails."""
     workers: dict[str, Worker] = {}
     row: dict[str, Any] = {"description": case.description, "bar": case.bar, "flops": None, "versions": {}, "forms": {}}
     try:
@@ -90,7 +91,7 @@ def measure_step(case: Case, forms: tuple[str, ...], repeats: int, say: Say) -> 
             workers[form] = Worker()
             try:
                 row["forms"][form] = workers[form].start("step", step_job(case, form))
-                workers[form].run("step", case.period)  # the other branch of lazy penalties, other graphs of PyTorch's compiler
+                workers[form].run("step", case.period)  # compiles the steps with other lazy penalties
             except RunError as error:
                 if form == "ours":
                     raise
@@ -115,16 +116,16 @@ def measure_step(case: Case, forms: tuple[str, ...], repeats: int, say: Say) -> 
 
 
 def _flops(workers: Mapping[str, Worker]) -> tuple[float, str]:
-    """The operations of a step and who counted them: PyTorch, whose count does not depend on how convolutions are computed, or
-    without it XLA."""
+    """The operations of a step, and who counted them: PyTorch, whose count does not depend on how convolutions are computed, or
+    XLA without PyTorch."""
     if "eager" in workers:
         return workers["eager"].flops("step"), "PyTorch"
     return workers["ours"].flops("step"), "XLA"
 
 
 def measure_layers(layers: tuple, repeats: int, say: Say) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Time convolutions, and a product of matrices: (peak, layers), of which peak is {"flops" per second, "forms": {form:
-    `Times`}} and layers {description: {"flops", "forms": {form: `Times`}}}."""
+    """Time a product of matrices and convolutions. Returns the peak, {"flops" per second, "forms": {form: `Times`}}, and the
+    convolutions, {description: {"flops", "forms": {form: `Times`}}}."""
     rows: dict[str, Any] = {}
     with ExitStack() as stack:
         ours = stack.enter_context(Worker())
@@ -147,7 +148,7 @@ def measure_layers(layers: tuple, repeats: int, say: Say) -> tuple[dict[str, Any
 
 
 def measure(results: dict[str, Any], cases: list[str], repeats: int, say: Say, save: Callable[[], None]) -> None:
-    """Measure the cases named, among them "layers", into a record; `save` is called after each."""
+    """Measure the cases with these names, which may include "layers", and add them to a record; `save` is called after each."""
     forms = ("ours", "eager", "compiled") if has_torch() else ("ours",)
     # The peak is needed for every share of it.
     say("layers")

@@ -1,4 +1,4 @@
-"""Our training step, as `training/train.py` compiles and calls it, on random data in memory."""
+"""Our training step, compiled and called as in `training/train.py`, on random data in memory."""
 
 from dataclasses import replace
 from functools import partial
@@ -37,7 +37,7 @@ def _reject(data: Data, protocol: Protocol = Protocol()) -> Measure:
 
 
 class ProductStep:
-    """The compiled update of a game and its state. With several `seeds`, all their runs step together; on `devices` devices."""
+    """The compiled update of a game, and its state, on `devices` devices. With `seeds`, as many runs step together."""
 
     def __init__(
         self, config: Config, shape: tuple[int, ...], num_classes: int = 0, *, devices: int | None = 1, seeds: int | None = None
@@ -62,7 +62,8 @@ class ProductStep:
         self.step = 0
 
     def compile(self) -> jax.stages.Compiled:
-        """Compile without taking a step, so that several programs can compile at once and run one after another."""
+        """Compile without taking a step, so that several programs can compile at the same time and then run one after
+        another."""
         self._advance = self._advance.lower(self.state, self._store, self._batches(1), 1, self._run_inputs).compile()
         return self._advance
 
@@ -82,7 +83,8 @@ class ProductStep:
         return float((advance.lower(*arguments).compile().cost_analysis() or {}).get("flops", 0.0))
 
     def _batches(self, count: int):
-        """Row numbers [K, N, B], of several seeds [K, S, N, B]; of the K steps that a call takes, the first `count` count."""
+        """Row numbers [K, N, B] for the K steps of a call, [K, S, N, B] for several seeds; only the first `count` steps are
+        taken."""
         numbers = [self.step + min(i, count - 1) for i in range(self.steps_per_call)]
         batches = np.stack([batches_of_step(self._game, self._data.feed_at, step) for step in numbers])
         if self._seeds is not None:

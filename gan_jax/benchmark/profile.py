@@ -1,4 +1,4 @@
-"""Where the time of a device goes: a trace of JAX's profiler, reduced to its idle time and its most expensive operations."""
+"""How a device spends its time: its idle time and its most expensive operations, from a trace of JAX's profiler."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ import jax
 from gan_jax.errors import RunError
 
 TOP = 10
-# Operations that contain others.
+# Operations that contain others, and whose time would count twice.
 _CONTAINERS = re.compile(r"(while|conditional|call|async)([.\-_]|$)")
 
 
@@ -40,7 +40,7 @@ def profile(function: Callable[[], Any]) -> Profile:
     operations."""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
-    options.host_tracer_level = 1 if jax.default_backend() != "cpu" else 2  # operations of a CPU count as the host's
+    options.host_tracer_level = 1 if jax.default_backend() != "cpu" else 2  # level 2 records a CPU's operations
     with tempfile.TemporaryDirectory(prefix="gan_jax-trace-") as folder:
         with jax.profiler.trace(folder, profiler_options=options):
             function()

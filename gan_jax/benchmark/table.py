@@ -1,4 +1,4 @@
-"""What a record of the benchmark says: as text, as Markdown (`experiments/BENCHMARKS.md`), and compared with an older one."""
+"""Records of the benchmark as text and as Markdown (`experiments/BENCHMARKS.md`), and compared with older ones."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from gan_jax.benchmark.measure import FORMS
 from gan_jax.errors import InputError, reading
 
 SLOWER = 3.0  # standard deviations of a turn beyond which a median is a regression
-LEAST = 0.05  # the smallest regression: medians of two runs of the same program differ by a few percent
+MIN_CHANGE = 0.05  # the smallest regression: medians of two runs of the same program differ by a few percent
 
 TIMES_HEAD = ["ms", "quartiles", "CPU ms", "of peak", "peak GB", "compiling s", "first step s"]
 STEP_HEAD = ["step", "", *TIMES_HEAD, "our speed", "bar"]
@@ -28,10 +28,15 @@ def median(times: dict[str, Any], clock: str = "wall") -> float:
 def spread(times: dict[str, Any]) -> float:
     """The standard deviation of a turn relative to the median, from the quartiles: those of a normal distribution are 1.349
     standard deviations apart. 0 for a single turn."""
-    if len(times["wall"]) < 2:
-        return 0.0
-    lower, _, upper = statistics.quantiles(times["wall"], method="inclusive")
+    lower, upper = quartiles(times)
     return (upper - lower) / 1.349 / median(times)
+
+
+def quartiles(times: dict[str, Any]) -> tuple[float, float]:
+    """The lower and the upper quartile of the turns; both are the time of a single turn."""
+    turns = times["wall"]
+    lower, _, upper = statistics.quantiles(turns, method="inclusive") if len(turns) > 1 else turns * 3
+    return lower, upper
 
 
 def speed(row: dict[str, Any]) -> tuple[float, str] | None:
@@ -123,12 +128,13 @@ def as_markdown(results: dict[str, Any]) -> str:
     return "\n".join([*lines, *(["", "Not measured:", "", *failures] if failures else [])]) + "\n"
 
 
-DEFINITIONS = """Wall and CPU times are medians over the turns that the processes take; a step with lazy penalties is the
-mean over their period. "Of peak" is the share of the speed of the fastest product of 2048 x 2048 matrices; the operations are
-those of PyTorch's eager twin for both frameworks. Memory is the peak of the process, with libraries and compiler. "Compiling"
-is how much longer the first step takes than a later one, "first step" the time from the start of the process to its end, both
-without any cache. "Our speed" is relative to the faster form of PyTorch, whose networks, losses, penalties, optimisers and
-average of G are the same; what a gradient penalty differentiates twice cannot be compiled there and runs eagerly."""
+DEFINITIONS = """Wall and CPU times are medians over the turns of the processes; the time of a step with lazy penalties is
+the mean over their period. "Of peak" is the speed as a share of that of the fastest product of 2048 x 2048 matrices; for both
+frameworks, the operations are those of PyTorch's eager twin. Memory is the peak of the process, with libraries and compiler.
+"Compiling" is by how much the first step is longer than a later one, "first step" the time from the start of the process to
+the end of that step, both without any cache. "Our speed" is relative to the faster form of PyTorch, with the same networks,
+losses, penalties, optimisers and average of G, and "bar" is the speed to reach. What a gradient penalty differentiates twice
+cannot be compiled in PyTorch, and runs eagerly there."""
 
 
 def _facts(results: dict[str, Any]) -> list[str]:
@@ -142,7 +148,7 @@ def _facts(results: dict[str, Any]) -> list[str]:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read a record that `--json` has written. Raises InputError if the file is not one."""
+    """Read a record that `--json` wrote. Raises InputError if the file is not one."""
     with reading(f"{path}"):
         results = json.loads(path.read_bytes().decode())
     try:
@@ -156,15 +162,12 @@ def read_results(path: Path) -> dict[str, Any]:
         as_markdown(results)
         dict(results["machine"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise InputError(
-            f"{path} is not a file that benchmark.py --json has written: {type(error).__name__} {error}"
-        ) from error
+        raise InputError(f"{path} was not written by benchmark.py --json: {type(error).__name__} {error}") from error
     return results
 
 
 def merge(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """One record of what several have measured; later ones take precedence. Raises InputError unless all are of the same
-    machine and commit."""
+    """Merge records into one; later ones take precedence. Raises InputError unless all are of the same machine and commit."""
     merged = records[0]
     for record in records[1:]:
         if (record["machine"], record["commit"]) != (merged["machine"], merged["commit"]):
@@ -178,15 +181,15 @@ def merge(records: list[dict[str, Any]]) -> dict[str, Any]:
 def check_machine(old: dict[str, Any], machine: dict[str, Any]) -> None:
     """Raise InputError if a record is not of this machine."""
     if old["machine"] != machine:
-        raise InputError(f"times of different machines do not compare: {old['machine']} and {machine}")
+        raise InputError(f"times of different machines are not comparable: {old['machine']} and {machine}")
 
 
 def regressions(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What of ours is slower than in an older record of the same machine, one line each.
+    """The cases in which ours is slower than in an older record of the same machine, one line each.
 
     With s the standard deviation of a turn in each record (`spread`), a median is slower if it exceeds the older one by more
-    than `SLOWER` * sqrt(s_old^2 + s_new^2) of it, and by more than `LEAST`. Raises InputError for records of different machines
-    and for those that have nothing in common."""
+    than `SLOWER` * sqrt(s_old^2 + s_new^2) of it, and by more than `MIN_CHANGE` of it. Raises InputError for records of
+    different machines and for those that have nothing in common."""
     check_machine(old, new["machine"])
     pairs = [
         (row.get("description", name), old[kind][name]["forms"]["ours"], row["forms"]["ours"])
@@ -199,7 +202,7 @@ def regressions(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     lines = []
     for name, before, after in pairs:
         change = median(after) / median(before) - 1
-        noise = max(LEAST, SLOWER * math.hypot(spread(before), spread(after)))
+        noise = max(MIN_CHANGE, SLOWER * math.hypot(spread(before), spread(after)))
         if change > noise:
             times = f"{_digits(median(before))} to {_digits(median(after))} ms"
             lines.append(f"{name}: {times}, {change:.0%} slower, with noise of {noise:.0%}")
@@ -212,10 +215,7 @@ def _digits(ms: float) -> str:
 
 
 def _quartiles(times: dict[str, Any]) -> str:
-    if len(times["wall"]) < 2:
-        return ""
-    lower, _, upper = statistics.quantiles(times["wall"], method="inclusive")
-    return f"{_digits(lower)}-{_digits(upper)}"
+    return "-".join(map(_digits, quartiles(times))) if len(times["wall"]) > 1 else ""
 
 
 def _markdown_row(cells: Row) -> str:

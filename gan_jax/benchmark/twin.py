@@ -1,6 +1,6 @@
-"""PyTorch twins: the game of a Config with the same networks, losses, penalties, optimisers and average of G, written as its
-users write it: channels_last, fused Adam, no gradients of the player that does not move, and the forward pass of a gradient
-penalty shared with the loss where both need it. For the Configs of `cases.py`, not for all; imports PyTorch.
+"""PyTorch twins: the game of a Config with the same networks, losses, penalties, optimisers and average of G, in idiomatic
+PyTorch: channels_last, fused Adam, no gradients of the player that is not updated, and one forward pass for the loss and a
+gradient penalty where both need it. For the Configs of `cases.py` only; imports PyTorch.
 
 With `compiled`, `torch.compile` compiles both networks, forwards and backwards. PyTorch cannot compile second derivatives
 ("torch.compile with aot_autograd does not currently support double backward"), so what a gradient penalty differentiates twice
@@ -31,7 +31,7 @@ NETWORKS: dict[str, Callable] = {
     "r3gan": twin_filtered.r3gan,
     "stylegan2": twin_filtered.stylegan2,
 }
-# (real_logits, fake_logits) -> loss of D, of G.
+# (loss of D, loss of G), each a function of (real_logits, fake_logits)
 LOSSES: dict[str, tuple[Callable, Callable]] = {
     "non_saturating": (
         lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
@@ -45,7 +45,7 @@ LOSSES: dict[str, tuple[Callable, Callable]] = {
     ),
 }
 COMPARATIVE = ("relativistic",)  # losses whose term for G needs real logits
-COMPARING = (nn.BatchNorm2d, twin_filtered.Stddev)
+BATCH_LAYERS = (nn.BatchNorm2d, twin_filtered.Stddev)  # layers that compare the samples of a batch
 PENALTIES = (None, "r1", "r1_r2", "gradient_penalty")
 
 
@@ -79,8 +79,8 @@ class TwinStep:
         self.g_adam = torch.optim.Adam(self.g.parameters(), config.g_lr, **fused)
         self.d_adam = torch.optim.Adam(self.d.parameters(), config.d_lr, **fused)
         # D sees real and fake samples in one batch, as in BigGAN's code, unless a layer compares the samples of a batch.
-        self.joint = not any(isinstance(module, COMPARING) for module in self.d.modules())
-        # The networks where they are differentiated once; `self.g` and `self.d` where they are differentiated twice.
+        self.joint = not any(isinstance(module, BATCH_LAYERS) for module in self.d.modules())
+        # For first derivatives; second ones need `self.g` and `self.d`.
         self.fast_g, self.fast_d = (torch.compile(x, dynamic=False) if compiled else x for x in (self.g, self.d))
         self.d_loss, self.g_loss = LOSSES[config.loss]
         self.comparative = config.loss in COMPARATIVE
@@ -104,7 +104,7 @@ class TwinStep:
     def flops(self) -> float:
         """Operations of convolutions and matrix products in one step, averaged over lazy penalties."""
         period = math.lcm(self.config.penalty_every, self.config.g_penalty_every)
-        fast, self.fast_g, self.fast_d = (self.fast_g, self.fast_d), self.g, self.d  # the counter sees eager operations
+        fast, self.fast_g, self.fast_d = (self.fast_g, self.fast_d), self.g, self.d  # the counter counts eager operations only
         with _FlopCounter() as counter:
             self.run(period)
         self.fast_g, self.fast_d = fast
@@ -186,13 +186,13 @@ class TwinStep:
 
 
 def _gradient(logits: Tensor, x: Tensor) -> Tensor:
-    """The gradient of the summed logits with respect to x, [B, size], to be differentiated again."""
+    """The gradient of the summed logits with respect to x, [B, size], differentiable again."""
     return torch.autograd.grad(logits.sum(), x, create_graph=True)[0].flatten(1).float()
 
 
 class _FlopCounter(TorchDispatchMode):
-    """Counts operations as PyTorch's FlopCounterMode does, which ignores groups in the derivatives of convolutions and does not
-    support gradients with respect to inputs."""
+    """Counts operations like PyTorch's FlopCounterMode, which ignores the groups of convolutions in their derivatives and does
+    not support gradients with respect to inputs."""
 
     flops = 0
 
@@ -208,5 +208,5 @@ class _FlopCounter(TorchDispatchMode):
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers a network trains."""
+    """The number of trainable parameters of a network."""
     return sum(x.numel() for x in network.parameters())

@@ -15,8 +15,8 @@ from gan_jax.models.stylegan2 import MAPPING_RATE, W_SIZE
 
 
 class Filter(nn.Module):
-    """Filter each channel with gain * [1, 3, 3, 1] / 8 along both axes, with `padding` zeros around: plainly, halving, or with
-    `doubling`."""
+    """Filter each channel with gain * [1, 3, 3, 1] / 8 along both axes, with `padding` zeros at each border. A `stride` of 2
+    halves the size, or doubles it with `doubling`."""
 
     def __init__(self, gain: float = 1.0, stride: int = 1, padding: int = 1, doubling: bool = False):
         super().__init__()
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
 
 
 class Basis(nn.Module):
-    """A learned grid [C, H, W]: of G, scaled by z [B, C]; of D, multiplied by the features and summed over positions."""
+    """A learned grid [C, H, W]: in G, scaled by z [B, C]; in D, multiplied by the features and summed over positions."""
 
     def __init__(self, channels: int, height: int, width: int, scale: float):
         super().__init__()
@@ -74,10 +74,10 @@ class Basis(nn.Module):
 
 
 def r3gan(config: Config, shape: Shape, num_classes: int, blocks: int = 2, group: int = 16) -> Networks:
-    """Without labels."""
+    """For data without labels."""
 
     def tower(channels: list[int], resample: nn.Module, first: bool) -> list[nn.Module]:
-        """Blocks at all sizes; `first` maps to another number of channels before resampling."""
+        """Blocks at all sizes; with `first`, the number of channels changes before resampling, otherwise after it."""
         layers = []
         for stage, count in enumerate(channels):
             if stage:
@@ -133,7 +133,7 @@ class EqualConv(nn.Module):
 
 
 class Styled(nn.Module):
-    """A modulated convolution; with `plain`, to an image."""
+    """A modulated convolution; with `plain`, to an image, without demodulation, noise and activation."""
 
     def __init__(self, inputs: int, outputs: int, doubles: bool = False, plain: bool = False):
         super().__init__()
@@ -159,7 +159,7 @@ class Styled(nn.Module):
 
 
 class StyleGAN2Generator(nn.Module):
-    """G of stylegan2 without labels and mixing, in two halves: `mapping`, z -> w [B, W_SIZE], and `synthesis`, [B, layers,
+    """G of stylegan2 without labels and mixing, in two parts: `mapping`, z -> w [B, W_SIZE], and `synthesis`, [B, layers,
     W_SIZE] -> images."""
 
     def __init__(self, z_dim: int, shape: Shape, channels: list[int], mapping: int):
@@ -178,7 +178,7 @@ class StyleGAN2Generator(nn.Module):
 
     def mapping(self, z: Tensor) -> Tensor:
         w = self.mapping_layers(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
-        if torch.is_grad_enabled():  # once in G's step, and not in D's
+        if torch.is_grad_enabled():  # true in G's step only
             self.average.lerp_(w.detach().mean(0).float(), 0.005)
         return w
 
@@ -208,7 +208,7 @@ class ResidualHalving(nn.Module):
 
 
 class Stddev(nn.Module):
-    """The minibatch standard deviation over groups of 4 samples, as another channel."""
+    """Append the minibatch standard deviation over groups of 4 samples as another channel."""
 
     def forward(self, x: Tensor) -> Tensor:
         group = 4 if len(x) % 4 == 0 else len(x)
@@ -220,7 +220,7 @@ class Stddev(nn.Module):
 def stylegan2(
     config: Config, shape: Shape, num_classes: int, base: int = 16_384, mapping: int = 8, mixing: float = 0.0
 ) -> Networks:
-    """Without labels and mixing; D is residual."""
+    """For data without labels, without mixing; D is residual."""
     stages = halvings(shape)
 
     def counts(width: int | None) -> list[int]:

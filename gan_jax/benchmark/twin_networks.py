@@ -1,8 +1,8 @@
-"""The networks of `models/` in PyTorch: mlp, dcgan, resnet, biggan and r3gan; stylegan2 is in `twin_stylegan2.py`.
+"""The networks of `models/` in PyTorch: mlp, dcgan, resnet and biggan; r3gan and stylegan2 are in `twin_filtered.py`.
 
 Each function returns (generator, discriminator) with as many parameters as ours, as modules f(z, label) -> samples and
-f(samples, label) -> logits [B]. Images are [B, C, H, W] in PyTorch's memory format channels_last, so that reshaping to and from
-vectors keeps our order of numbers. Labels are integers [B], ignored by networks without classes.
+f(samples, label) -> logits [B]. Images are [B, C, H, W] in PyTorch's memory format channels_last, and are reshaped from and to
+vectors in our order, [B, H W C]. Labels are integers [B], ignored by networks without classes.
 """
 
 import itertools
@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 
 
 class Unlabelled(nn.Sequential):
-    """A sequence of modules that takes a label, and ignores it."""
+    """A sequence of modules that takes a label and ignores it."""
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         return super().forward(x)
@@ -56,7 +56,7 @@ class Squeeze(nn.Module):
 
 
 def mlp(config: Config, shape: Shape, num_classes: int) -> Networks:
-    """Points only, without norms."""
+    """For points, without norms."""
 
     def layers(inputs: int, width: int, depth: int, activation: nn.Module, outputs: int) -> list[nn.Module]:
         sizes = [inputs] + [width] * depth
@@ -70,7 +70,7 @@ def mlp(config: Config, shape: Shape, num_classes: int) -> Networks:
 
 
 def dcgan(config: Config, shape: Shape, num_classes: int) -> Networks:
-    """Without labels; batch norm, or none in D."""
+    """For images without labels; batch norm in G, and batch norm or none in D."""
     (height, width, channels), stages = shape, halvings(shape)
     start = (height >> stages, width >> stages, (config.g_width or 64) << (stages - 1))
     window = {"kernel_size": 4, "stride": 2, "padding": exact_padding(4)}
@@ -158,7 +158,7 @@ class ResidualDiscriminator(nn.Module):
 
 
 def resnet(config: Config, shape: Shape, num_classes: int) -> Networks:
-    """Images below 48 pixels, without labels and attention; batch norm in G, spectral norm or none in D."""
+    """For images below 48 pixels without labels; no attention, batch norm in G, spectral norm or none in D."""
     (height, width, channels), stages = shape, halvings(shape)
     inner = 4 * (config.g_width or 64)
     start = (height >> stages, width >> stages, inner)
@@ -231,7 +231,7 @@ class BigGANGenerator(nn.Module):
 
 
 def biggan(config: Config, shape: Shape, num_classes: int, attention: int = 64) -> Networks:
-    """With classes."""
+    """For images with classes."""
     multiples, blocks, (size, _, inputs) = channel_multiples(shape, D_CHANNELS, 4), [], shape
     for number, multiple in enumerate(multiples):
         halving, outputs = number < (2 if is_small(shape) else len(multiples) - 1), multiple * (config.d_width or 96)

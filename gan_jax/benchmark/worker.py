@@ -1,8 +1,8 @@
-"""A process that times one framework, so that its memory and its time to the first step are its own. `Worker` starts and drives
-it through pipes; several take turns.
+"""A process that times one framework, so that memory and the time to the first step are those of this framework alone. `Worker`
+starts the process and drives it through pipes; several workers take turns.
 
-It answers lines of JSON: `{"start": name, "job": {...}}` builds what is timed and runs it once, `{"run": name, "calls": n}`
-runs it n times, `{"flops": name}` counts its operations, `{"end": true}` ends.
+The process answers lines of JSON: `{"start": name, "job": {...}}` builds a job and runs it once, `{"run": name, "calls": n}`
+runs it n times, `{"flops": name}` counts its operations, `{"end": true}` ends the process.
 """
 
 import json
@@ -22,7 +22,7 @@ ENVIRONMENT = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DIS
 
 
 class Worker:
-    """The parent's end of a worker process. Raises RunError, with the worker's last line, if it fails."""
+    """A worker process, from the side of its parent. Raises RunError, with the last error of the process, if it fails."""
 
     def __init__(self, environment: dict[str, str] | None = None):
         self._started, self._stderr = time.perf_counter(), tempfile.TemporaryFile("w+")
@@ -36,14 +36,14 @@ class Worker:
         )
 
     def start(self, name: str, job: dict[str, Any]) -> dict[str, float]:
-        """Build what `job` describes (see `BUILDERS`) and run it once. Returns the seconds `first`, from the start of the
-        process or of this call, if it is not the first, until then, and `compile`, those of the first run."""
+        """Build `job` (see `BUILDERS`) and run it once. Returns the seconds of that run, `compile`, and `first`, the seconds
+        until its end from the start of the process, or from the end of the previous `start`."""
         answer = self._ask({"start": name, "job": job})
         first, self._started = time.perf_counter() - self._started, time.perf_counter()
         return {"first": first, **answer}
 
     def run(self, name: str, calls: int) -> tuple[float, float]:
-        """Return the wall and CPU seconds of each of `calls` calls."""
+        """Run it `calls` times; return the wall and CPU seconds per call."""
         answer = self._ask({"run": name, "calls": calls})
         return answer["wall"] / calls, answer["cpu"] / calls
 
@@ -51,7 +51,7 @@ class Worker:
         return self._ask({"flops": name})["flops"]
 
     def end(self) -> dict[str, Any]:
-        """End the process; return its peak memory in bytes as `memory`, and the `versions` of what it has imported."""
+        """End the process; return its peak memory in bytes as `memory`, and the `versions` of the frameworks it imported."""
         answer = self._ask({"end": True})
         self._process.wait()
         return answer
@@ -79,7 +79,7 @@ class Worker:
 
 
 class Timed:
-    """What is timed: `run(calls)` runs it and waits."""
+    """A job: `run(calls)` runs it `calls` times and waits for the results; `flops()` counts the operations of one call."""
 
     def __init__(self, run: Callable[[int], None], flops: Callable[[], float] | None = None):
         self.run, self.flops = run, flops
@@ -113,7 +113,7 @@ def build_layer(layer: list[Any], form: str, threads: int) -> Timed:
 
 
 def build_product(form: str, threads: int) -> Timed:
-    """A product of matrices, whose speed is the peak: `form` is ours or eager."""
+    """A product of matrices, whose speed defines the peak: `form` is ours or eager."""
     from gan_jax.benchmark import layers
 
     if form != "eager":
@@ -123,7 +123,7 @@ def build_product(form: str, threads: int) -> Timed:
 
 
 def build_distance(count: int, dim: int) -> Timed:
-    """The Frechet distance of `count` features of dimension `dim`, the part of an evaluation that follows the networks."""
+    """The Frechet distance between two sets of `count` features of dimension `dim`: an evaluation without its networks."""
     import numpy as np
 
     from gan_jax.metrics.frechet import frechet_distance
@@ -149,7 +149,7 @@ def _set_threads(threads: int) -> None:
 def peak_memory() -> int:
     """The largest number of bytes that this process has held in memory."""
     try:
-        # Unlike getrusage's, Linux's own figure does not include the process that started this one.
+        # Unlike getrusage's figure, this one of Linux does not include the memory of the parent process.
         return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     except (OSError, IndexError):
         import resource

@@ -1,11 +1,11 @@
-"""Time our training steps and convolutions beside PyTorch's: `python experiments/benchmark.py`.
+"""Compare the speed of our training steps and convolutions with PyTorch's: `python experiments/benchmark.py`.
 
-Each case is a training step as train.py compiles and calls it, on random data in memory, beside a twin in PyTorch, if that is
-installed: the same networks, losses, penalties, optimisers and average of G, eager and compiled. Each form has a process of its
-own, and they take turns. `layers` are single convolutions and their gradients: ours, of stock `lax` and of PyTorch. Close other
-programs: the times are those of all cores.
+Each case is a training step, compiled and called as in train.py, on random data in memory. If PyTorch is installed, the case is
+also timed as a twin in PyTorch, eager and compiled: the same networks, losses, penalties, optimisers and average of G. Each
+form has a process of its own, and they take turns. `layers` are single convolutions and their gradients: ours, those of stock
+`lax` and PyTorch's. Close other programs first: all cores are used.
 
---accelerator checks and measures a GPU instead; its options: `python experiments/benchmark.py --accelerator --help`.
+--accelerator checks and measures a GPU instead; for its options: `python experiments/benchmark.py --accelerator --help`.
 """
 
 import sys
@@ -54,14 +54,16 @@ def parse_options() -> tuple[Any, list[str]]:
     parser = Parser(description=__doc__)
     parser.add_argument("--cases", metavar="NAME,...", help=f"what to measure, of {', '.join(names)} (default: all)")
     parser.add_argument(
-        "--repeats", type=whole_number(1, 10**6), default=7, help="number of turns of each form (default: %(default)s)"
+        "--repeats", type=whole_number(1, 10**6), default=7, help="number of timed turns of each form (default: %(default)s)"
     )
     parser.add_argument(
         "--growth",
         action="store_true",
-        help="measure instead how times grow with batch, width, resolution, seeds, devices, samples",
+        help="measure how times grow with batch, width, resolution, seeds, devices and samples, instead of the cases",
     )
-    parser.add_argument("--json", type=out_file, metavar="PATH", help="also write all times to this JSON file, after each case")
+    parser.add_argument(
+        "--json", type=out_file, metavar="PATH", help="also write all times to this JSON file, updated after each case"
+    )
     parser.add_argument("--markdown", type=out_file, metavar="PATH", help="also write the tables as Markdown")
     parser.add_argument(
         "--results",
@@ -74,7 +76,7 @@ def parse_options() -> tuple[Any, list[str]]:
         "--check",
         type=path,
         metavar="PATH",
-        help="an older JSON file of this machine: fail if something of ours is slower now by more than the spread of its times",
+        help="an older JSON file of this machine: fail if ours has become slower by more than the spread of its times",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args()
@@ -90,7 +92,7 @@ def parse_options() -> tuple[Any, list[str]]:
 
 
 def measure_all(options: Any, cases: list[str]) -> dict[str, Any]:
-    """Measure what the options choose; the JSON file is written after each case, so that a stop loses nothing."""
+    """Measure what the options choose; the JSON file is written after each case, so that an interruption loses nothing."""
     from gan_jax.benchmark import growth, measure
 
     def say(line: str) -> None:

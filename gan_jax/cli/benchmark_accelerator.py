@@ -1,21 +1,22 @@
 """Check and measure an accelerator within a few minutes: `python experiments/benchmark.py --accelerator --out DIR`.
 
 Needs the package's dependencies, but neither a network nor tensorflow-datasets; PyTorch is measured beside ours if it is
-installed. Parts, each in a process of its own with a share of the time; one that needs less leaves its time to the last:
+installed. The parts run one after another, each in a process of its own with a share of the time; the last one gets the time
+left over:
 
-    checks      the numbers of the CPU to 1e-4 (float32 without TF32); the same bits twice and after a kill, with the flags of
-                train.py --deterministic; 8 seeds in one program
+    checks      agreement with the CPU to 1e-4 (float32 without TF32); the same bits in a second run and after a kill, with the
+                flags of train.py --deterministic; 8 seeds in one program
     speed       DCGAN, SNGAN, BigGAN, StyleGAN2 and R3GAN in bfloat16 and in float32 (TF32): seconds per step, the device's idle
                 time, and the ten most expensive operations of a trace; the peak of matrix products
     pytorch     the same games in PyTorch: compiled, channels_last, with autocast to bfloat16, or TF32
-    evaluation  50,000 images: sampling, features of the Inception network (with random weights, unless --inception names a
+    evaluation  50,000 images: sampling, features of the Inception network (with random weights unless --inception names a
                 file), Frechet distance
     training    SNGAN on CIFAR-10 for the time that is left, if --data names it: an .npz of uint8 images [N, 32, 32, 3] and
                 labels [N]
 
-DIR/accelerator.json holds the results so far at any time, so an end in between loses nothing; DIR/log.txt what the parts print;
-the training also leaves its log and its last samples. Exit code 1 if a check fails. --smoke tries everything on a CPU, at sizes
-that measure nothing.
+DIR/accelerator.json is updated with every result, so that an interruption loses nothing; DIR/log.txt holds what the parts
+print; the training also leaves its log and its last samples. The exit code is 1 if a check fails. --smoke tries everything on a
+CPU, at sizes that measure nothing.
 """
 
 import json
@@ -36,10 +37,10 @@ from gan_jax.errors import InputError, RunError
 # Shares of the time; the last part gets what is left.
 PARTS = {"checks": 0.17, "speed": 0.35, "pytorch": 0.2, "evaluation": 0.08, "training": 1.0}
 LAST = "training"
-RESERVE = 0.05  # of the time, for the end of the last part
-# Several processes share the device in the checks; elsewhere one uses nearly all of its memory.
+RESERVE = 0.05  # share of the time, for the end of each part
+# In the checks several processes share the device; the speed is measured with nearly all of its memory.
 MEMORY = {"checks": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}, "speed": {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}}
-# What is compiled on a CPU for a smoke run is hardly run: without optimisation, as in the tests.
+# A smoke run compiles longer than it computes: without optimisations, as in the tests.
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 MODULE = "gan_jax.cli.benchmark_accelerator"
 
@@ -50,9 +51,9 @@ def main() -> None:
     if sys.argv[1:2] == ["train"]:
         return train_reproducibly(*map(Path, sys.argv[2:]))
     parser = Parser(description=__doc__)
-    parser.add_argument("--accelerator", action="store_true", help="this benchmark, instead of the one without this flag")
+    parser.add_argument("--accelerator", action="store_true", help="check and measure an accelerator")
     parser.add_argument("--out", type=path, required=True, metavar="DIR", help="folder of the results")
-    parser.add_argument("--minutes", type=whole_number(1, 600), default=8, help="for everything (default: %(default)s)")
+    parser.add_argument("--minutes", type=whole_number(1, 600), default=8, help="time for all parts (default: %(default)s)")
     parser.add_argument("--data", type=path, metavar="PATH.npz", help="CIFAR-10, or a part of it")
     parser.add_argument("--inception", type=path, metavar="PATH", help="weights of the Inception network (see weights.py)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run (default: all)")
@@ -82,7 +83,7 @@ def main() -> None:
 
 
 def run_all(options: Any) -> dict[str, Any]:
-    """Run the parts one after another; return the results of all."""
+    """Run the parts one after another; return all results."""
     end, total = time.monotonic() + 60 * options.minutes, 60 * options.minutes
     settings = {
         name: file and str(file.absolute()) for name, file in (("data", options.data), ("inception", options.inception))
@@ -94,16 +95,16 @@ def run_all(options: Any) -> dict[str, Any]:
             left = end - time.monotonic() - RESERVE * total
             seconds = left if part == LAST else min(left, PARTS.get(part, 0.2) * total)
             print(f"{part}: at most {max(seconds, 0):.0f} s", flush=True)
-            own = Path(folder, part)
-            own.mkdir()
-            job = json.dumps(settings | {"scratch": str(own), "seconds": seconds})
+            scratch = Path(folder, part)
+            scratch.mkdir()
+            job = json.dumps(settings | {"scratch": str(scratch), "seconds": seconds})
             environment = os.environ | (QUICK if options.smoke else MEMORY.get(part, {}))
             environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             process = subprocess.Popen(
                 [sys.executable, "-m", MODULE, "part", part, job],
                 **{"stdout": log, "stderr": log, "env": environment, "process_group": 0},
             )
-            results[part] = follow(process, own, seconds + RESERVE * total, lambda found: save(options.out, results | found))
+            results[part] = follow(process, scratch, seconds + RESERVE * total, lambda new: save(options.out, results | new))
             save(options.out, results)
             if part == "environment" and not options.smoke and results[part].get("backend") == "cpu":
                 raise InputError("--accelerator: JAX finds no accelerator on this machine; --smoke tries the command on a CPU")
@@ -111,19 +112,19 @@ def run_all(options: Any) -> dict[str, Any]:
 
 
 def follow(process: subprocess.Popen, folder: Path, seconds: float, save: Any) -> dict[str, Any]:
-    """Wait for a part, saving its results whenever there are more; end it after so many seconds. Returns its results."""
-    end, found, file = time.monotonic() + seconds, {}, folder / "results.json"
+    """Wait for a part, saving its results whenever they change; end it after `seconds`. Returns its results."""
+    end, results, file = time.monotonic() + seconds, {}, folder / "results.json"
     try:
         while True:
             code = process.poll()
             latest = json.loads(file.read_text()) if file.exists() else {}
-            if latest != found:
-                found = latest
-                save({folder.name: found})
+            if latest != results:
+                results = latest
+                save({folder.name: results})
             if code is not None:
-                return found if code == 0 else found | {"error": f"exit code {code}: see log.txt"}
+                return results if code == 0 else results | {"error": f"exit code {code}: see log.txt"}
             if time.monotonic() > end:
-                return found | {"error": "out of time"}
+                return results | {"error": "out of time"}
             time.sleep(0.2)
     finally:
         with suppress(ProcessLookupError):
@@ -136,7 +137,7 @@ def save(out: Path, results: dict[str, Any]) -> None:
 
 
 def run_part(name: str, settings: str) -> None:
-    """Run a part: what the processes of `run_all` do."""
+    """Run a part, in a process that `run_all` started."""
     job = json.loads(settings)
     end, scratch = time.monotonic() + job["seconds"], Path(job["scratch"])
     data, inception = (job[key] and Path(job[key]) for key in ("data", "inception"))
@@ -167,7 +168,7 @@ def run_part(name: str, settings: str) -> None:
 
 
 def train_reproducibly(config_file: Path, run_dir: Path) -> None:
-    """Train as `train.py --deterministic` does, whose flags need a package that this benchmark does without."""
+    """Train as `train.py --deterministic` does, without the package that parses the flags of that command."""
     make_deterministic()
     from gan_jax.config import load_config
     from gan_jax.training.train import train
@@ -176,7 +177,7 @@ def train_reproducibly(config_file: Path, run_dir: Path) -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The checks and the speeds in words; the ratio is that of images per second."""
+    """The checks and the speeds as text; the ratio is our images per second over PyTorch's."""
     lines = []
     for name, check in results.get("checks", {}).items():
         if isinstance(check, dict):
@@ -185,7 +186,7 @@ def table(results: dict[str, Any]) -> str:
     lines += ["", f"{'ms per image':24} {'ours':>10} {'PyTorch':>10} {'ratio':>8} {'of peak':>8} {'idle':>8}"]
     for name in GAMES:
         for compute in COMPUTES:
-            a, b = (per_image(side.get(name, {}).get(compute, {})) for side in (ours, theirs))
+            a, b = (per_image(steps.get(name, {}).get(compute, {})) for steps in (ours, theirs))
             flops, peak = theirs.get(name, {}).get("flops"), ours.get("peak", {}).get(compute)
             cells = [f"{1e3 * a:10.4f}" if a else f"{'-':>10}", f"{1e3 * b:10.4f}" if b else f"{'-':>10}"]
             cells.append(f"{b / a:8.2f}" if a and b else f"{'-':>8}")
@@ -197,7 +198,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def per_image(step: dict[str, Any]) -> float | None:
-    """The seconds of a step for each image of a batch; None if it was not measured."""
+    """The seconds of a step per image of its batch; None if it was not measured."""
     return step["seconds"] / step["batch"] if "seconds" in step else None
 
 

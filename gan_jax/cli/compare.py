@@ -1,8 +1,8 @@
 """Compare methods over seeds: `python experiments/compare.py [RECIPE.py | RUN_DIR ...] [--field value,value ...] --seeds 0:10`.
 
 Trains every recipe with every combination of the listed values, all seeds of a method in one compiled program, and writes one
-table and one page: mean and standard error of every metric, which methods differ beyond doubt and how many seeds would tell the
-others apart, samples side by side, cost, published figures. Run directories are included without training. The same command
+table and one page: mean and standard error of every metric, which methods differ significantly and how many seeds would tell
+the others apart, samples side by side, cost, published figures. Run directories are included without training. The same command
 again resumes; adding a method costs only its own time.
 
     python experiments/compare.py experiments/toy/ring.py --loss hinge,relativistic,path/mine.py:margin --seeds 0:10
@@ -59,7 +59,9 @@ def main() -> None:
     )
     parser.add_argument("--csv", type=table_file(".csv"), metavar="FILE.csv", help="also write a row per seed with its metrics")
     parser.add_argument("--latex", type=table_file(".tex"), metavar="FILE.tex", help="also write the table for a paper")
-    parser.add_argument("--json", type=table_file(".json"), metavar="FILE.json", help="also write everything as JSON")
+    parser.add_argument(
+        "--json", type=table_file(".json"), metavar="FILE.json", help="also write what comparison.json holds to this file"
+    )
     parser.add_argument("--data_dir", help="directory of tfds: data and relative paths (default: $GAN_JAX_DATA)")
     parser.add_argument(
         "--verify", nargs=2, type=path, metavar=("RUN_A", "RUN_B"), help="check whether two runs are bitwise equal"
@@ -105,7 +107,7 @@ def table_file(suffix: str) -> Callable[[str], Path]:
 
     def parse(text: str) -> Path:
         if Path(text).suffix != suffix:
-            raise argparse.ArgumentTypeError(f"must be a file *{suffix}, got {text}")
+            raise argparse.ArgumentTypeError(f"must be a file named *{suffix}, got {text}")
         return out_file(text)
 
     return parse

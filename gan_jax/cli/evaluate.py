@@ -5,14 +5,14 @@ zip of images, or any other name that --data accepts. FAKE is compared with all 
 `fd_all`, or `fid_all` in Inception's features. Prints a table with each metric, its standard error, and the same metric of real
 samples; writes a JSON file that also records the protocol.
 
-The default metrics take seconds: `fd`, in the features of a small classifier of the data's own classes, is not FID. `--metrics
-fid50k_full` is a published protocol of metrics/protocols.py, which also determines the number of samples; with fewer it is
-called `fid10k_full`, and against the test images `fid10k_test`. Others are kid50k_full, pr50k3_full, is50k, studiogan_is50k,
-clean_fid50k_full and fd_dinov2_50k_full.
+The default metrics take seconds. Among them, `fd` is not FID: its features are those of a small classifier of the data's own
+classes. `--metrics fid50k_full` is a published protocol of metrics/protocols.py, which also determines the number of samples.
+With fewer samples it is called `fid10k_full`, for example, and against the test images `fid10k_test`. Other protocols are
+kid50k_full, pr50k3_full, is50k, studiogan_is50k, clean_fid50k_full and fd_dinov2_50k_full.
 
-REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as of pytorch-fid,
-clean-fid and EDM, or a .pkl of StyleGAN or EDM2. FAKE, samples or a run, is then measured by its Frechet distance alone.
-`python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
+REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as pytorch-fid,
+clean-fid and EDM write it, or a .pkl of StyleGAN or EDM2. Then FAKE may be samples or a run, and only its Frechet distance is
+measured. `python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument(
         "--metrics",
         default="",
-        help="comma-separated names of metrics, or of published protocols such as fid10k_test; or all, without protocols "
+        help="comma-separated names of metrics, or of protocols such as fid10k_test; all means every metric, no protocol "
         "(default: the fast ones, which take seconds)",
     )
     parser.add_argument(
@@ -85,13 +85,13 @@ def main() -> None:
         "--save_statistics",
         type=out_file,
         metavar="FILE.npz",
-        help="only write the mean and covariance of the features of FAKE, real images, by --extractor (default: inception)",
+        help="only write the mean and covariance of the features of FAKE, here real images; default of --extractor: inception",
     )
     parser.add_argument(
         "--split",
         choices=("whole", "train", "test"),
         default="whole",
-        help="images for --save_statistics (default: %(default)s)",
+        help="images that --save_statistics uses (default: %(default)s)",
     )
     parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
@@ -118,7 +118,7 @@ def main() -> None:
         return
     if options.real and is_statistics(reference := path_of("REAL", options.real)):
         if metrics:
-            raise InputError(f"--metrics does not apply: {reference} holds statistics, of which a Frechet distance is all")
+            raise InputError(f"--metrics does not apply: {reference} holds statistics, which allow only a Frechet distance")
         protocol = replace(protocol, statistics=reference)
     is_run = not options.real or (protocol.statistics and (Path(options.fake) / "config.json").is_file())
     if not is_run:
@@ -147,9 +147,9 @@ def _save_statistics(options: argparse.Namespace) -> None:
     from gan_jax.data.load import load
 
     if options.real:
-        raise InputError("--save_statistics is of one set of images: omit REAL")
+        raise InputError("--save_statistics takes one set of images: omit REAL")
     if options.save_statistics.suffix != ".npz":
-        raise InputError(f"--save_statistics must be an .npz, got {options.save_statistics}")
+        raise InputError(f"--save_statistics must name an .npz file, got {options.save_statistics}")
     data = load(options.fake, 0, 1, options.data_dir)
     print(statistics.save(data, options.split, options.extractor, options.save_statistics))
     print(f"written to {options.save_statistics}")

@@ -43,7 +43,7 @@ def add_options(parser):
     parser.add_argument("--processes", **number, help="number of processes, if no cluster manager provides it")
     parser.add_argument("--rank", **number, help="index of this process, from 0, if no cluster manager provides it")
     parser.add_argument("--dry_run", action="store_true", help="show what would be trained, and stop")
-    parser.add_argument("--cost", action="store_true", help="as --dry_run, and compile a step to show what it costs")
+    parser.add_argument("--cost", action="store_true", help="like --dry_run, and also compile a step to show its cost")
     parser.add_argument("--smoke", action="store_true", help="train two small steps only, to see that the recipe runs")
     parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)

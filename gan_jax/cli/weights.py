@@ -1,10 +1,10 @@
 """Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), `dinov2` (1.2 GB),
 `resnet50` (103 MB), `swav`, `clip` (354 MB), `vgg16` (with LPIPS); or of LPIPS: `vgg16_torchvision` (553 MB) and `lpips`.
 
-Takes the file from the caches of PyTorch, NVIDIA's projects, clean-fid or CLIP if it is there, otherwise downloads it;
-verifies it by its published sha256, or the Inception network by its tensors; converts it once to an .npz in the cache; and
-prints both paths. After an interruption, the same command resumes. Without a network, put the file at the path given in the
-error message, and run the same command to verify and convert it.
+Copies the file from the caches of PyTorch, NVIDIA's projects, clean-fid or CLIP if it is there, and otherwise downloads it;
+verifies it by its published sha256, or a copy of the Inception network by its tensors; converts it once to an .npz in the
+cache; and prints both paths. After an interruption, the same command resumes. Without a network, put the file at the path given
+in the error message, and run the same command to verify and convert it.
 
 Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.py, evaluate.py and train.py --fork_from:
 `python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.

@@ -72,7 +72,7 @@ class Protocol:
     # Whether to compare with all real samples, in one set: for two sets of samples, neither of which anything was trained on.
     whole: bool = False
     errors: bool = False  # add a standard error to each value, at ten times the cost
-    # Compare with the mean and covariance in this file alone (storage/statistics.py).
+    # Compare only with the mean and covariance in this file (storage/statistics.py).
     statistics: Path | None = None
 
     def reject_image_options(self, name: str) -> None:

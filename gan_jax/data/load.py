@@ -86,7 +86,7 @@ def _read(name: str, data_dir: str | None, stream: str) -> Source:
         return pixels.npz(path)
     if name and path.exists():
         domains = ", ".join(f"{domain}(path=...)" for domain in DOMAINS if domain != "blank")
-        raise InputError(f"data {name!r} is neither a folder, a .zip nor an .npz of images; other files are named as {domains}")
+        raise InputError(f"data {name!r} is neither a folder, a .zip nor an .npz of images; for other files use {domains}")
     if path.suffix == ".npz" or "/" in name:
         raise InputError(f"data {name!r}: no such file or folder; known: {', '.join(NAMES)}")
     raise unknown("data", head, NAMES)

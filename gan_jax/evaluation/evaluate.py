@@ -93,7 +93,7 @@ def evaluate_run(
 
 
 def sample_count(config: Config, data: Data, protocol: Protocol) -> int:
-    """The number of samples to generate: what published protocols need, alone or beside `config.eval_samples`."""
+    """The number of samples to generate: what published protocols need, and `config.eval_samples` for other metrics."""
     needed = samples_needed(data, protocol.metrics)
     alone = needed and all(parse_protocol(name) for name in protocol.metrics)
     return needed if alone else max(config.eval_samples, needed)
@@ -137,7 +137,8 @@ def _all_samples(name: str, data_dir: str | None) -> tuple[Data, Any, int]:
     for note in data.notes:
         _say(f"{name}: {note}")
     if data.streamed:
-        raise InputError(f"{name} would take a quarter of memory, where whole sets are compared: use fewer or smaller samples")
+        why = "takes over a quarter of the memory, and whole sets are compared in memory"
+        raise InputError(f"{name} {why}: use fewer or smaller samples")
     stored = jax.tree.map(lambda *splits: np.concatenate(splits), data.train.samples, data.test.samples)
     return data, data.to_float(stored), data.train.count + data.test.count
 

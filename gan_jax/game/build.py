@@ -51,7 +51,7 @@ def build(config: Config, data: Data) -> Game:
         g_penalty=g_penalty,
         augment=find_augment(config.augment, augment) if config.augment else None,
         augment_shared=config.augment_shared,
-        # Augmentations draw numbers row by row, separately for real and fake samples.
+        # Real and fake samples are augmented by separate random draws.
         joint=getattr(discriminator, "joint", False) and not config.augment,
         deceive=find("deceive", config.deceive, deceive) if config.deceive else None,
         latent=_latent(find("latent", config.latent, latents)),

@@ -27,8 +27,8 @@ class Head(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """A game: functions and numbers, no arrays. Two games are equal only if they are the same object: then what was traced for
-    one is valid for the other."""
+    """A game: functions and numbers, no arrays. Games are compared by identity, so that a function traced for one game is not
+    reused for another."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -50,7 +50,7 @@ class Game:
     g_penalty_every: int = 1
     augment: Augment | None = None
     augment_shared: bool = False  # whether real and fake sample i are augmented by the same random draws
-    joint: bool = False  # whether D's objective judges real and fake samples in one batch
+    joint: bool = False  # whether D's objective passes real and fake samples through D in one batch
     deceive: Deceive | None = None
     adapt: Callable[[Memory, Array], Memory] | None = None  # (running scalars, real_logits) -> new scalars, with "p"
     d_steps: int = 1
@@ -92,5 +92,5 @@ class Game:
 
 @partial(jax.jit, static_argnums=0, inline=True)
 def play(game: Game, state: Any, batch: Batch, key: Array) -> tuple[Any, dict[str, Array]]:
-    """`game.update`, traced once for the preflight, the choice of the dispatch and the compiled step together."""
+    """`game.update`, traced once and shared by the preflight, the choice of the dispatch and the compiled step."""
     return game.update(game, state, batch, key)

@@ -65,9 +65,9 @@ def replica(game: Game, count: int) -> Game:
 
 
 def shard_random_draws(game: Game, mesh: jax.sharding.Mesh) -> Game:
-    """The game whose latents and codes are drawn on the device that uses them, and whose real and fake samples are judged
-    separately: the compiler knows how the real samples' rows
-    are sharded, but cannot infer it for random numbers. The numbers are the same on any number of devices."""
+    """The game whose latents and codes are drawn on the device that uses them: the compiler knows how the rows of the real
+    samples are sharded, but cannot infer it for random numbers. The numbers are the same on any number of devices. Real and
+    fake samples pass through D separately: in one batch, their rows would move between devices."""
     rows = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def latent(key: Array, synthesis: Synthesis, critic: Critic, shape: tuple[int, int]) -> Array:
@@ -76,5 +76,4 @@ def shard_random_draws(game: Game, mesh: jax.sharding.Mesh) -> Game:
     def fake_label(key: Array, batch: Batch) -> Array | None:
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, rows), game.fake_label(key, batch))
 
-    # One batch of real and fake samples would move rows between devices.
     return replace(game, joint=False, latent=latent, fake_label=fake_label)

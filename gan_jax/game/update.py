@@ -149,13 +149,13 @@ def d_objective(game: Game, state: TrainState, batch: Batch, params, count: Arra
         real, fake = game.deceive(keys.deceive, real, fake, augmentation_probability(game, state))
     real, fake = pack(real, game.pack), pack(fake, game.pack)
 
-    judge_pair = partial(discriminate_pair, game, state, batch, keys, params)
-    real_output, fake_output, stats = judge_pair(real, fake)
+    pair_outputs = partial(discriminate_pair, game, state, batch, keys, params)
+    real_output, fake_output, stats = pair_outputs(real, fake)
     d_loss, _ = game.loss(real_output.logits, fake_output.logits, batch.label)
     (auxiliary, _), stats = auxiliary_losses(game, params, stats, real_output, fake_output, fake_label)
     critic = bind_critic(game, discriminate, state.d, params, synthesis=Synthesis(synthesis, z, state.g.params))
     if game.joint:
-        critic = replace(critic, pair=lambda *pair: tuple(output.logits for output in judge_pair(*pair)[:2]))
+        critic = replace(critic, pair=lambda *pair: tuple(output.logits for output in pair_outputs(*pair)[:2]))
     penalty, memory = evaluate_penalty(game.penalty, game.penalty_every, count, critic, real, fake, keys.penalty)
     metrics = {"d/loss": d_loss, "d/real_logit": real_output.logits.mean(), "d/fake_logit": fake_output.logits.mean()}
     metrics |= {"d/penalty": penalty}
@@ -233,8 +233,8 @@ def bind_discriminator(game: Game, state: TrainState, batch: Batch, augment_key:
 def discriminate_pair(
     game: Game, state: TrainState, batch: Batch, keys: StepKeys, params, real: Sample, fake: Sample
 ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, Any]:
-    """The discriminator's outputs for packs of real and of fake samples, and its mutable collections afterwards. One pass over
-    both, if `game.joint`, takes half as many operations. Their number decides the time that small networks take."""
+    """The discriminator's outputs for packs of real and fake samples, and its mutable collections afterwards. If `game.joint`,
+    both share one pass with half as many operations: for small networks, their number determines the time."""
     if not game.joint:
         real_output, stats = bind_discriminator(game, state, batch, keys.augment)(params, state.d.stats, real)
         fake_output, stats = bind_discriminator(game, state, batch, keys.augment_fake)(params, stats, fake)

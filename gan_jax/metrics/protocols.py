@@ -1,14 +1,14 @@
-"""Published protocols by name, as papers write them: METRIC, number of samples, real images.
+"""Published protocols by the names that papers use: METRIC, number of samples, real images.
 
     fid50k_full     50,000 samples against all training images
     fid10k_test     10,000 samples against all test images
-    fid_test        as many samples as there are test images, against these
+    fid_test        as many samples as there are test images, against all of them
     fid50k          50,000 samples against as many training images
     is50k           50,000 samples; no real images
 
-The number before a k is in thousands. Every metric can be measured with fewer samples than in the papers, under the name that
-says so; values of different names are not comparable. Samples and real images are rounded to 8 bits first, as in image files,
-and grey ones are repeated to RGB. `FAMILIES` lists the metrics, each with its network, its resize and its source.
+A number with a k is in thousands. Every metric can be measured with fewer samples than in the papers, under a name that states
+their number; values with different names are not comparable. Samples and real images are rounded to 8 bits first, as in image
+files, and grey ones are converted to RGB. `FAMILIES` lists the metrics, each with its network, its resize and its source.
 """
 
 import re
@@ -28,10 +28,10 @@ REAL = {"full": "all {} training images", "test": "all {} test images", "": "{} 
 
 
 class Family(NamedTuple):
-    """A metric of papers: what stands before the number of samples."""
+    """A metric of the papers, which the part of the name before the number of samples identifies."""
 
-    # (features of real images [N, D], of samples [M, D], neighbours) -> values by the ends of their names; for a score, (logits
-    # [M, K]) -> values. A standard error of its own ends in _error.
+    # (features of real images [N, D], of samples [M, D], neighbours) -> values by the suffixes of their names; for a score,
+    # (logits [M, K]) -> values. The suffix of a standard error is _error.
     function: Callable[..., dict[str, float]]
     extractor: str  # of `data/images/extractors.py`; it determines the resize
     example: str  # the name in the papers
@@ -41,13 +41,13 @@ class Family(NamedTuple):
 
 
 class PublishedProtocol(NamedTuple):
-    """A name, parsed."""
+    """A parsed name."""
 
     name: str
     family: Family
     samples: int | None  # None: as many as there are real images
     real: str  # a key of REAL
-    neighbours: int  # 0 unless the name has them
+    neighbours: int  # 0 unless the name states them
 
     def measure(self, real: np.ndarray | None, fake: np.ndarray) -> dict[str, float]:
         """Values by name, of features [N, D] of real images and [M, D] of samples, or of logits [M, K] of samples."""
@@ -91,14 +91,14 @@ FAMILIES = {
         "inception",
         "fid50k_full",
         "Heusel et al. 2017, arXiv:1706.08500, with the numbers of images of StyleGAN2-ADA's metrics (NVIDIA). In their legacy "
-        "fid50k real images may be mirrored; ours never are.",
+        "fid50k, real images may be mirrored; here they never are.",
     ),
     "kid": Family(
         _kernel,
         "inception",
         "kid50k_full",
         "Binkowski et al. 2018, arXiv:1801.01401, with 100 subsets of 1,000 as in StyleGAN2-ADA's metrics. With fewer than "
-        "2,000 samples or real images our subsets are half of them, theirs all or 1,000.",
+        "2,000 samples or real images, our subsets are half as large as the smaller set, theirs all of it or 1,000.",
         least=4,
     ),
     "pr": Family(
@@ -131,22 +131,24 @@ FAMILIES = {
         "clean_fid50k_full",
         "Parmar et al. 2022, arXiv:2104.11222 (clean-fid): resized by Pillow's antialiased bicubic filter, without rounding.",
     ),
-    "clean_kid": Family(_kernel, "inception(clean=True)", "clean_kid50k_full", "clean-fid, with the subsets of kid.", least=4),
+    "clean_kid": Family(
+        _kernel, "inception(clean=True)", "clean_kid50k_full", "clean-fid, with the subsets of kid50k_full.", least=4
+    ),
     "fd_dinov2": Family(
         _frechet,
         "dinov2",
         "fd_dinov2_50k_full",
-        "Stein et al. 2023, arXiv:2306.04675 (dgm-eval): DINOv2 ViT-L/14, resized as without their --clean_resize.",
+        "Stein et al. 2023, arXiv:2306.04675 (dgm-eval): DINOv2 ViT-L/14, resized as they do without --clean_resize.",
     ),
 }
 _METRICS = "|".join(sorted(FAMILIES, key=len, reverse=True))
 
 
 def parse_protocol(name: str) -> PublishedProtocol | None:
-    """The protocol that a name states; None for one that is neither a metric of FAMILIES, nor begins with one and a number or
-    real images.
+    """Parse a name; return None if it is neither a metric of FAMILIES nor begins with one and a number, "full" or "test".
 
-    Raises InputError, with the nearest names, for one that no rule makes, and for fewer samples than the metric needs."""
+    Raises InputError, with the nearest names, for a name that is not a protocol, and for fewer samples than the metric
+    needs."""
     begin = re.match(rf"({_METRICS})_?(\d+k?|full|test|$)", name.lower())
     if begin is None:
         return None
@@ -184,7 +186,7 @@ def _read(name: str) -> PublishedProtocol | None:
     return PublishedProtocol(name, metric, samples, real, int(neighbours or 0))
 
 
-def needs_at_least(names: tuple[str, ...], real_counts: dict[str, int]) -> int:
+def min_samples(names: tuple[str, ...], real_counts: dict[str, int]) -> int:
     """The number of samples that the protocols among `names` need; 0 if there are none. `real_counts` are the numbers of real
     images, by the keys of REAL."""
     protocols = filter(None, map(parse_protocol, names))
@@ -196,9 +198,9 @@ def _spell(family: str, count: str, neighbours: str, real: str) -> str:
     return f"{family}{separator}{count}{neighbours}{f'_{real}' if real else ''}"
 
 
-def refuse_few(protocol: PublishedProtocol, needed: int, count: int) -> InputError:
+def too_few_samples(protocol: PublishedProtocol, needed: int, count: int) -> InputError:
     """The error about too few samples."""
     return InputError(
-        f"{protocol.name} needs {needed:,} samples, got {count:,}: provide more, or name the same metric with fewer, as in "
+        f"{protocol.name} needs {needed:,} samples, got {count:,}: provide more, or name the metric with fewer, as in "
         f"{protocol.family.example.replace('50k', '10k')}"
     )

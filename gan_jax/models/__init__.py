@@ -5,7 +5,7 @@
         -> logits [B] ([B, outputs] if there are several, [B, P] for P patches of a sample from a D whose class attribute
            `patches` is True), optionally with features: (logits, features [B, F])
 
-A Discriminator whose attribute `joint` is True receives real and fake samples in one batch, which is faster for small layers
+A Discriminator whose attribute `joint` is True may receive real and fake samples in one batch, which is faster for small layers
 (not for convolutions on a CPU). Its output for a sample must not depend on other samples, earlier calls or random numbers.
 
 `train` selects batch statistics instead of running averages. `num_classes` is the number of classes, or the length of the label

@@ -122,8 +122,8 @@ def weight_gradient(
 
 
 def resampling_kernel(kernel: Array, doubles: bool) -> Array:
-    """The kernel [*(w + 1), C_in, C_out] that resamples and convolves at once, for a convolution with kernel [*w, C_in, C_out],
-    odd windows w, strides of 1 and "SAME" padding.
+    """The kernel [*(w + 1), C_in, C_out] that resamples and convolves in one operation, for a convolution with a kernel
+    [*w, C_in, C_out], odd windows w, strides of 1 and "SAME" padding.
 
     With `doubles`, `convolve_transpose(x, result, 2, w // 2)` is the convolution of x with each position repeated along each
     dimension. Otherwise `convolve(x, result, 2, w // 2)` is the mean of the convolution of x over each window of 2.
@@ -137,8 +137,8 @@ def resampling_kernel(kernel: Array, doubles: bool) -> Array:
 
 
 def _bilinear(stock: Callable, on_cpu: Callable) -> Callable:
-    """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators; on CPU `on_cpu`, separately for
-    each member of a `vmap`."""
+    """Build one of the maps, f(a, b, geometry), from its lowerings: `stock` on accelerators, and on CPUs `on_cpu`, separately
+    for each member of a `vmap`."""
 
     @functools.partial(jax.jit, inline=True)  # traced once for all layers of the same shapes
     def lowered(a: Array, b: Array, geometry: Geometry) -> Array:

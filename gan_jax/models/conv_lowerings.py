@@ -1,5 +1,5 @@
-"""How the three maps of `conv.py` are computed: one convolution or matrix product each. The stock forms, which automatic
-differentiation would produce, for accelerators; and for CPUs forms for which XLA has a fast kernel."""
+"""The lowerings of the three maps of `conv.py`, as convolutions and matrix products of XLA. On accelerators they have the stock
+forms, which automatic differentiation would produce; on CPUs, forms for which XLA has a fast kernel."""
 
 import dataclasses
 import itertools
@@ -13,10 +13,10 @@ from jax import lax
 
 from gan_jax.types import Array
 
-FEW_CHANNELS = 4  # images have up to 4 channels; convolutions from or to them waste most of a fast kernel
-MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than two of 16 to 16, and of 48 a quarter longer
-SMALL_SIGNAL = 2**18  # numbers in a signal: up to here, unrolling groups saves less than a millisecond
-MAX_TAPS = 64  # elements of a window that are treated one by one, each by operations of its own
+FEW_CHANNELS = 4  # as images have; convolutions from or to so few channels use a small part of the fast kernels' speed
+MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than two of 16 to 16; of 48, a quarter longer
+SMALL_SIGNAL = 2**18  # elements of a signal: up to this size, unrolling groups saves less than a millisecond
+MAX_TAPS = 64  # elements of a window that may each have operations of their own
 
 
 @jax.tree_util.register_static
@@ -75,8 +75,8 @@ def stock_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
 
 
 def _phase_transpose(y: Array, k: Array, geometry: Geometry, by_product: bool) -> Array:
-    """Sub-pixel form: the phases of x (position modulo strides) side by side, by one small kernel for each or by one matrix
-    product, and then interleaved. The same sums without the zeros: 2.5 to 6 times faster from 64x64 on and in 1-D, 135 times in
+    """Sub-pixel form: compute the phases of x (position modulo strides), by a small kernel for each or by one matrix product,
+    and interleave them. The same sums without the zeros: 2.5 to 6 times faster from 64x64 on and in 1-D, 135 times in
     3-D, equal at 28x28. One group only.
 
     Source: Shi et al. 2016, arXiv:1609.07009, section 2.
@@ -120,8 +120,8 @@ def stock_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
 
 
 def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
-    """A matrix product for windows of one element, 2 to 3 times faster than their convolution on a CPU; and for few channels of
-    the response, with all taps in one product, 2 to 6 times faster. Groups by `_by_groups`."""
+    """For pointwise convolutions, a matrix product, which is 2 to 3 times faster than the convolution; for few output channels,
+    one product with all taps, 2 to 6 times faster. `_by_groups` treats groups."""
     if geometry.groups > 1:
         k, geometry = _merge_groups(k, geometry)
         return _by_groups(cpu_convolve, stock_convolve, x, k, geometry)
@@ -135,10 +135,10 @@ def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
 
 
 def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
-    """A matrix product for windows of one element; for others, one product with all taps, or a convolution for each phase. The
+    """For pointwise convolutions, a matrix product; for others, one product with all taps, or a convolution for each phase. The
     product is faster for few channels of x (1.5 to 6 times), and for small y, where the convolution computes many rows beyond
-    the border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower: it writes
-    and reads each term of its sums: .7 times as fast for y of 16x16 with 256 channels. Groups by `_by_groups`."""
+    the border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower, because each
+    term of its sums goes through memory (.7 times as fast for y of 16x16 with 256 channels). `_by_groups` treats groups."""
     if geometry.pointwise and geometry.groups == 1:
         return lax.dot_general(y, k.reshape(k.shape[-2:]), (((y.ndim - 1,), (1,)), ((), ())))
     if {*geometry.strides} == {1}:  # a convolution with the reversed kernel
@@ -154,8 +154,8 @@ def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
 
 
 def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
-    """A matrix product for windows of one element; and for strides of 1 between few and many channels, with the few of them
-    repeated for each tap, 1.2 to 3 times faster than their convolution. Groups by `_by_groups`."""
+    """For pointwise convolutions, a matrix product; for strides of 1 between few and many channels, a product in which the few
+    are repeated for each tap, 1.2 to 3 times faster than the convolution. `_by_groups` treats groups."""
     if geometry.groups > 1:
         merged = _groups_to_merge(x.shape[-1], y.shape[-1], geometry.groups)
         wide = dataclasses.replace(geometry, groups=geometry.groups // merged)
@@ -176,8 +176,8 @@ def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
 
 
 def _by_groups(single: Callable, grouped: Callable, a: Array, b: Array, geometry: Geometry) -> Array:
-    """Apply `single` to each group separately: XLA's CPU compiler has no fast kernel for groups (a third slower at best, and
-    their stock weight gradient 130 times). Small signals keep one operation, `grouped`, which compiles faster."""
+    """Apply `single` to each group separately: XLA's CPU compiler has no fast kernel for groups (they are a third slower at
+    best, and their stock weight gradient 130 times). Small signals keep one operation, `grouped`, which compiles faster."""
     if geometry.groups == 1:
         return single(a, b, geometry)
     if max(a.size, b.size) <= SMALL_SIGNAL:
@@ -195,8 +195,8 @@ def _groups_to_merge(channels_in: int, channels_out: int, groups: int) -> int:
 
 
 def _merge_groups(k: Array, geometry: Geometry) -> tuple[Array, Geometry]:
-    """The same convolution in fewer, wider groups, whose kernels have a block for each original group on their diagonal, and
-    zeros. It takes no longer, and the compiler has fewer operations to compile.
+    """The same convolution in fewer, wider groups, whose kernels are block-diagonal with a block for each original group. It
+    takes no longer, and there are fewer operations to compile.
 
     [*window, C_in / groups, C_out] -> [*window, merged C_in / groups, C_out].
     """
@@ -217,13 +217,13 @@ def _diagonal_blocks(k: Array, groups: int, merged: int) -> Array:
 
 
 def _product(x: Array, matrix: Array) -> Array:
-    """x [..., C_a] times a matrix [C_a, C_b], not rounded to half precision, because sums of them follow."""
+    """x [..., C_a] times a matrix [C_a, C_b], at least in float32, because the products are summed afterwards."""
     options = {"preferred_element_type": np.promote_types(x.dtype, np.float32)}
     return lax.optimization_barrier(lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())), **options))
 
 
 def _products_of_rows(x: Array, y: Array) -> Array:
-    """[C_x, C_y]: the products of x [..., C_x] and y [..., C_y], summed over all other axes."""
+    """The products of x [..., C_x] and y [..., C_y], summed over all other axes: [C_x, C_y]."""
     rows = tuple(range(x.ndim - 1))
     x, y = lax.optimization_barrier((x, y))
     return lax.dot_general(x, y, ((rows, rows), ((), ())))

@@ -92,9 +92,9 @@ class Conv(nn.Module):
     multiplies the size by `strides` instead of dividing it. A single number for window, strides or padding applies to each
     spatial dimension.
 
-    `resample` "double" convolves `double(x)`, and "halve" returns `halve` of the convolution, for odd windows, strides of 1,
-    "SAME" padding and one group. This takes fewer products at the smaller size: 1/4 of them for a window of 1, and 4/9 for 3x3
-    (see `resampling_kernel`).
+    With `resample` "double" it convolves `double(x)`, and with "halve" it returns `halve` of the convolution, for odd windows,
+    strides of 1, "SAME" padding and one group. Both are computed at the smaller size, with 1/4 of the multiplications for 1x1
+    and 4/9 for 3x3 (see `resampling_kernel`).
     """
 
     features: int

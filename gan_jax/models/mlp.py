@@ -57,8 +57,8 @@ class Discriminator(nn.Module):
 
     @property
     def joint(self) -> bool:
-        """Whether real and fake samples may form one batch: not if samples are compared (batch norm, minibatch layers) or each
-        call changes the state of the layers (spectral norm)."""
+        """Whether real and fake samples may form one batch: not with layers that compare samples (batch norm, minibatch layers)
+        or whose state changes with each call (spectral norm)."""
         return self.norm in ("none", "layer") and self.minibatch == "none"
 
     @nn.compact

@@ -27,7 +27,7 @@ def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
     content = comparison_page(methods, groups, notes)
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(out) / "comparison.json", exports.as_json(methods, groups).encode())
+        write_atomically(Path(out) / "comparison.json", exports.as_json(groups).encode())
         write_atomically(Path(out) / "comparison.html", content.encode(errors="backslashreplace"))
     except OSError as error:
         raise InputError(f"cannot write in {out}: {error.strerror}") from error
@@ -37,10 +37,9 @@ def write_comparison(run_dirs: Sequence[Path], out: Path) -> Path:
 def export(run_dirs: Sequence[Path], suffix: str) -> str:
     """The comparison for other programs, by the suffix of a file: .json, .csv or .tex. Raises InputError as
     `write_comparison` does."""
-    methods, _ = load_methods(run_dirs)
-    groups = group_by_data(methods)
+    groups = group_by_data(load_methods(run_dirs)[0])
     return {
-        ".json": lambda: exports.as_json(methods, groups),
+        ".json": lambda: exports.as_json(groups),
         ".csv": lambda: exports.as_csv(groups),
         ".tex": lambda: exports.as_latex(groups),
     }[suffix]()

@@ -126,7 +126,7 @@ def _table_notes(group: Group, sources: list[tuple[str, str, bool]]) -> str:
         + ". Mean ± standard error over seeds; ↑ higher is better, ↓ lower is better. "
         + (f"Bold: {FAMILY}. " if group.differences else "")
         + ("Real data: the same metric for real samples. " if group.real else "")
-        + "Time includes compilation and evaluation; the time per step excludes them, and is that between logged steps."
+        + "Time includes compilation and evaluation; the time per step, measured between logged steps, excludes them."
     ]
     if any(method.excludes_seeds for method in group.methods):
         notes.append(

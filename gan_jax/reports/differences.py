@@ -1,7 +1,7 @@
-"""Which methods differ in a metric, over seeds: every pair of methods is tested, and the results are put in sentences.
+"""Which methods differ in a metric over seeds: a test of every pair of methods, and sentences about the results.
 
-All pairs are one family for Holm's correction, although only those with the best or the first method are shown: which method
-is the best depends on the same values, and its pairs have the largest differences of all.
+All pairs are one family for Holm's correction, although only those with the best or the first method are shown: the choice of
+the best method depends on the same values, and its pairs include the largest difference.
 """
 
 import math
@@ -17,12 +17,13 @@ from gan_jax.reports.significance import LEVEL, MAX_SEEDS, POWER, Test, holm, pa
 from gan_jax.spec.glossary import describe_metric
 
 FAMILY = (
-    f"better than every other method beyond doubt: p < {LEVEL:g} in two-sided t-tests over seeds, paired where both methods "
-    "have the same seeds, otherwise Welch’s, after Holm’s correction over all pairs of methods, for each metric by itself; a "
+    f"significantly better than every other method: p < {LEVEL:g} in two-sided t-tests over seeds, paired if both methods "
+    "have the same seeds, otherwise Welch’s, after Holm’s correction over all pairs of methods, separately for each metric; a "
     "method with a broken seed is never marked"
 )
 PLAN = (
-    f"The number of seeds that would tell methods apart is for a power of {POWER:.0%}, if difference and spread stay the same"
+    f"The number of seeds that would tell methods apart is that for a power of {POWER:.0%}, if the difference and the spread "
+    "stay the same"
 )
 
 
@@ -31,15 +32,15 @@ class Difference(NamedTuple):
 
     a: Method
     b: Method
-    paired: bool  # the test is of pairs of values of the same seed
-    counts: tuple[int, int]  # of the seeds of each
+    paired: bool  # whether the test compares values of the same seed
+    counts: tuple[int, int]  # numbers of seeds compared
     test: Test | None
     why_untested: str  # empty if it was tested
     p_holm: float = math.nan
     needed: int | None = None  # seeds that would tell the methods apart; None if more than MAX_SEEDS
 
-    def of(self, first: Method) -> "Difference":
-        """The same with `first` as `a`."""
+    def with_first(self, first: Method) -> "Difference":
+        """The same difference with the method `first` as `a`."""
         if first is self.a:
             return self
         test = self.test
@@ -50,11 +51,11 @@ class Difference(NamedTuple):
 
     @property
     def seeds(self) -> str:
-        """How many seeds are compared: `3`, or `3 and 5`."""
+        """The number of seeds compared, as text: `3`, or `3 and 5`."""
         return " and ".join(map(str, dict.fromkeys(self.counts)))
 
     def describe_needed(self) -> str:
-        """The number of seeds that would tell the methods apart; empty if these do."""
+        """The number of seeds that would tell the methods apart, as text; empty if the seeds compared do."""
         if self.test is None or self.distinct:
             return ""
         count = f"more than {MAX_SEEDS:,}" if self.needed is None else f"about {self.needed:,}"
@@ -62,7 +63,7 @@ class Difference(NamedTuple):
 
     @property
     def distinct(self) -> bool:
-        """Whether the methods differ beyond doubt."""
+        """Whether the methods differ significantly, after Holm's correction."""
         return self.test is not None and self.p_holm < LEVEL
 
 
@@ -70,12 +71,12 @@ class Differences(NamedTuple):
     """All pairs of the methods in which a metric was measured."""
 
     metric: str
-    methods: list[Method]  # with values, in the order of the table
+    methods: list[Method]  # those with values, in the order of the table
     best: Method | None  # by the mean; None if the values are not comparable
     pairs: list[Difference]
 
     def between(self, a: Method, b: Method) -> Difference:
-        return next(pair for pair in self.pairs if {id(pair.a), id(pair.b)} == {id(a), id(b)}).of(a)
+        return next(pair for pair in self.pairs if {id(pair.a), id(pair.b)} == {id(a), id(b)}).with_first(a)
 
     def against(self, method: Method) -> list[Difference]:
         """The pairs of `method` with each other one."""
@@ -83,7 +84,7 @@ class Differences(NamedTuple):
 
     @property
     def winner(self) -> Method | None:
-        """The method that is better than every other beyond doubt, and of which no seed broke."""
+        """The method that is significantly better than every other, if none of its seeds broke."""
         if self.best is None or self.best.broken:
             return None
         return self.best if all(pair.distinct for pair in self.against(self.best)) else None
@@ -115,7 +116,7 @@ def find_differences(methods: Sequence[Method], metric: str) -> Differences | No
     tested = [i for i, pair in enumerate(pairs) if pair.test is not None]
     for i, p_holm in zip(tested, holm([pairs[i].test.p_value for i in tested]), strict=True):
         pairs[i] = pairs[i]._replace(p_holm=p_holm)
-    # Holm's first level: the one that a difference must reach whatever the other pairs do.
+    # Holm's strictest level, which suffices for a difference whatever the other pairs are.
     pairs = [
         pair if pair.test is None or pair.distinct else pair._replace(needed=_needed(pair, metric, LEVEL / len(tested)))
         for pair in pairs
@@ -157,7 +158,7 @@ def _difference(a: Method, b: Method, metric: str) -> Difference:
 
 
 def _values(a: Method, b: Method, metric: str) -> tuple[bool, np.ndarray, np.ndarray]:
-    """Whether the seeds are paired, and the values of both; a pair is complete or left out."""
+    """Whether the seeds are paired, and the values of both methods; a pair with a missing value is left out."""
     x, y = a.values(metric), b.values(metric)
     paired = [seed.number for seed in a.seeds] == [seed.number for seed in b.seeds]
     if paired:
@@ -172,7 +173,7 @@ def _needed(pair: Difference, metric: str, level: float) -> int | None:
 
 
 def conclusions(by_metric: dict[str, Differences]) -> dict[str, str]:
-    """A text about each metric; one text for all, with the empty name, if nothing could be tested, for one reason."""
+    """A text about each metric; if nothing could be tested, for a single reason, one text under the name ""."""
     reasons = {pair.why_untested for differences in by_metric.values() for pair in differences.pairs}
     if len(reasons) == 1 and "" not in reasons:
         return {"": f"Nothing was tested: {reasons.pop()}."}
@@ -188,10 +189,10 @@ def _conclude(differences: Differences) -> str:
         return _pair_sentence(differences.against(best)[0])
     sentences = [f"Best mean: {best.name}.", *_grouped(differences.against(best), differences.metric)]
     if first is not best:
-        sentences += [f"Against the first, {first.name}:", *_grouped(differences.against(first), differences.metric)]
+        sentences += [f"First method: {first.name}.", *_grouped(differences.against(first), differences.metric)]
     if best.broken:
         left_out = "is" if len(best.broken) == 1 else "are"
-        sentences.append(f"{len(best.broken)} of {len(best.seeds)} seeds of {best.name} broke, and {left_out} not in its mean.")
+        sentences.append(f"{len(best.broken)} of {len(best.seeds)} seeds of {best.name} broke and {left_out} not in its mean.")
     return " ".join(sentences)
 
 

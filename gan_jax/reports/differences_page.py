@@ -20,8 +20,8 @@ def differences_section(group: Group, marks: dict[str, str]) -> str:
         metric = f"<code>{escape(name)}</code> {describe_metric(name)[1]}: " if name else ""
         body += f"<p>{metric}{escape(text)}</p>{table}"
     notes = (
-        f"Effect size: Hedges’ g, the difference in standard deviations over seeds. Interval: {1 - LEVEL:.0%}, of each pair by "
-        f"itself. p: before and after Holm’s correction over all pairs, of which those with the best and the first method are "
+        f"Effect size: Hedges’ g, the difference in standard deviations over seeds. Interval: {1 - LEVEL:.0%}, for each pair "
+        f"by itself. p: before and after Holm’s correction over all pairs; only pairs with the best or the first method are "
         f"shown. {PLAN}."
     )
     return f'{body}<p class="note">{escape(notes)}</p>' if "" not in conclusions(group.differences) else body

@@ -30,7 +30,7 @@ _LATEX = {
 }
 
 
-def as_json(methods: Sequence[Method], groups: Sequence[Group]) -> str:
+def as_json(groups: Sequence[Group]) -> str:
     """The contents of the table, the values of each seed and the tests of all pairs. Values that are not finite become null."""
     content = {
         "methods": [_method_json(method, group) for group in groups for method in group.methods],
@@ -43,7 +43,7 @@ def as_json(methods: Sequence[Method], groups: Sequence[Group]) -> str:
 
 
 def as_csv(groups: Sequence[Group]) -> str:
-    """A row per method and seed, with every metric in a column. A broken or unfinished seed has its row, without metrics."""
+    """A row per method and seed, with a column for every metric, which is empty for a broken or unfinished seed."""
     metrics = list(dict.fromkeys(name for group in groups for name in group.metrics))
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
@@ -61,7 +61,8 @@ def as_csv(groups: Sequence[Group]) -> str:
 
 
 def as_latex(groups: Sequence[Group]) -> str:
-    """A table per data set, for the packages booktabs and graphicx. Its caption says what is bold and how it was measured."""
+    """A table per data set, for the packages booktabs and graphicx. Its caption explains the bold values and the
+    measurements."""
     return "\n".join(map(_latex_table, groups))
 
 

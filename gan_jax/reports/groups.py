@@ -1,4 +1,4 @@
-"""Methods that were trained on the same data, and what is known about it."""
+"""Methods that were trained on the same data, with their differences and the published results for that data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Group:
     @cached_property
     def differences(self) -> dict[str, Differences]:
         """The differences between methods, by metric, for metrics with a better direction."""
-        found = {name: find_differences(self.methods, name) for name in self.metrics}
-        return {name: differences for name, differences in found.items() if differences is not None}
+        by_metric = {name: find_differences(self.methods, name) for name in self.metrics}
+        return {name: differences for name, differences in by_metric.items() if differences is not None}
 
     def is_winner(self, method: Method, metric: str) -> bool:
-        """Whether the method is better than every other beyond doubt."""
+        """Whether the method is significantly better than every other."""
         return metric in self.differences and self.differences[metric].winner is method
 
     @property

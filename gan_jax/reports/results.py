@@ -82,11 +82,11 @@ class Run(NamedTuple):
 
     @property
     def seconds_per_step(self) -> list[float]:
-        """Seconds per step and seed between log lines without compilation, evaluation and checkpoints.
+        """Seconds per step and seed in each interval between log lines without compilation, evaluation and checkpoints.
 
-        The loop writes the line of step s one interval later, once the devices have finished s, but at an evaluation or a
-        checkpoint all lines after these: the time from s to s + log_every is that of training if s, s + log_every and
-        s + 2 log_every are neither."""
+        The loop writes the line of step s one interval later, once the devices have finished that step, but at an evaluation
+        or a checkpoint it writes all remaining lines. So the time from line s to line s + log_every is that of training if
+        there is neither at s, s + log_every and s + 2 log_every."""
         every, config = self.config["log_every"], self.config
         rows = max((seed.rows for seed in self.seeds), key=len, default={})
         written = {step: row["seconds"] for step, row in rows.items() if "seconds" in row}
@@ -179,7 +179,8 @@ class Method:
 
     @cached_property
     def milliseconds(self) -> float | None:
-        """Per step and seed, without compilation and evaluation: the median between log lines; None if there are too few."""
+        """Milliseconds per step and seed without compilation and evaluation, the median over log lines; None if there are too
+        few."""
         seconds = [value for run in self.runs for value in run.seconds_per_step]
         return 1000 * statistics.median(seconds) if seconds else None
 

@@ -1,4 +1,4 @@
-"""Tests of the difference between two methods over seeds, with Holm's correction and the number of seeds a test would need.
+"""Tests of the difference between two methods over seeds, Holm's correction, and the number of seeds that a test needs.
 
 `scipy.stats` is imported in the functions: it takes a second, and training imports the reports.
 
@@ -45,7 +45,7 @@ def welch_test(a: np.ndarray, b: np.ndarray) -> Test | None:
     scale, a, b = _unit_scale(a, b)
     if not (_varies(a, np.abs(a).max()) or _varies(b, np.abs(b).max())):
         return None
-    with warnings.catch_warnings():  # of precision, if only one of them is constant: its variance is 0 all the same
+    with warnings.catch_warnings():  # about precision, if one of them is constant: its variance of 0 is right
         warnings.simplefilter("ignore", RuntimeWarning)
         return _test(stats.ttest_ind(a, b, equal_var=False), scale, a, b)
 
@@ -58,7 +58,8 @@ def hedges_g(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values after Holm's correction, in the same order: reject those below the level, whatever the dependence."""
+    """The p-values after Holm's correction, in the same order. Those below the level are significant, however the tests depend
+    on each other."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
@@ -67,7 +68,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(a: np.ndarray, b: np.ndarray, paired: bool, level: float) -> int | None:
-    """The smallest number of seeds of each method with which a two-sided test at `level` would find the difference with
+    """The smallest number of seeds of each method with which a two-sided test at `level` detects the difference with
     probability POWER, if the difference and the spread are those observed; None if more than MAX_SEEDS."""
     from scipy import stats
 

@@ -132,16 +132,16 @@ METRICS |= {
     for i in range(10)
 }
 
-# By what stands before the number of samples in the names of `metrics/protocols.py`.
+# By the metric that begins a name of `metrics/protocols.py`: full name, better direction.
 PROTOCOLS = {
-    "fid": ("Fréchet Inception distance", "↓", "By the published protocol of this name."),
-    "kid": ("Kernel Inception distance", "↓", "By the published protocol of this name."),
-    "clean_fid": ("Fréchet Inception distance, clean resize", "↓", "By the published protocol of this name."),
-    "clean_kid": ("Kernel Inception distance, clean resize", "↓", "By the published protocol of this name."),
-    "fd_dinov2": ("Fréchet distance in DINOv2’s features", "↓", "By the published protocol of this name."),
-    "is": ("Inception score", "↑", "By the published protocol of this name."),
-    "studiogan_is": ("Inception score, as StudioGAN’s", "↑", "By the published protocol of this name."),
-    "pr": ("Precision and recall", "↑", "By the published protocol of this name."),
+    "fid": ("Fréchet Inception distance", "↓"),
+    "kid": ("Kernel Inception distance", "↓"),
+    "clean_fid": ("Fréchet Inception distance, clean resize", "↓"),
+    "clean_kid": ("Kernel Inception distance, clean resize", "↓"),
+    "fd_dinov2": ("Fréchet distance in DINOv2’s features", "↓"),
+    "is": ("Inception score", "↑"),
+    "studiogan_is": ("Inception score, as StudioGAN’s", "↑"),
+    "pr": ("Precision and recall", "↑"),
 }
 
 
@@ -161,6 +161,7 @@ def describe_metric(name: str) -> tuple[str, str, str]:
     if name in METRICS:
         return METRICS[name]
     if match := _PUBLISHED.fullmatch(name):
-        title, better, meaning = PROTOCOLS[match[2]]
-        return METRICS[match[3]][0] if match[3] else title, better, meaning
+        title, better = PROTOCOLS[match[2]]
+        # Precision and recall are two values of one protocol.
+        return METRICS[match[3]][0] if match[3] else title, better, "Measured by the published protocol of this name."
     return name.replace("_", " ").capitalize(), "", ""

@@ -13,16 +13,16 @@ import jax
 
 from gan_jax.storage.cache import cache_path
 
-MAX_BYTES = 2**30  # of all programs, when a command starts; least recently used ones are deleted
+MAX_BYTES = 2**30  # of all programs when a command starts; beyond it the least recently used ones are deleted
 _SUFFIX = "-cache"  # of JAX's files
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"  # first bytes of files that JAX compressed by zstandard instead of zlib
 
 
 def cache_programs() -> str | None:
     """Keep the programs that this process compiles, and use those of earlier ones; call it before anything is compiled. Returns
-    None, or in one line why nothing can be kept.
+    None, or a line that says why programs cannot be kept.
 
-    Users who set $JAX_COMPILATION_CACHE_DIR, or JAX_ENABLE_COMPILATION_CACHE=false, have decided for themselves."""
+    Does nothing if the user has set $JAX_COMPILATION_CACHE_DIR or JAX_ENABLE_COMPILATION_CACHE=false."""
     if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
         return None
     directory = cache_path(f"programs-{_processor()}")
@@ -44,7 +44,7 @@ def cache_programs() -> str | None:
 def tidy(directory: Path) -> None:
     """Delete damaged programs, which JAX would never replace, and the least recently used ones beyond `MAX_BYTES`. Raises
     OSError if the directory cannot be written."""
-    # Only what was written since the last command started needs to be verified.
+    # Programs written before the last command started have been verified already.
     stamp = directory / "verified"
     verified = stamp.stat().st_mtime if stamp.exists() else 0.0
     stamp.touch()

@@ -181,7 +181,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle(file: BinaryIO | mmap.mmap, unpickler: Callable[[bytes], pickle.Unpickler] = _Unpickler) -> Any:
-    """Return the object of the pickle that begins at the file's position, by a restricted `unpickler` of its bytes, and advance
+    """Return the object of the pickle that begins at the file's position, read by a restricted `unpickler`, and advance
     to its end."""
     start = file.tell()
     indices = [argument for opcode, argument, _ in pickletools.genops(file) if "PUT" in opcode.name and argument is not None]

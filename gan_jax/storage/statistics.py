@@ -1,8 +1,8 @@
-"""Files with the mean and the covariance of features, by which pytorch-fid, clean-fid and NVIDIA's projects keep real images:
-an .npz with `mu` and `sigma`, or a pickle of arrays, in which nothing is executed.
+"""Files with the mean and the covariance of the features of real images, as pytorch-fid, clean-fid and NVIDIA's projects write
+them: an .npz with `mu` and `sigma`, or a pickle of arrays, which is read without executing anything.
 
-Pickles are those of EDM2, {"fid": {"mu": ..., "sigma": ...}, ...}, and of StyleGAN2-ADA, StyleGAN3 and R3GAN, whose sums of
-features and of their products are divided by the number of images."""
+Pickles are those of EDM2, {"fid": {"mu": ..., "sigma": ...}, ...}, and of StyleGAN2-ADA, StyleGAN3 and R3GAN, which hold the
+sums of features and of their products, and the number of images."""
 
 import io
 import math
@@ -31,7 +31,7 @@ class Statistics(NamedTuple):
 
 
 def is_statistics(path: Path) -> bool:
-    """Whether a file holds statistics of features, by its ending, and for .npz by the names of its arrays."""
+    """Whether a file holds statistics of features, judging by its suffix and, for .npz, the names of its arrays."""
     if path.suffix == ".npz" and path.is_file():
         return not {"mu", "sigma"}.isdisjoint(load_headers(path))
     return path.suffix == ".pkl" and path.is_file()
@@ -96,7 +96,7 @@ def _of_pickle(content: Any) -> tuple[np.ndarray, np.ndarray]:
             raise InputError(f"num_items must be a number of images, got {str(count)[:20]}")
         mean, products = (np.asarray(content[name], np.float64) / count for name in ("raw_mean", "raw_cov"))
         return mean, products - np.outer(mean, mean)
-    raise InputError('a pickle without "mu" and "sigma", or sums ("raw_mean", "raw_cov", "num_items"), of features')
+    raise InputError('the pickle has neither "mu" and "sigma" nor "raw_mean", "raw_cov" and "num_items"')
 
 
 def _load(path: Path) -> Any:
@@ -105,13 +105,13 @@ def _load(path: Path) -> Any:
 
 
 class _Dtype:
-    """In place of a NumPy dtype."""
+    """Stands in for a NumPy dtype."""
 
     __slots__ = ("order", "text")
 
     def __init__(self, text: Any, *_: Any):
         if text not in _DTYPES:
-            raise InputError(f"refused: an array of type {str(text)[:20]!r}, only {', '.join(_DTYPES)} are read")
+            raise InputError(f"refused: an array of type {str(text)[:20]!r}, only {', '.join(_DTYPES)} are allowed")
         self.text, self.order = text, "<"
 
     def __setstate__(self, state: tuple) -> None:
@@ -121,14 +121,14 @@ class _Dtype:
         """The elements of an array. Raises InputError unless they are as many as its shape says."""
         dtype = np.dtype(self.order + self.text)
         if type(raw) not in (bytes, bytearray) or not all(type(n) is int and n >= 0 for n in shape):
-            raise InputError("refused: an array without bytes, or whose shape is not of whole numbers")
+            raise InputError("refused: an array without bytes, or with a shape other than of whole numbers")
         if len(raw) != math.prod(shape) * dtype.itemsize:
             raise InputError(f"damaged: an array {list(shape)} of {len(raw):,} bytes")
         return np.frombuffer(raw, dtype).reshape(shape, order=order)
 
 
 class _Array:
-    """In place of a NumPy array, until its elements are known."""
+    """Stands in for a NumPy array until its elements are known."""
 
     __slots__ = ("array",)
 
@@ -138,7 +138,7 @@ class _Array:
 
 
 class _Dict(dict):
-    """In place of dnnlib's EasyDict."""
+    """Stands in for dnnlib's EasyDict."""
 
     __slots__ = ()
 
@@ -150,7 +150,7 @@ def _decode(raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Bytes, as protocols below 3 store them."""
+    """Return the bytes of a string, which is how pickle protocols below 3 store bytes."""
     return str(text).encode("latin1" if encoding == "latin1" else "ascii")
 
 
@@ -180,7 +180,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _arrays(content: Any, depth: int = 2) -> Any:
-    """The arrays in dictionaries, in place of what stood for them."""
+    """Replace the stand-ins in nested dictionaries by their arrays."""
     if isinstance(content, _Array):
         return getattr(content, "array", None)
     if isinstance(content, dict) and depth:

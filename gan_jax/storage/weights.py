@@ -23,8 +23,8 @@ _CHUNK = 1 << 20
 
 class Weights(NamedTuple):
     """A published file: `name` is what users type, `size` is in bytes, `description` states what it is and its licence. `size`
-    and `sha256` are None if they are not published: the file is then not verified. `other_files` are names under which others
-    keep the same weights."""
+    and `sha256` are None if they are not published: the file is then not verified. `other_files` are names under which other
+    projects store the same weights."""
 
     name: str
     url: str
@@ -52,7 +52,7 @@ INCEPTION = Weights(
     size=95_628_359,
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     description="InceptionV3 of the FID: the TensorFlow graph of 2015-12-05, converted by M. Seitzer (Apache-2.0)",
-    # torch-fidelity's and torchmetrics' name of the same file; NVIDIA's and clean-fid's TorchScript; conversions.
+    # The name of the same file in torch-fidelity and torchmetrics; the TorchScript of NVIDIA and clean-fid; conversions.
     other_files=(
         "weights-inception-2015-12-05-6726825d.pth",
         "inception-2015-12-05.pt",
@@ -134,8 +134,8 @@ def download(weights: Weights, directory: Path) -> Path:
     return path
 
 
-def copies(weights: Weights) -> list[Path]:
-    """Return the files in the caches of this user whose names are those of the weights: in our own cache, and in those of
+def cached_copies(weights: Weights) -> list[Path]:
+    """Return the files in this user's caches whose names are those of the weights: in our own cache, and in those of
     PyTorch (torch.hub, hence pytorch-fid, torch-fidelity and torchmetrics), NVIDIA (dnnlib, hence StyleGAN and EDM), CLIP and
     clean-fid. Their content is not verified."""
     home_cache = Path(os.path.expanduser("~"), ".cache")
@@ -144,14 +144,14 @@ def copies(weights: Weights) -> list[Path]:
     directories = [cache_path(""), Path(torch).expanduser() / "hub" / "checkpoints", home_cache / "clip", Path("/tmp")]
     files = [directory / name for directory in directories for name in weights.files]
     with contextlib.suppress(OSError):  # a directory that cannot be read
-        # dnnlib puts the md5 of the address before each name.
+        # dnnlib prefixes each name with the md5 of the URL.
         files += [file for name in weights.files for file in sorted((dnnlib / "downloads").glob(f"*_{name}"))]
     return [file for file in files if os.access(file, os.R_OK) and file.is_file()]
 
 
-def keep(file: Path, directory: Path, name: str) -> Path:
-    """Copy a file to `directory` as `name`, unless it is there already, and return its path. Raises InputError if it cannot be
-    written."""
+def copy_to(directory: Path, file: Path, name: str) -> Path:
+    """Copy a file to `directory` as `name`, unless it is that file already, and return the path. Raises InputError if it cannot
+    be written."""
     path = Path(directory) / name
     try:
         if not (path.exists() and path.samefile(file)):
@@ -197,7 +197,7 @@ def _fetch(weights: Weights, part: Path, path: Path) -> None:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except (OSError, http.client.HTTPException) as error:  # URLError and time-outs are OSErrors
         cause = getattr(error, "reason", None) or error
-        others = f", or put another file of these weights beside it: {', '.join(weights.other_files)}"
+        others = f", or put another file of these weights there: {', '.join(weights.other_files)}"
         remedy = f"get it elsewhere and put it at {path}{others * bool(weights.other_files)}"
         raise InputError(f"cannot download {weights.url} ({cause}): {remedy}") from error
     resumed = (response.headers.get("Content-Range") or "").startswith(f"bytes {received}-")

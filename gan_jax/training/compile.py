@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 
     @property
     def padding(self) -> int:
-        """How many copies of the last run are trained along, so that each device holds equally many runs."""
+        """The number of copies of the last run that are trained too, so that each device holds equally many runs."""
         return 0 if self.runs is None else -self.runs % self.devices
 
     def pad(self, tree: Any, axis: int = 0) -> Any:
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 
     def initial(self, create: Callable[[Any], Any], inputs: Any) -> Any:
         """A state, `create(inputs)`, created on the devices that will hold it, with copies of the last run as padding."""
-        # This program runs once: on a CPU, optimising it fully takes longer than it saves.
+        # This program runs once: on a CPU, full optimisation takes longer than it saves.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
         if self.form == "pmap":
             return self.place(jax.jit(create, compiler_options=quick)(inputs))
@@ -129,7 +129,7 @@ class Plan(NamedTuple):
 
 
 def plan_devices(config: Config, runs: int | None = None) -> Plan:
-    """How `config` uses this machine's devices. Several runs use as few devices as train them in the same time as all would.
+    """How `config` uses this machine's devices. Several runs use the fewest devices that train them as fast as all would.
 
     Raises InputError, which says what would work, if a batch does not divide among the devices."""
     devices = jax.devices()
@@ -234,8 +234,8 @@ def _loop_of_steps(step: Step, state, store, batches, count, run_inputs):
 def _for_each_run(advance: Advance, plan: Plan, fast_in_loops: bool) -> Advance:
     """`advance` for states, batches (after their first axis) and run_inputs with a leading axis of runs; metrics are [K, runs].
 
-    Each device advances its own runs, and no device waits for another: on an accelerator in parallel, on a CPU one after
-    another. There, `vmap` takes longer, and its bits depend on the number of runs on a device."""
+    Each device advances its own runs without waiting for other devices: accelerators in parallel by `vmap`, CPUs one run after
+    another, where `vmap` is slower and its bits depend on the number of runs on a device."""
 
     def one_by_one(state, store, batches, count, run_inputs):
         runs = (state, jax.tree.map(lambda x: x.swapaxes(0, 1), batches), run_inputs)
@@ -258,7 +258,7 @@ def _step(game: Game, data: Data, tune: Callable[[Any], Game] | None = None) -> 
         train_key, tuned = (run_inputs, game) if tune is None else (run_inputs[0], tune(run_inputs[1]))
         # A step's key is a function of its number, so no random state is saved.
         step_key = jax.random.fold_in(train_key, state.step)
-        # Tuned values are traced here, so that the step of a tuned game cannot be traced once for all.
+        # The values of a tuned game are traced here, so its step cannot be traced in advance.
         update = partial(play, game) if tuned is game else partial(tuned.update, tuned)
         return update(state, data.decode(store, batch), step_key)
 

@@ -174,12 +174,12 @@ def dry_run(
     accept_changes: bool = False,
     with_cost: bool = False,
 ) -> str:
-    """Describe what `train` would do, after the same `prepare`; nothing is written. With `with_cost`, a step is compiled,
-    and its cost described too. Raises InputError if XLA reports none: for several runs, and for `pmap`."""
+    """Describe what `train` would do, after the same `prepare`; nothing is written. With `with_cost`, also compile a step
+    and describe its cost; raises InputError for several runs and for `pmap`, whose cost XLA does not report."""
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
     config, data, game, plan = experiment.config, experiment.data, experiment.game, experiment.plan
     if with_cost and (plan.runs is not None or plan.form == "pmap"):
-        raise InputError("--cost is that of one seed with --parallel jit: leave off --cost, or --seeds, --sweep and pmap")
+        raise InputError("--cost needs one seed and --parallel jit: leave off --cost, or leave off --seeds, --sweep and pmap")
     parameters = count_parameters(game)
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
     lines = [_row(name, value) for name, value in asdict(config).items() if value is not None]

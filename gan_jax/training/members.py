@@ -99,7 +99,7 @@ class OneRun:
 
     @property
     def init_inputs(self) -> jax.Array:
-        """The argument of `initial`: an argument, so that seeds share one compiled program."""
+        """The argument of `initial`, not a constant, so that all seeds share one compiled program."""
         return self._keys.init
 
     def initial(self, init_key: jax.Array) -> TrainState:

@@ -97,7 +97,7 @@ class Loop:
     step: int = 0
     state: TrainState | None = None  # on the devices
     history: Lines = field(default_factory=list)  # of metrics.jsonl
-    initial: Any = None  # the first state, on the host, until its samples are drawn
+    initial: Any = None  # the initial state, on the host, until its samples are drawn
     pending: deque[tuple[int, int, dict[str, Any]]] = field(default_factory=deque)  # dispatched: (first step, steps, metrics)
     diagnosed: set[str] = field(default_factory=set)  # alarms already announced
     reason: str | None = None  # the stopping rule that is met
@@ -182,7 +182,7 @@ def begin(loop: Loop, fork: Fork | None) -> None:
     data = trainer.data
     run.show("real", data.show(data.to_float(data.test.take(slice(data.num_shown)).samples)))
     host_state = trainer.plan.gather(loop.state)
-    # A copy of what is drawn: the first step is given the buffers of the state.
+    # A copy, because the first step overwrites the buffers of the state.
     loop.initial = jax.tree.map(np.array, host_state.replace(g=None, d=None, posthoc=()))
     if fork is not None:  # from here on, the other run is no longer needed
         loop.checkpoints.save(host_state, loop.state)
@@ -190,7 +190,7 @@ def begin(loop: Loop, fork: Fork | None) -> None:
 
 
 def draw_initial(loop: Loop) -> None:
-    """Write pictures of the samples before training, while the devices compute the first steps."""
+    """Draw the samples of the initial generator, while the devices compute the first steps."""
     if loop.initial is not None:
         loop.trainer.draw(loop.initial, final=False)
         loop.initial = None

@@ -1,5 +1,5 @@
-"""`experiments/benchmark.py --accelerator`: how its parts are run and their results read; whole, at smoke size (slow); and its
-checks, on an accelerator (gpu)."""
+"""`experiments/benchmark.py --accelerator`: how its parts are run and their results read; the whole command at smoke size
+(slow); and its checks on an accelerator (gpu)."""
 
 import json
 import os
@@ -17,18 +17,18 @@ from gan_jax.cli.benchmark_accelerator import MODULE, PARTS, follow, table
 from gan_jax.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-# The packages of the product that a machine with JAX and PyTorch tends to lack.
+# Dependencies of gan_jax that a machine with JAX and PyTorch may lack.
 MISSING = ("array_record", "docstring_parser", "grain", "importlib_resources", "jsonargparse", "rdkit", "tensorflow_datasets")
 
 
 def environment(**changes):
-    """Of a process that uses what devices there are and compiles as for users; conftest.py restricts both."""
+    """The environment of a process that uses all devices and compiles as for users; conftest.py restricts both."""
     kept = {name: value for name, value in os.environ.items() if name not in ("JAX_PLATFORMS", "XLA_FLAGS")}
     return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])} | changes
 
 
 def part(tmp_path, program):
-    """A process like those of the parts, of which `program` may write results.json."""
+    """A process like those of the parts, whose `program` may write results.json."""
     folder = tmp_path / "part"
     folder.mkdir()
     return folder, subprocess.Popen([sys.executable, "-c", program], cwd=folder, process_group=0)
@@ -50,7 +50,7 @@ write('{{"a": 1, "b": 2}}')
     assert saved == [{"part": {"a": 1}}, {"part": {"a": 1, "b": 2}}]
 
 
-def test_a_part_that_takes_too_long_is_ended_with_what_it_has_started(tmp_path):
+def test_a_part_that_takes_too_long_is_ended_with_its_child_processes(tmp_path):
     program = f"""{WRITE}
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
@@ -59,10 +59,10 @@ time.sleep(600)
 """
     folder, process = part(tmp_path, program)
     start = time.monotonic()
-    found = follow(process, folder, 2, lambda results: None)
-    assert time.monotonic() - start < 30 and found["error"] == "out of time"
+    results = follow(process, folder, 2, lambda results: None)
+    assert time.monotonic() - start < 30 and results["error"] == "out of time"
     time.sleep(0.2)
-    status = Path(f"/proc/{found['child']}/status")
+    status = Path(f"/proc/{results['child']}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
 
 
@@ -72,8 +72,8 @@ def test_a_part_that_fails_keeps_its_results(tmp_path):
 
 
 def test_the_table():
-    """2 s for 256 images against 1.5 s for 128: 1.5 times as many images a second. 10^12 operations an image, of which 256 take
-    2 s, are 128 of 512 TFLOP/s."""
+    """2 s for 256 images against 1.5 s for 128: 1.5 times as many images per second. At 10^12 operations per image, 256 images
+    in 2 s are 128 of 512 TFLOP/s."""
     results = {
         "checks": {"tolerance": 1e-4, "dcgan as on the CPU": {"passed": True}, "same bits twice": {"passed": False}},
         "speed": {"peak": {"bfloat16": 512e12}, "r3gan": {"bfloat16": {"seconds": 2.0, "batch": 256, "trace": {"idle": 0.03}}}},
@@ -87,7 +87,7 @@ def test_the_table():
     assert len(rows) == 2 * len(GAMES)
 
 
-def test_smoke_has_the_same_games_in_small():
+def test_smoke_has_the_same_games_in_smaller_sizes():
     assert games(True).keys() == games(False).keys()
     assert all(case.config.batch == 8 and case.shape == (8, 8, 3) for case in games(True).values())
     assert GAMES["r3gan"].config.batch == GAMES["biggan"].config.batch == 256
@@ -138,7 +138,7 @@ def test_a_smoke_run_needs_nothing_but_the_package(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def results(tmp_path_factory):
     """The results of all checks. Skips the tests where JAX finds no accelerator, unless GAN_JAX_GPU_TESTS is cpu."""
     on_cpu = os.environ.get("GAN_JAX_GPU_TESTS") == "cpu"
     devices = environment(XLA_PYTHON_CLIENT_PREALLOCATE="false")
@@ -157,12 +157,12 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.gpu
-def test_the_numbers_are_those_of_the_cpu(found):
-    compared = {name: check for name, check in found.items() if "as on the CPU" in name}
+def test_the_numbers_are_those_of_the_cpu(results):
+    compared = {name: check for name, check in results.items() if "as on the CPU" in name}
     assert compared and all(check["passed"] for check in compared.values()), compared
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["8 seeds in one program", "same bits twice", "same bits resumed"])
-def test_a_check_passes(found, name):
-    assert found[name]["passed"], found[name]
+def test_a_check_passes(results, name):
+    assert results[name]["passed"], results[name]

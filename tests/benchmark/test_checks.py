@@ -1,4 +1,4 @@
-"""How far two plays of a game are apart."""
+"""The differences between two results of the same game, which the checks of an accelerator compare."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ def played(g, d, loss):
 
 def test_differences_of_parameters_are_relative_to_their_change():
     """Changes (3, 4) and (3, 4.5): .5 of 5. A parameter of 1 that changes by 1e-3 against 1.1e-3 differs by a tenth of that."""
-    apart = difference(played([3, 4.5], 1.1e-3, [0.5, 20]), played([3, 4], 1e-3, [0.25, 10]))
-    assert apart == {"g": pytest.approx(0.1), "d": pytest.approx(0.1), "metrics": 1.0}
+    deviation = difference(played([3, 4.5], 1.1e-3, [0.5, 20]), played([3, 4], 1e-3, [0.25, 10]))
+    assert deviation == {"g": pytest.approx(0.1), "d": pytest.approx(0.1), "metrics": 1.0}
     assert difference(played([3, 4], 1, [0.5, 2]), played([3, 4], 1, [0.25, 2]))["metrics"] == 0.25
 
 

@@ -1,4 +1,4 @@
-"""Workers take turns, and the command writes what they measured."""
+"""Workers take turns, and the command writes their times."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def test_turns_alternate_and_last_a_whole_number_of_periods(monkeypatch):
         return timed
 
     times = measure.take_turns({"a": run("a", 0.1), "b": run("b", 1.0)}, repeats=2, multiple=2)
-    # 0.3 s at 0.1 s a call are 4 calls in periods of 2; until their number is known, calls are not counted.
+    # 0.3 s at 0.1 s a call are 3 calls, 4 in periods of 2; the calls that determine this number are not timed.
     assert calls[:3] == [("a", 2), ("a", 4), ("b", 2)]
     assert calls[3:] == [("a", 4), ("b", 2), ("b", 2), ("a", 4)]
     assert times["a"] == {"wall": [100.0, 100.0], "cpu": [200.0, 200.0]}

@@ -1,4 +1,4 @@
-"""Traces by hand, and one of this machine's CPU."""
+"""Hand-written traces, and one of this machine's CPU."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Records of the benchmark: what they say, how they are compared, and which files are refused."""
+"""Records of the benchmark: their tables, how they are compared, and which files are refused."""
 
 import copy
 import json
@@ -76,7 +76,7 @@ def test_a_regression_exceeds_the_noise_of_both_records(old, new, slower):
     assert all("a step" in line for line in lines)
 
 
-def test_records_of_another_machine_or_of_nothing_common_are_not_compared():
+def test_records_of_another_machine_or_of_other_cases_are_not_compared():
     other = results()
     other["machine"] = {"processor": "Q", "cores": 2, "system": "Linux"}
     with pytest.raises(InputError, match="different machines"):

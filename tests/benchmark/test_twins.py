@@ -1,4 +1,5 @@
-"""PyTorch's twins play the same game: as many parameters, and from equal weights the same samples, losses and gradients."""
+"""The twins in PyTorch play the same game: as many parameters and, from equal weights, the same samples, losses and
+gradients."""
 
 import re
 

@@ -120,12 +120,12 @@ def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path
     assert "does NOT fit" in "".join(describe_cost(estimate._replace(limit=1)))
 
 
-def test_a_dry_run_compiles_nothing_but_for_the_cost(tiny, tmp_path, monkeypatch):
+def test_a_dry_run_compiles_nothing_unless_it_reports_the_cost(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("jax.stages.Lowered.compile", None)  # fails if called
     assert "devices          1 cpu, jit\nrun_dir" in dry_run(tiny, tmp_path / "run")
     with pytest.raises(TypeError, match="NoneType"):
         dry_run(tiny, tmp_path / "run", with_cost=True)
-    with pytest.raises(InputError, match="--cost is that of one seed"):
+    with pytest.raises(InputError, match="--cost needs one seed and --parallel jit"):
         dry_run(tiny, tmp_path / "run", seeds=[0, 1], with_cost=True)
 
 

@@ -1,4 +1,4 @@
-"""Real and fake samples in one batch: the same game as with two passes of D, for those D that declare it."""
+"""Real and fake samples in one batch: the same game as with two passes of D, for the D that declare it."""
 
 from dataclasses import replace
 from types import SimpleNamespace

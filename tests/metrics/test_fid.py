@@ -19,13 +19,13 @@ from gan_jax.metrics.features.inception_tensors import FID_NETWORK, in_names_of_
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.kernel import squared_mmd
 from gan_jax.storage.tensor_files import load_tensors
-from gan_jax.storage.weights import INCEPTION, copies
+from gan_jax.storage.weights import INCEPTION, cached_copies
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "fid.npz"
 CIFAR10 = REAL_DATA / "cifar10"
 COUNT = 40
 # The user's caches: in a test, $GAN_JAX_CACHE is another directory.
-NETWORK = next((Path(file) for file in (os.environ.get("GAN_JAX_INCEPTION"), *copies(INCEPTION)) if file), None)
+NETWORK = next((Path(file) for file in (os.environ.get("GAN_JAX_INCEPTION"), *cached_copies(INCEPTION)) if file), None)
 pytestmark = [
     pytest.mark.skipif(NETWORK is None, reason="needs the Inception network: GAN_JAX_INCEPTION=FILE"),
     pytest.mark.filterwarnings("ignore"),  # few images, and warnings of the reference packages

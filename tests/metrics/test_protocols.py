@@ -1,4 +1,4 @@
-"""Published protocols by name: the grammar of the names, and each metric by its authors' formula on made-up features."""
+"""Published protocols by name: the grammar of the names, and each metric by its authors' formula on random features."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import scipy.linalg
 
 from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
-from gan_jax.metrics.protocols import FAMILIES, needs_at_least, parse_protocol
+from gan_jax.metrics.protocols import FAMILIES, min_samples, parse_protocol
 from gan_jax.spec.glossary import describe_metric
 
 
@@ -36,7 +36,7 @@ def test_the_number_of_neighbours_follows_the_k():
 
 
 @pytest.mark.parametrize("name", ["precision_recall", "frechet", "issue", "fidelity", "mine.py:fid50k"])
-def test_other_names_are_no_protocols(name):
+def test_other_names_are_not_protocols(name):
     assert parse_protocol(name) is None
 
 
@@ -57,7 +57,7 @@ def test_other_names_are_no_protocols(name):
         ("fid", "fid50k"),
     ],
 )
-def test_names_that_no_rule_makes_are_refused_with_the_nearest(name, nearest):
+def test_misspelt_names_are_refused_with_the_nearest(name, nearest):
     with pytest.raises(InputError, match=f"unknown metric '{name}': did you mean '{nearest}'"):
         parse_protocol(name)
 
@@ -79,9 +79,9 @@ def test_every_example_is_a_name_and_is_explained():
 
 def test_the_number_of_samples_needed():
     counts = {"full": 60_000, "test": 10_000}
-    assert needs_at_least(("frechet", "fid5k_test", "is20k"), counts) == 20_000
-    assert needs_at_least(("fid_test", "fid_full"), counts) == 60_000
-    assert needs_at_least(("frechet",), counts) == 0
+    assert min_samples(("frechet", "fid5k_test", "is20k"), counts) == 20_000
+    assert min_samples(("fid_test", "fid_full"), counts) == 60_000
+    assert min_samples(("frechet",), counts) == 0
 
 
 def test_the_description_names_samples_real_images_and_features():

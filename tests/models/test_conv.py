@@ -83,7 +83,7 @@ def test_convolve_and_its_derivatives(case):
 @pytest.mark.parametrize("case", [((5, 6), (3, 3), 1, "SAME", 1), CASES["dcgan"]], ids=["stride-1", "stride-2"])
 @pytest.mark.parametrize("channels", [(3, 40), (40, 3)], ids=str)
 def test_few_channels(case, channels):
-    """Between images and many channels the three maps have forms of their own."""
+    """Between few and many channels, the three maps have forms of their own."""
     x, kernel = normal(2, *case[0], channels[0]), normal(*case[1], *channels) / 4
     actual = jax.jit(lambda x, kernel: derivatives(lambda x, k: convolve_case(x, k, case), x, kernel))(x, kernel)
     assert_near(actual, jax.jit(lambda x, kernel: derivatives(lambda x, k: stock(x, k, case), x, kernel))(x, kernel), 4e-6)

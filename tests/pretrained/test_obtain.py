@@ -10,7 +10,7 @@ from gan_jax.errors import InputError
 from gan_jax.metrics.features.inception_tensors import network_digest
 from gan_jax.pretrained import obtain
 from gan_jax.storage import weights
-from gan_jax.storage.weights import INCEPTION, Weights, copies
+from gan_jax.storage.weights import INCEPTION, Weights, cached_copies
 
 CONTENT = b"weights"
 MD5 = "0123456789abcdef" * 2  # of the address, in dnnlib's cache
@@ -44,19 +44,19 @@ def put(path, content=CONTENT):
 
 def test_caches_of_other_projects(home, published, monkeypatch):
     """Their directories, and the variables that move them, as documented by torch.hub, dnnlib and CLIP."""
-    assert copies(published) == []
+    assert cached_copies(published) == []
     hub, dnnlib, clip = "torch/hub/checkpoints/some.pth", f"dnnlib/downloads/{MD5}_other.pt", "clip/some.pth"
     here = [put(home / ".cache" / name) for name in (hub, clip, dnnlib)]
     put(home / ".cache" / "torch/hub/checkpoints/another.pth")
     ours = put(home / "ours" / "other.pt")
-    assert copies(published) == [ours, *here]
+    assert cached_copies(published) == [ours, *here]
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
     moved = put(home / "xdg" / hub)
-    assert copies(published) == [ours, moved, *here[1:]]
+    assert cached_copies(published) == [ours, moved, *here[1:]]
     monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
     monkeypatch.setenv("DNNLIB_CACHE_DIR", str(home / "dnnlib"))
     torch, nvidia = put(home / hub), put(home / dnnlib)
-    assert copies(published) == [ours, torch, here[1], nvidia]
+    assert cached_copies(published) == [ours, torch, here[1], nvidia]
 
 
 def test_a_verified_copy_is_kept_instead_of_a_download(home, published, capsys):
@@ -65,13 +65,13 @@ def test_a_verified_copy_is_kept_instead_of_a_download(home, published, capsys):
     path, verification = obtain.obtain(published, home / "to")
     assert (path, verification) == (home / "to" / "other.pt", f"verified, copied from {copy}")
     assert path.read_bytes() == CONTENT and os.listdir(home / "to") == ["other.pt"]
-    assert capsys.readouterr().err == f"{wrong}: not used: its content is not that of the published weights\n"
+    assert capsys.readouterr().err == f"{wrong} is not used: its content is not that of the published weights\n"
     obtain.obtain(published, home / "ours")
     copy.unlink()
     assert obtain.obtain(published, home / "ours") == (home / "ours" / "other.pt", "verified")
 
 
-def test_what_cannot_be_verified_is_downloaded(home, published):
+def test_weights_without_a_checksum_are_downloaded(home, published):
     put(home / ".cache/torch/hub/checkpoints/some.pth")
     with pytest.raises(InputError, match="no network"):
         obtain.obtain(published._replace(sha256=None), home / "to")

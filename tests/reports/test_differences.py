@@ -1,4 +1,4 @@
-"""Differences between methods: what is marked as better, what the sentences say, and the files for other programs."""
+"""Differences between methods: which is marked as better, the sentences about them, and the files for other programs."""
 
 import csv
 import io
@@ -74,7 +74,7 @@ def test_methods_that_cannot_be_told_apart(tmp_path, make):
 
 def test_each_method_is_compared_with_the_first(make):
     runs = make({"minimax": CLEAR["minimax"], "hinge": CLEAR["hinge"], "wasserstein": CLEAR["wasserstein"]})
-    assert line_about(runs).endswith("Against the first, loss minimax: Worse than loss hinge. Better than loss wasserstein.")
+    assert line_about(runs).endswith("First method: loss minimax. Worse than loss hinge. Better than loss wasserstein.")
 
 
 def test_values_of_different_protocols_are_not_tested(tmp_path):
@@ -124,7 +124,7 @@ def test_sentences(tmp_path, make):
     runs = make(
         {"hinge": [1.0, 1.2, 1.1, 1.05], "minimax": [5.2, 5.1, 5.3, 5.2], "wasserstein": [8, 9, 8, 7]}, {"hinge": {3: 12}}
     )
-    assert line_about(runs).endswith("1 of 4 seeds of loss hinge broke, and is not in its mean.")
+    assert line_about(runs).endswith("1 of 4 seeds of loss hinge broke and is not in its mean.")
     assert "difference -4." in line_about(runs[:2])
     assert ", p = 0.0" in line_about(runs[:2])
     tiny = [tmp_path / name for name in ("low", "high")]
@@ -133,7 +133,7 @@ def test_sentences(tmp_path, make):
     assert "1.10e-09 ± 5.8e-11" in comparison_table(tiny)
 
 
-def test_other_seeds_are_not_paired(tmp_path):
+def test_different_seeds_are_not_paired(tmp_path):
     runs = [
         single_seed_run(tmp_path / f"{loss}{seed}", {"fd": fd}, replace(BASE, loss=loss, seed=seed))
         for loss, first, values in (("hinge", 0, [1.0, 1.2, 1.1]), ("minimax", 3, [5.0, 5.2, 5.3, 5.1]))
@@ -167,7 +167,7 @@ def test_a_method_with_a_broken_seed_is_never_marked(tmp_path, make):
         ([[1.0, float("nan")], [2.0, 3.0]], "not finite for seed 1 of loss a."),
     ],
 )
-def test_what_cannot_be_tested_is_said_once(make, values, sentence):
+def test_what_cannot_be_tested_is_reported_once(make, values, sentence):
     text = comparison_table(make(dict(zip("ab", values, strict=True))))
     assert f"Nothing was tested: {sentence}" in text
     assert "cannot tell" not in text
@@ -187,7 +187,7 @@ def test_csv_has_a_row_per_seed(make):
     assert rows[6] == ["two_moons", "loss minimax", "2", "12", "broken: g/loss is nan", ""]
 
 
-def test_latex(make):
+def test_latex_marks_the_best_method_and_escapes_text(make):
     text = export(make(CLEAR), ".tex")
     assert r"loss hinge & \textbf{1.100 $\pm$ 0.058} & 3 \\" in text
     assert r"loss minimax & 5.200 $\pm$ 0.058 & 3 \\" in text

@@ -67,7 +67,7 @@ class Evil:
         (pickle.dumps({"mu": np.array([None])}), "refused: an array of type 'O8'"),
         (pickle.dumps({"mu": MEAN, "sigma": COVARIANCE[:2]}), r"the mean must be \[D\] .* got \[3\] and \[2, 3\]"),
         (pickle.dumps({"mu": MEAN * np.nan, "sigma": COVARIANCE}), "not finite"),
-        (pickle.dumps({"mu": MEAN}), 'a pickle without "mu" and "sigma"'),
+        (pickle.dumps({"mu": MEAN}), 'the pickle has neither "mu" and "sigma" nor'),
         (pickle.dumps({"mu": MEAN, "sigma": -COVARIANCE}), "not a covariance: it has the negative eigenvalue"),
         (pickle.dumps({"mu": MEAN, "sigma": COVARIANCE + np.triu(COVARIANCE, 1) + np.eye(3)[::-1].cumsum(0)}), "not symmetric"),
         (pickle.dumps({"mu": MEAN > 0, "sigma": COVARIANCE}), "must be real numbers, got bool"),
@@ -76,7 +76,7 @@ class Evil:
             pickle.dumps({"raw_mean": MEAN, "raw_cov": COVARIANCE, "num_items": 0}),
             "num_items must be a number of images, got 0",
         ),
-        (pickle.dumps([1]), 'a pickle without "mu" and "sigma"'),
+        (pickle.dumps([1]), 'the pickle has neither "mu" and "sigma" nor'),
         (
             pickle.dumps({"mu": MEAN, "sigma": COVARIANCE}).replace(b"K\x03K\x03", b"K\x7fK\x7f"),
             r"an array \[127, 127\] of 72 bytes",

@@ -148,7 +148,7 @@ def test_runs_have_the_same_bits_on_any_number_of_devices(results):
 
 
 def test_runs_are_spread_over_the_devices_with_as_little_padding_as_costs_no_time(results):
-    """Of 8 devices: [used, places without a run]. 9 runs take the time of two on any, and five devices hold them."""
+    """Of 8 devices: [devices used, places without a run]. For 9 runs some device needs two, so five devices are enough."""
     assert results["plans"] == [[1, 0], [5, 0], [8, 0], [5, 1], [6, 0], [6, 1]]
 
 

@@ -46,7 +46,7 @@ def test_a_recipe_lowers_for_accelerators(path, compute, tmp_path):
     config = offline(path, tmp_path, compute=compute)
     text = lowered(config)
     products = re.findall(r"stablehlo\.(?:convolution|dot_general).*-> tensor<[\dx]*x(\w+)>", text)
-    narrow = compute == "bfloat16" and config.update != "maximum_likelihood"  # which computes in float32
+    narrow = compute == "bfloat16" and config.update != "maximum_likelihood"  # maximum likelihood computes in float32
     assert ("bf16" in products) == (narrow or "bfloat16" in config.model) and "f64" not in products
     # A callback to Python would make the devices wait for the host at each step.
     assert not [target for target in re.findall(r"stablehlo\.custom_call @(\w+)", text) if "callback" in target]

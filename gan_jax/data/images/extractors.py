@@ -97,15 +97,15 @@ def _cache_name(what: str, data: Data, weights_hash: str) -> str:
 
 def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False, clean: bool = False) -> Extractor:
     """Return the network of the FID (`metrics/features/inception.py`), with weights from a file or the downloaded ones. Any
-    file with its tensors is recognised: of pytorch-fid, NVIDIA's TorchScript, .safetensors or .npz."""
+    file with its tensors is recognised: pytorch-fid's, NVIDIA's TorchScript, a .safetensors or an .npz."""
     from gan_jax.metrics.features import inception
     from gan_jax.metrics.features.inception_tensors import FID_NETWORK, in_names_of_pytorch_fid, network_digest
 
     tensors, path, file_hash = _read("inception", weights, INCEPTION)
     tensors = in_names_of_pytorch_fid(tensors)
-    digest = FID_NETWORK if file_hash == INCEPTION.sha256 else network_digest(tensors)
+    network_hash = FID_NETWORK if file_hash == INCEPTION.sha256 else network_digest(tensors)
     try:
-        return inception.extractor(tensors, path, digest, tap=tap, bias=bias, clean=clean)
+        return inception.extractor(tensors, path, network_hash, tap=tap, bias=bias, clean=clean)
     except ValueError as error:
         raise InputError(f"--extractor inception: {error}") from error
 
@@ -168,8 +168,8 @@ def _read(name: str, weights: str | None, published: Weights) -> tuple[dict[str,
 
 def _weights_file(name: str, weights: str | None, published: Weights) -> Path:
     if weights is None:
-        kept = [cache_path(file) for file in published.files]
-        path = next((file for file in kept if file.is_file()), kept[0])
+        paths = [cache_path(file) for file in published.files]
+        path = next((path for path in paths if path.is_file()), paths[0])
     else:
         path = Path(weights).expanduser()
     if not path.is_file():

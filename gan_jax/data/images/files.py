@@ -44,7 +44,7 @@ def find_files(path: Path) -> Files:
     others = [file for file in every if _suffix(file) not in SUFFIXES]
     if not images:
         found = f"; found {_by_suffix(others)}" if others else ""
-        raise InputError(f"{path}: no images here ({', '.join(SUFFIXES)}){found}; sounds: audio(path=...)")
+        raise InputError(f"{path}: no images here ({', '.join(SUFFIXES)}){found}; for sounds use audio(path=...)")
     return Files(images, others, tuple(notes))
 
 

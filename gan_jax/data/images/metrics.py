@@ -46,7 +46,9 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     have another shape or are too few; ValueError if they are not finite.
     """
     if protocol.whole and data.streamed:
-        raise InputError(f"{data.name} would take a quarter of memory, where whole sets are compared: use smaller images")
+        raise InputError(
+            f"{data.name} takes over a quarter of the memory, and whole sets are compared in memory: use smaller images"
+        )
     metrics = _choose_metrics(protocol.metrics)
     strict = bool(protocol.metrics) and "all" not in protocol.metrics
     omitted = {name: why for name, metric in metrics.items() if (why := _obstacle(metric, data, protocol.whole))}

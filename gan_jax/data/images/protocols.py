@@ -12,16 +12,16 @@ from gan_jax.errors import InputError
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.inception_tensors import FID_NETWORK
 from gan_jax.metrics.jackknife import with_errors
-from gan_jax.metrics.protocols import PublishedProtocol, needs_at_least, parse_protocol, refuse_few
+from gan_jax.metrics.protocols import PublishedProtocol, min_samples, parse_protocol, too_few_samples
 from gan_jax.spec.expressions import parse_call
 
 
 def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     """Return the measure of `protocol.metrics`: those of `suite.py` as `metrics.evaluator` measures them, and published
-    protocols, each by its own number of samples and real images. With errors, a value whose metric has none of its own gets
-    that of the jackknife over the samples.
+    protocols, each with its own number of samples and real images. With `protocol.errors`, values whose metric computes no
+    standard error get that of the jackknife over the samples.
 
-    Raises InputError for a protocol that does not apply to the data, and what `metrics.evaluator` raises."""
+    Raises InputError for a protocol that does not apply to the data, and as `metrics.evaluator` does."""
     named = {name: parsed for name in protocol.metrics if (parsed := parse_protocol(name)) is not None}
     others = tuple(name for name in protocol.metrics if name not in named)
     if not named:
@@ -43,7 +43,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
             raise InputError(f"samples of {data.name} must be {data.sample_shape} each, got {samples.shape}")
         for name, parsed in named.items():
             if len(samples) < (parsed.samples or real_images[name].count):
-                raise refuse_few(parsed, parsed.samples or real_images[name].count, len(samples))
+                raise too_few_samples(parsed, parsed.samples or real_images[name].count, len(samples))
         values = {} if rest is None else rest(samples, label)
 
         @cache
@@ -63,11 +63,11 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
     return Measure(measure, description, about | {"protocols": facts})
 
 
-class RealImages(NamedTuple):
-    """Which images samples are compared with."""
+class Selection(NamedTuple):
+    """The real images with which samples are compared."""
 
     split: str  # of `metrics.image_set`
-    count: int  # the first so many
+    count: int  # how many of its images, from the first on
 
 
 def samples_needed(data: Data, names: tuple[str, ...]) -> int:
@@ -76,14 +76,14 @@ def samples_needed(data: Data, names: tuple[str, ...]) -> int:
     published = [name for name in names if parse_protocol(name)]
     if published and (type(data.sample_shape) is not tuple or len(data.sample_shape) != 3):
         raise InputError(f"{published[0]} needs images: samples of {data.name} are {data.sample_shape}")
-    return needs_at_least(names, {"full": _training_images(data), "test": data.test.count})
+    return min_samples(names, {"full": _training_images(data), "test": data.test.count})
 
 
 def refuse_too_few(names: tuple[str, ...], data: Data, count: int) -> None:
     """Raise InputError if a published protocol among `names` needs more than `count` samples."""
     for name in names:
         if (parsed := parse_protocol(name)) and count < (needed := samples_needed(data, (name,))):
-            raise refuse_few(parsed, needed, count)
+            raise too_few_samples(parsed, needed, count)
 
 
 def _training_images(data: Data) -> int:
@@ -91,29 +91,29 @@ def _training_images(data: Data) -> int:
     return data.num_train + (0 if data.validation is None else data.validation.count)
 
 
-def _real_images(data: Data, parsed: PublishedProtocol, whole: bool) -> RealImages:
-    """The real images of a protocol. In a comparison of two sets, all real images count as training images, unless a test split
-    is theirs. Raises InputError if the data does not have them."""
+def _real_images(data: Data, parsed: PublishedProtocol, whole: bool) -> Selection:
+    """The real images of a protocol. In a comparison of two sets (`whole`), all real images count as training images, unless
+    the data has a test split of its own. Raises InputError if the data does not have them."""
     if not parsed.family.compares:
-        return RealImages("", 0)
+        return Selection("", 0)
     if data.streamed:
-        raise InputError(f"{parsed.name}: {data.name} is streamed, and its images are not all in memory: set --stream never")
+        raise InputError(f"{parsed.name} needs all images in memory, but {data.name} is streamed: set --stream never")
     if parsed.real == "test":
         held = data.validation
         if held is not None and np.array_equal(data.test.samples, held.samples):
             raise InputError(
-                f"{parsed.name} needs the test images, which --validation keeps for the end: use evaluate.py, or leave it off"
+                f"{parsed.name} needs the test images, which --validation reserves for the end: use evaluate.py or leave it off"
             )
         if whole and data.random_test:
             raise InputError(
                 f"{parsed.name} needs test images, and {data.name} has no split: {parsed.name[:-4]}full compares with all"
             )
-        return RealImages("test", data.test.count)
+        return Selection("test", data.test.count)
     split = "whole" if whole and data.random_test else "training"
     count = data.train.count + data.test.count if split == "whole" else _training_images(data)
     if parsed.real == "" and parsed.samples > count:
-        raise InputError(f"{parsed.name} needs as many training images, {data.name} has {count:,}: name {parsed.name}_full")
-    return RealImages(split, count if parsed.real else parsed.samples)
+        raise InputError(f"{parsed.name} needs as many training images, and {data.name} has {count:,}: use {parsed.name}_full")
+    return Selection(split, count if parsed.real else parsed.samples)
 
 
 def _extractor_text(parsed: PublishedProtocol, named: str | None) -> str:
@@ -122,7 +122,7 @@ def _extractor_text(parsed: PublishedProtocol, named: str | None) -> str:
     if named is not None:
         name, given = parse_call(named)
         if name != network or set(given) - {"weights"}:
-            remedy = f"leave off --extractor, or name {network}(weights='PATH')"
+            remedy = f"leave off --extractor, or use {network}(weights='PATH')"
             raise InputError(f"{parsed.name} is measured by {parsed.family.extractor}: {remedy}")
         options |= given
     arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
@@ -130,11 +130,11 @@ def _extractor_text(parsed: PublishedProtocol, named: str | None) -> str:
 
 
 def _check_network(parsed: PublishedProtocol, extractor: Extractor) -> None:
-    """Raise InputError for weights with which a value must not have the name, or cannot be computed."""
+    """Raise InputError for weights that are not those of the protocol, or cannot compute its values."""
     if parse_call(parsed.family.extractor)[0] == "inception" and extractor.hash != FID_NETWORK:
-        raise InputError(f"{parsed.name} is the name of the original Inception network: {extractor.name} is another")
+        raise InputError(f"{parsed.name} needs the original Inception network, not {extractor.name}")
     if not parsed.family.compares and not extractor.classifies:
-        raise InputError(f"{parsed.name} needs a network that classifies: {extractor.name}")
+        raise InputError(f"{parsed.name} needs a network that classifies, not {extractor.name}")
 
 
 def _measure(parsed: PublishedProtocol, real: np.ndarray | None, fake: metrics.ImageSet, errors: bool) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Distances to the mean and covariance of features in a file, and such files of a data set."""
+"""The Frechet distance to the mean and covariance of features in a file, and files with those of a data set."""
 
 import sys
 from pathlib import Path
@@ -45,13 +45,12 @@ def evaluator(data: Data, protocol: Protocol, path: Path) -> Measure:
 
 
 def save(data: Data, split: str, extractor: str | None, path: Path) -> str:
-    """Write the statistics of a split of real images, or of both ("whole"); return what was written, in words. Features are
-    cached as those of any evaluation. Raises InputError if they cannot be computed or written."""
+    """Write the statistics of a split of real images, or of both splits ("whole"); return what was written, in words. Features
+    are cached as in any evaluation. Raises InputError if they cannot be computed or written."""
     chosen = find_extractor(extractor or EXTRACTOR, data)
     if data.streamed:
-        raise InputError(
-            f"{data.name} would take a quarter of memory, where all features are computed at once: use fewer images"
-        )
+        why = "takes over a quarter of the memory, and the features of all images are computed at once"
+        raise InputError(f"{data.name} {why}: use fewer images")
     features = image_set(data, split, chosen, sys.maxsize).features
     if len(features) < 2:
         raise InputError(f"statistics need at least 2 images, the {split} split of {data.name} has {len(features)}")

@@ -97,7 +97,7 @@ class Metric(AnnotatedFunction):
     least: int = 2  # real images that it needs of each split
     two_splits: bool = False  # depends on which images were held out, so it does not apply to two sets of images
     compares: bool = True  # with real images: compared with all of them, values are called NAME_all
-    needs_logits: bool = False  # of an extractor that classifies
+    needs_logits: bool = False  # so it needs an extractor that classifies
 
 
 def _frechet_floor(real: RealImages, n: int, sets: int) -> Values:

@@ -11,7 +11,7 @@ class Extractor(NamedTuple):
 
     `name` identifies the extractor in reports; `hash` is the sha256 of its weights; `resize` describes how samples are resized
     before they enter its network. Reference statistics are comparable only if `hash` and `resize` agree. `rounds` is whether
-    samples are rounded to 8 bits first, `classifies` whether there can be logits. `distance(x, y) -> float32 [N]` is a
+    samples are rounded to 8 bits first, `classifies` whether the network has logits. `distance(x, y) -> float32 [N]` is a
     perceptual distance of pairs of samples that belongs to the network, computed without rounding; None if there is none.
     """
 

@@ -39,8 +39,8 @@ def extractor(
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
     (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. By default the logits omit the
     classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it. Without
-    the classifier, `fc`, there are no logits, and hence no Inception score; its name says so. `clean` resizes as clean-fid
-    does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in TensorFlow 1.
+    the classifier, `fc`, there are no logits, and hence no Inception score; the extractor's name says so. `clean` resizes as
+    clean-fid does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in TensorFlow 1.
 
     Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
     for samples of another shape.

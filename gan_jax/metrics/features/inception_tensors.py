@@ -1,4 +1,5 @@
-"""The tensors of the Inception network of the FID, whoever stored them: one set of names, and a digest that identifies them."""
+"""The tensors of the Inception network of the FID, from any project's file: one set of names, and a digest that identifies
+them."""
 
 import hashlib
 
@@ -49,7 +50,8 @@ _FIRST = "layers.conv.weight"
 
 def in_names_of_pytorch_fid(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Rename the tensors of NVIDIA's `inception-2015-12-05.pt`, or of TorchScript that contains its network, as pytorch-fid and
-    torch-fidelity name them; return tensors with other names unchanged. NVIDIA's batch norms have no scale: it is 1."""
+    torch-fidelity name them; return tensors with other names unchanged. NVIDIA's batch norms store no scale, because it is
+    1."""
     first = next((name for name in tensors if name == _FIRST or name.endswith(f".{_FIRST}")), None)
     if first is None:
         return tensors

@@ -25,13 +25,15 @@ def digits():
 
 @pytest.fixture
 def networks(monkeypatch, tmp_path):
-    """Replaces the networks: four pixels of a middle row are the features. Returns the texts that were looked up."""
+    """Replace the networks: their features and logits are four pixels of a middle row, and those with named weights do not
+    classify. Returns the texts that were looked up."""
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     texts = []
 
     def find(text, data):
         texts.append(text)
-        return Extractor(lambda x: (pixels(x), pixels(x)), text, FID_NETWORK, "none", classifies="weights" not in text)
+        classifies = "weights" not in text
+        return Extractor(lambda x: (pixels(x), pixels(x)), text, FID_NETWORK, "none", classifies=classifies)
 
     monkeypatch.setattr(metrics, "find_extractor", find)
     return texts
@@ -70,7 +72,7 @@ def test_images_set_aside_for_validation_are_training_images(digits, networks):
     everything = pixels(images(digits, digits.train))
     assert measure(fake)["fid200_full"] == pytest.approx(frechet_distance(everything, pixels(fake)), rel=1e-4)
     on_validation = dataclasses.replace(data, test=data.validation, checksum=f"{data.checksum} validation")
-    with pytest.raises(InputError, match="fid200_test needs the test images, which --validation keeps for the end"):
+    with pytest.raises(InputError, match="fid200_test needs the test images, which --validation reserves for the end"):
         protocols.evaluator(on_validation, Protocol(metrics=("fid200_test",)))
 
 
@@ -82,7 +84,7 @@ def test_without_a_number_as_many_samples_as_test_images(digits, networks):
         measure(images(digits, digits.train))
 
 
-def test_in_a_comparison_of_two_sets_randomly_held_out_images_count(digits, networks):
+def test_in_a_comparison_of_two_sets_randomly_held_out_images_are_training_images(digits, networks):
     data = dataclasses.replace(digits, random_test=True)
     for whole, count in ((False, 898), (True, 1797)):
         measure = protocols.evaluator(data, Protocol(metrics=("fid100_full",), whole=whole))
@@ -96,7 +98,7 @@ def test_in_a_comparison_of_two_sets_randomly_held_out_images_count(digits, netw
         protocols.evaluator(data, Protocol(metrics=("fid100_test",), whole=True))
 
 
-def test_errors_and_other_metrics_beside(digits, networks):
+def test_standard_errors_and_other_metrics_beside_protocols(digits, networks):
     values = protocols.evaluator(digits, Protocol(metrics=("kid100_full",)))(images(digits, digits.train)[:300])
     assert set(values) == {"kid100_full"}  # an error only if errors are requested
     measure = protocols.evaluator(digits, Protocol("inception", ("nearest_train", "fid100_test", "is100"), errors=True))
@@ -109,11 +111,11 @@ def test_errors_and_other_metrics_beside(digits, networks):
     ("names", "extractor", "error"),
     [
         (("fid50k_tset",), None, "did you mean 'fid50k_test'"),
-        (("fid900",), None, "fid900 needs as many training images, digits has 898: name fid900_full"),
+        (("fid900",), None, "fid900 needs as many training images, and digits has 898: use fid900_full"),
         (
             ("fid50_test",),
             "dinov2",
-            r"fid50_test is measured by inception: leave off --extractor, or name inception\(weights='PATH'\)",
+            r"fid50_test is measured by inception: leave off --extractor, or use inception\(weights='PATH'\)",
         ),
         (("clean_fid50_test",), "inception(tap=64)", "leave off --extractor"),
     ],
@@ -124,16 +126,16 @@ def test_what_does_not_apply_is_refused(digits, networks, names, extractor, erro
 
 
 def test_weights_may_be_named(digits, networks):
-    named = "inception(weights='x.npz')"
-    protocols.evaluator(digits, Protocol(named, ("clean_fid50_test", "fid50_test")))
-    assert networks == ["inception(clean=True, weights='x.npz')", named]
-    with pytest.raises(InputError, match="is50 needs a network that classifies"):
-        protocols.evaluator(digits, Protocol(named, ("is50",)))
+    weights = "inception(weights='x.npz')"
+    protocols.evaluator(digits, Protocol(weights, ("clean_fid50_test", "fid50_test")))
+    assert networks == ["inception(clean=True, weights='x.npz')", weights]
+    with pytest.raises(InputError, match="is50 needs a network that classifies, not inception"):
+        protocols.evaluator(digits, Protocol(weights, ("is50",)))
 
 
-def test_other_weights_do_not_earn_the_name(digits, networks, monkeypatch):
+def test_protocols_need_the_original_weights(digits, networks, monkeypatch):
     monkeypatch.setattr(protocols, "FID_NETWORK", "0" * 64)
-    with pytest.raises(InputError, match="fid50_test is the name of the original Inception network"):
+    with pytest.raises(InputError, match="fid50_test needs the original Inception network, not inception"):
         protocols.evaluator(digits, Protocol(metrics=("fid50_test",)))
 
 

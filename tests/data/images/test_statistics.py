@@ -1,4 +1,4 @@
-"""Frechet distances to statistics in files, by command."""
+"""Frechet distances to statistics in files, by the command."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from gan_jax.cli import evaluate
 from gan_jax.errors import InputError
 
-ROWS = "[[1.0, 0], [0, 1], [1, 1]]"  # features: sums of two halves of an image, mixed
+ROWS = "[[1.0, 0], [0, 1], [1, 1]]"  # features: the means of the two halves of an image, and their sum
 EXTRACTOR = f"""
 import numpy as np
 
@@ -75,6 +75,6 @@ def test_statistics_that_do_not_fit_are_refused(folder, monkeypatch):
         run(monkeypatch, "fake.npz", "wide.npz", "--metrics", "kernel")
     with pytest.raises(InputError, match="omit REAL"):
         run(monkeypatch, "fake.npz", "wide.npz", "--save_statistics", "stats.npz")
-    with pytest.raises(InputError, match=r"must be an .npz, got stats.pkl"):
+    with pytest.raises(InputError, match=r"must name an .npz file, got stats.pkl"):
         run(monkeypatch, "fake.npz", "--save_statistics", "stats.pkl")
     assert not (folder / "evaluation.json").exists()
