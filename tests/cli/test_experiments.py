@@ -27,12 +27,9 @@ def test_recipes_are_found():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_is_a_docstring_and_a_config(path):
-    tree = ast.parse(path.read_text())
-    assert f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}" in ast.get_docstring(
-        tree
-    )
-    assert len(path.read_text().splitlines()) <= 30
+def test_the_docstring_of_a_recipe_holds_its_command(path):
+    command = f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}"
+    assert command in ast.get_docstring(ast.parse(path.read_text()))
 
 
 @pytest.mark.parametrize("path", parameters(QUICK))

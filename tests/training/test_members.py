@@ -8,7 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from gan_jax.errors import InputError
@@ -160,9 +162,9 @@ def test_a_stopped_and_resumed_run_is_the_same(fragile, together, tmp_path, monk
         train(config, tmp_path / "run", seeds=SEEDS)
     train(config, tmp_path / "run", seeds=SEEDS)
     assert log_of(tmp_path / "run") == log_of(together)
-    for step in ("6", "12"):  # of the whole state, as it was saved
-        digests = [(run / "checkpoints" / step / "digest" / "metadata").read_text() for run in (tmp_path / "run", together)]
-        assert digests[0] == digests[1]
+    for step in ("6", "12"):  # the whole state, as it was saved; the sign bit of a broken seed's nan is not defined
+        folders = [(run / "checkpoints" / step / "state").absolute() for run in (tmp_path / "run", together)]
+        jax.tree.map(np.testing.assert_array_equal, *map(ocp.StandardCheckpointer().restore, folders))
 
 
 @pytest.mark.parametrize("seeds", [[0, 1], [0, 1, 3], [2, 1, 0], None])
