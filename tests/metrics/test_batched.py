@@ -57,8 +57,7 @@ print(json.dumps(random(data).features(data.to_float(data.test.samples))[0].mean
 """
 
 
-def test_eight_devices_each_compute_their_rows(tmp_path, monkeypatch):
-    monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))  # without what other tests have cached of changed data
+def test_eight_devices_each_compute_their_rows():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     out = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment)
     assert not out.returncode, out.stderr

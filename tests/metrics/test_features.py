@@ -176,7 +176,7 @@ def test_training_on_other_shapes(digits, quick, monkeypatch, shape):
     monkeypatch.setattr(classifier, "_STEPS", 1)
     rng = np.random.RandomState(0)
     split = Split(rng.randint(0, 256, (150, *shape)).astype(np.uint8), rng.randint(0, 4, 150).astype(np.int32))
-    data = dataclasses.replace(digits, sample_shape=shape, num_classes=4, train=split, test=split)
+    data = dataclasses.replace(digits, sample_shape=shape, num_classes=4, train=split, test=split, checksum=f"{shape}")
     features, logits = extractors.classifier(data).features(np.zeros((3, *shape), np.float32))
     assert (features.shape, logits.shape) == ((3, 64), (3, 4))
 

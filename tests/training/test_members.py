@@ -144,6 +144,11 @@ class Killed(BaseException):
     pass
 
 
+def bits(x):
+    """The bytes of an array, in which all nan are alike."""
+    return (np.where(np.isnan(x), np.nan, x).astype(x.dtype) if x.dtype.kind == "f" else np.asarray(x)).tobytes()
+
+
 def test_a_stopped_and_resumed_run_is_the_same(fragile, together, tmp_path, monkeypatch):
     """Killed at its last save, when the log is complete and the checkpoints reach only half-way, on one device; resumed on
     two. The seed that had broken by then stays broken."""
@@ -164,7 +169,8 @@ def test_a_stopped_and_resumed_run_is_the_same(fragile, together, tmp_path, monk
     assert log_of(tmp_path / "run") == log_of(together)
     for step in ("6", "12"):  # the whole state, as it was saved; the sign bit of a broken seed's nan is not defined
         folders = [(run / "checkpoints" / step / "state").absolute() for run in (tmp_path / "run", together)]
-        jax.tree.map(np.testing.assert_array_equal, *map(ocp.StandardCheckpointer().restore, folders))
+        before, after = (jax.tree.leaves(ocp.StandardCheckpointer().restore(folder)) for folder in folders)
+        assert [bits(x) for x in before] == [bits(x) for x in after]
 
 
 @pytest.mark.parametrize("seeds", [[0, 1], [0, 1, 3], [2, 1, 0], None])

@@ -114,7 +114,7 @@ def test_invalid_samples_are_reported(digits, measure):
 )
 def test_few_held_out_images_are_marked_and_what_needs_more_is_named(digits, held_out, names):
     data = dataclasses.replace(digits, test=Split(digits.test.samples[:held_out], None), num_classes=0)
-    data = dataclasses.replace(data, train=Split(digits.train.samples[:200], None))
+    data = dataclasses.replace(data, train=Split(digits.train.samples[:200], None), checksum=f"few {held_out}")
     measure = metrics.evaluator(data)
     values = measure(data.to_float(digits.train.samples[:50]))
     assert names <= set(values) and values["few_real"] == held_out and "nearest_train" in values
