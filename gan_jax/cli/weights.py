@@ -50,4 +50,5 @@ def main() -> None:
     weights = PUBLISHED[options.name]
     file, verification = obtain(weights, options.to or cache_path(""))
     print(f"{file}: {weights.description}, sha256 {sha256(file)}, {verification}")
-    print(f"{convert(file)}: the same tensors as .npz; either file can serve as an extractor's weights")
+    if file.suffix != ".npz":
+        print(f"{convert(file)}: the same tensors as .npz; either file can serve as an extractor's weights")
