@@ -12,7 +12,7 @@ left over:
     evaluation  50,000 images: sampling, features of the Inception network (with random weights unless --inception names a
                 file), Frechet distance
     training    SNGAN on CIFAR-10 for the time that is left, if --data names it: an .npz of uint8 images [N, 32, 32, 3] and
-                labels [N]
+                labels [N]; with --inception, its fid50k_full at the end
 
 DIR/accelerator.json is updated with every result, so that an interruption loses nothing; DIR/log.txt holds what the parts
 print; the training also leaves its log and its last samples. The exit code is 1 if a check fails. --smoke tries everything on a
