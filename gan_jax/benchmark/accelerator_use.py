@@ -27,7 +27,7 @@ from gan_jax.storage.log import read_log
 from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.training.train import train
 
-RECIPE = Path(__file__).parents[2] / "experiments" / "images" / "cifar10_sngan.py"
+RECIPE = "images/cifar10_sngan"
 
 
 def evaluation(task: Task) -> None:

@@ -32,12 +32,13 @@ from gan_jax.cli.command import (
     use_cores_as_devices,
     write_output,
 )
-from gan_jax.cli.flags import RECIPES, parse, parse_seeds
+from gan_jax.cli.flags import RECIPE_HELP, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
 from gan_jax.spec.expressions import listed_names
+from gan_jax.spec.recipes import RECIPES
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
@@ -49,7 +50,7 @@ DEFAULT = RECIPES / "toy" / "ring.py"
 @lossy_output()
 def main() -> None:
     parser = Parser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="*", type=path, metavar="RECIPE|RUN_DIR", help=f"(default: {DEFAULT})")
+    parser.add_argument("runs", nargs="*", type=path, metavar="RECIPE|RUN_DIR", help=f"{RECIPE_HELP}, or RUN_DIR (default: {DEFAULT.stem})")
     parser.add_argument("--seeds", default="0:5", help="FIRST:END, or seeds between commas (default: %(default)s)")
     parser.add_argument(
         "--out",

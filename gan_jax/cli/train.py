@@ -18,9 +18,10 @@ from gan_jax.cli.command import (
     use_cached_programs,
     use_cores_as_devices,
 )
-from gan_jax.cli.flags import RECIPES, parse, parse_seeds, smoke
+from gan_jax.cli.flags import parse, parse_seeds, smoke
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep, parse_sweep
+from gan_jax.spec.recipes import RECIPES
 from gan_jax.training.progress import lossy_output
 
 DEFAULT = RECIPES / "images" / "digits.py"

@@ -1,0 +1,70 @@
+"""List the recipes that come with the package, with their data, time and result: `gan_jax recipes`.
+
+`gan_jax recipes NAME` shows the file of one and its docstring, which says how its figures were measured. `gan_jax train NAME`
+trains it; a copy of the file with changes of your own is trained by `gan_jax train COPY.py`.
+"""
+
+import ast
+import re
+import shutil
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+from gan_jax.cli.command import Parser
+from gan_jax.config import load_recipe
+from gan_jax.errors import reading
+from gan_jax.spec.recipes import find_recipe, recipe_files
+
+
+class Row(NamedTuple):
+    """A recipe in the list."""
+
+    name: str
+    data: str
+    time: str
+    result: str
+
+
+def main() -> None:
+    parser = Parser(description=__doc__)
+    parser.add_argument("recipe", nargs="?", metavar="NAME", help="a recipe to describe (default: list all)")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options = parser.parse_args()
+    if options.recipe is None:
+        rows = [row(name, path) for name, path in recipe_files().items()]
+        print(table(rows, shutil.get_terminal_size((250, 24)).columns))
+    else:
+        path = find_recipe(options.recipe)
+        load_recipe(path)
+        print(path, docstring(path), sep="\n\n")
+
+
+def row(name: str, path: Path) -> Row:
+    """A recipe's row: its data from its config, and the lines `Time:` and `Measured:` (or `Published:`) of its docstring."""
+    lines = dict(re.findall(r"^(Time|Measured|Published): (.*)$", docstring(path), re.MULTILINE))
+    published = f"published: {lines['Published']}" if "Published" in lines else "-"
+    return Row(name, short(load_recipe(path).data), lines.get("Time", "-"), lines.get("Measured", published))
+
+
+def docstring(path: Path) -> str:
+    """The docstring of a recipe; empty if it has none. Raises InputError for a file that cannot be read."""
+    with reading(f"the recipe {path}"):
+        return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def short(data: str) -> str:
+    """The name of data; of options, only the path: `text(path="a.txt", length=32)` -> `text(a.txt)`."""
+    return re.sub(r'\(path="([^"]*)".*\)', r"(\1)", data)
+
+
+def table(rows: list[Row], columns: int) -> str:
+    """The rows as text; the results are wrapped at the width of the terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:3]
+    indent = sum(widths) + 2 * len(widths)
+    lines = []
+    for name, data, time, result in rows:
+        first, *others = textwrap.wrap(result, max(columns - indent, 30))
+        lines.append(f"{name:{widths[0]}}  {data:{widths[1]}}  {time:{widths[2]}}  {first}")
+        lines += [" " * indent + other for other in others]
+    return "\n".join(lines)
