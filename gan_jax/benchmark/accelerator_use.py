@@ -1,4 +1,4 @@
-"""An evaluation and a training on an accelerator: parts of `experiments/benchmark.py --accelerator`."""
+"""An evaluation and a training on an accelerator: parts of `gan_jax benchmark --accelerator`."""
 
 import shutil
 import signal

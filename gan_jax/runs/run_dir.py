@@ -293,7 +293,9 @@ def load_run(
     for change in _changes_of_code(environment, config):
         say(f"warning: code differs from that with which the run was trained: {change}")
     if environment.get("seeds"):
-        raise InputError(f"{path} holds several seeds: compare.py reports on them; train one seed to sample or evaluate it")
+        raise InputError(
+            f"{path} holds several seeds: `gan_jax compare` reports on them; train one seed to sample or evaluate it"
+        )
     with Checkpoints(path, read_only=True, identity=Identity(config, data.checksum)) as checkpoints:
         state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)
     if state is None:

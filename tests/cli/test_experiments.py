@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from recipes import RECIPES, ROOT, offline, parameters
+from recipes import RECIPES, offline, parameters
 
 from gan_jax.metrics.features import classifier
 from gan_jax.training.train import train

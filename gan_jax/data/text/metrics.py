@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax.data.text.oracle import Oracle
 from gan_jax.data.text.sequences import Vocabulary
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, needs
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.jackknife import with_errors
 
@@ -147,10 +147,8 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
     the weights are equal, and zero precisions are smoothed as in Texygen (`method1`). Raises InputError without nltk.
 
     Source: Papineni et al. 2002, BLEU, ACL; of generated text: Zhu et al. 2018 (Texygen), arXiv:1802.01886, section 3."""
-    try:
+    with needs("BLEU needs nltk", "gan_jax[text]"):
         from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-    except ImportError as error:
-        raise InputError(f"BLEU needs a package: pip install 'gan_jax[text]' ({error})") from error
     weights = [(1 / n,) * n for n in BLEU_ORDERS]
     reference_words, smooth = [text.split() for text in references], SmoothingFunction().method1
     scores = [

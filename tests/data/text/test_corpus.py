@@ -163,7 +163,7 @@ def test_bleu_agrees_with_a_hand_calculation():
 
 def test_a_missing_package_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.translate.bleu_score", None)
-    with pytest.raises(InputError, match=r"BLEU needs a package: pip install 'gan_jax\[text\]'"):
+    with pytest.raises(InputError, match=r"BLEU needs nltk: pip install 'gan_jax\[text\]'"):
         bleu(["a"], ["a"])
 
 
