@@ -39,7 +39,8 @@ def imported(statements):
 def test_every_module_loads_with_the_default_installation_on_every_system():
     allowed = names(PROJECT["dependencies"]) | (sys.stdlib_module_names - POSIX) | {"jaxlib", "gan-jax"}
     for path in SOURCES:
-        inside = {id(inner) for node in ast.walk(tree := ast.parse(path.read_text())) for inner in _later(node)}
+        tree = ast.parse(path.read_text())
+        inside = {id(inner) for node in ast.walk(tree) for inner in _later(node)}
         loaded = {distribution(name) for name in imported(node for node in ast.walk(tree) if id(node) not in inside)}
         where = path.relative_to(ROOT).as_posix()
         assert loaded - allowed - ({"torch"} if where in TORCH else set()) == set(), where

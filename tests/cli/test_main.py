@@ -162,24 +162,15 @@ def test_a_wheel_brings_the_recipes_and_the_command(tmp_path):
     (script,) = installed.glob("*.dist-info/entry_points.txt")
     assert "gan_jax = gan_jax.cli.main:main" in script.read_text()
 
-    def command(*arguments):
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
-            "PYTHONPATH": str(installed)
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "gan_jax", *arguments],
-            cwd=empty,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+    def output(*arguments):
+        command, environment = [sys.executable, "-m", "gan_jax", *arguments], os.environ | {"PYTHONPATH": str(installed)}
+        done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert command("recipes", "grid").startswith(f"{installed}/gan_jax/recipes/toy/grid.py\n")  # derived from ring.py
-    listed = [line.split()[0] for line in command("recipes").splitlines() if not line.startswith(" ")]
+    assert output("recipes", "grid").startswith(f"{installed}/gan_jax/recipes/toy/grid.py\n")  # derived from ring.py
+    listed = [line.split()[0] for line in output("recipes").splitlines() if not line.startswith(" ")]
     assert listed == [path.with_suffix("").as_posix() for path in sorted(names)]
-    assert re.search(r"^data +grid$", command("train", "grid", "--dry_run"), re.MULTILINE)
-    assert re.search(r"^name +digits$", command("train", "--dry_run"), re.MULTILINE)
+    assert re.search(r"^data +grid$", output("train", "grid", "--dry_run"), re.MULTILINE)
+    assert re.search(r"^name +digits$", output("train", "--dry_run"), re.MULTILINE)
     assert list(empty.iterdir()) == []
