@@ -59,12 +59,17 @@ def short(data: str) -> str:
 
 
 def table(rows: list[Row], columns: int) -> str:
-    """The rows as text; the results are wrapped at the width of the terminal."""
+    """The rows as text. Results are wrapped at the width of the terminal; if it is narrow, each has lines of its own."""
+    rows = [Row("recipe", "data", "time", "result"), *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:3]
     indent = sum(widths) + 2 * len(widths)
+    narrow = columns - indent < 40
     lines = []
     for name, data, time, result in rows:
-        first, *others = textwrap.wrap(result, max(columns - indent, 30))
-        lines.append(f"{name:{widths[0]}}  {data:{widths[1]}}  {time:{widths[2]}}  {first}")
-        lines += [" " * indent + other for other in others]
+        left = f"{name:{widths[0]}}  {data:{widths[1]}}  {time:{widths[2]}}"
+        wrapped = textwrap.wrap(result, max(columns, 40) - (4 if narrow else indent))
+        if narrow:
+            lines += [left.rstrip(), *(f"    {line}" for line in wrapped)]
+        else:
+            lines += [f"{left}  {wrapped[0]}", *(" " * indent + line for line in wrapped[1:])]
     return "\n".join(lines)
