@@ -64,9 +64,8 @@ class RunDir:
         new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Held until `close`, which another thread may call; released when the process ends, in any way.
-            self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)
-            self._lock.acquire()
+            self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)  # any thread may close the run
+            self._lock.acquire()  # released when the process ends, in any way
             for folder in ("", "samples", "averages", "code"):
                 remove_leftovers(self.path / folder)
             if not (self.path / "checkpoints").exists() and hosts.single_process():
@@ -293,9 +292,7 @@ def load_run(
     for change in _changes_of_code(environment, config):
         say(f"warning: code differs from that with which the run was trained: {change}")
     if environment.get("seeds"):
-        raise InputError(
-            f"{path} holds several seeds: `gan_jax compare` reports on them; train one seed to sample or evaluate it"
-        )
+        raise InputError(f"{path} holds several seeds: gan_jax compare reports on them; train one seed to sample or evaluate")
     with Checkpoints(path, read_only=True, identity=Identity(config, data.checksum)) as checkpoints:
         state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)
     if state is None:

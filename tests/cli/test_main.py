@@ -15,6 +15,7 @@ from gan_jax.cli import main as cli
 from gan_jax.cli.recipes import row, short, table
 from gan_jax.config import load_recipe
 from gan_jax.errors import InputError
+from gan_jax.runs.code import package_digest
 from gan_jax.spec import recipes
 from gan_jax.spec.recipes import find_recipe, recipe_files
 
@@ -170,14 +171,17 @@ def test_a_wheel_brings_the_recipes_and_the_command(tmp_path):
     assert "gan_jax = gan_jax.cli.main:main" in script.read_text()
 
     def output(*arguments):
-        command, environment = [sys.executable, "-m", "gan_jax", *arguments], os.environ | {"PYTHONPATH": str(installed)}
+        command, environment = [sys.executable, *arguments], os.environ | {"PYTHONPATH": str(installed)}
         done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert output("recipes", "grid").startswith(f"{installed}/gan_jax/recipes/toy/grid.py\n")  # derived from ring.py
-    listed = [line.split()[0] for line in output("recipes").splitlines() if not line.startswith(" ")]
+    assert output("-m", "gan_jax", "recipes", "grid").startswith(
+        f"{installed}/gan_jax/recipes/toy/grid.py\n"
+    )  # derived from ring.py
+    listed = [line.split()[0] for line in output("-m", "gan_jax", "recipes").splitlines() if not line.startswith(" ")]
     assert listed[1:] == [path.with_suffix("").as_posix() for path in sorted(names)]
-    assert re.search(r"^data +grid$", output("train", "grid", "--dry_run"), re.MULTILINE)
-    assert re.search(r"^name +digits$", output("train", "--dry_run"), re.MULTILINE)
+    assert re.search(r"^name +digits$", output("-m", "gan_jax", "train", "--dry_run"), re.MULTILINE)
+    digest = output("-c", "from gan_jax.runs.code import package_digest; print(package_digest())")
+    assert digest.strip() == package_digest(), "environment.json would record another source"
     assert list(empty.iterdir()) == []
