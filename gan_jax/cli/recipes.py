@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gan_jax.cli.command import Parser
 from gan_jax.config import load_recipe
-from gan_jax.errors import reading
+from gan_jax.errors import InputError, reading
 from gan_jax.spec.recipes import find_recipe, recipe_files
 
 
@@ -36,7 +36,9 @@ def main() -> None:
         print(table(rows, shutil.get_terminal_size((250, 24)).columns))
     else:
         path = find_recipe(options.recipe)
-        load_recipe(path)
+        if path.suffix == ".json":
+            raise InputError(f"{path} is a config without a description: `gan_jax train {path} --dry_run` shows it")
+        load_recipe(path)  # any other file that is no recipe is refused
         print(path, docstring(path), sep="\n\n")
 
 

@@ -61,6 +61,17 @@ def test_a_command_receives_its_own_arguments(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("usage: gan_jax recipes ")
 
 
+def test_a_file_without_a_description_is_refused(monkeypatch, capsys, tmp_path):
+    (tmp_path / "config.json").write_text('{"loss": null}')
+    (tmp_path / "notes.py").write_text('"""Notes."""')
+    for name, message in (
+        ("config.json", "is a config without a description: `gan_jax train "),
+        ("notes.py", "must define CONFIG"),
+    ):
+        assert run(monkeypatch, "recipes", str(tmp_path / name)) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_recipes_have_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("toy/ring", "ring", "ring.py", "experiments/toy/ring.py", Path("toy/ring"), RING, str(RING)):
