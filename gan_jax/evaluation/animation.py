@@ -19,13 +19,19 @@ def gif(pictures: list[bytes], rate: int) -> bytes:
     return animation.getvalue()
 
 
-def mp4(pictures: list[bytes], rate: int) -> bytes:
-    """Return an mp4 of pictures, each a png, by ffmpeg. Raises InputError if it is missing or fails."""
+def ffmpeg() -> str:
+    """Return the path of ffmpeg. Raises InputError if it is missing."""
     executable = shutil.which("ffmpeg")
     if executable is None:
         with needs("walk: mp4 needs ffmpeg", "gan_jax[video]", "or set format='gif'"):
             from imageio_ffmpeg import get_ffmpeg_exe
         executable = get_ffmpeg_exe()
+    return executable
+
+
+def mp4(pictures: list[bytes], rate: int) -> bytes:
+    """Return an mp4 of pictures, each a png, by ffmpeg. Raises InputError if it is missing or fails."""
+    executable = ffmpeg()
     # The pixel format that all players support needs even sizes.
     even = ["-vf", "crop=floor(iw/2)*2:floor(ih/2)*2", "-pix_fmt", "yuv420p"]
     with TemporaryDirectory() as folder:
