@@ -3,7 +3,6 @@
 Imports neither JAX nor any data library, so that `--help` and a mistyped flag answer immediately.
 """
 
-import difflib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
@@ -29,6 +28,7 @@ from gan_jax.spec.fields import (
     optional,
 )
 from gan_jax.spec.lookup import load_file
+from gan_jax.spec.recipes import find_recipe
 from gan_jax.spec.stop import Rule, parse_stop
 
 # Names in the config.json of runs of earlier versions -> their current names.
@@ -253,18 +253,10 @@ class Config:
             raise InputError(f"{name} must be {allowed}, got {getattr(self, name)!r}")
 
 
-def load_recipe(path: str | Path) -> Config:
-    """The Config of a recipe file (a Python file that defines CONFIG) or of a run's config.json.
-
-    Raises InputError, which lists the recipes, if there is no such file."""
-    path = Path(path)
-    with reading(f"the recipe {str(path)!r}"):  # a name may be too long
-        exists = path.is_file()
-    if not exists:
-        known = sorted(str(p) for p in Path("experiments").glob("*/*.py"))
-        nearest = difflib.get_close_matches(str(path), known, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]}? " if nearest else ""
-        raise InputError(f"no recipe {path}: {hint}known: {', '.join(known) or 'none below experiments/'}, or a config.json")
+def load_recipe(recipe: str | Path) -> Config:
+    """The Config of a recipe: of one that comes with the package, by name (see `find_recipe`), of any Python file that defines
+    CONFIG, or of a run's config.json. Raises InputError, which suggests a recipe, if there is no such file."""
+    path = find_recipe(recipe)
     if path.suffix == ".json":
         return load_config(path)
     if path.suffix != ".py":

@@ -37,6 +37,16 @@ def reading(what: str, failure: str = "cannot be read") -> Iterator[None]:
         raise InputError(f"{what} {failure}: {reason(error)}") from error
 
 
+@contextmanager
+def needs(what: str, requirement: str, otherwise: str = "") -> Iterator[None]:
+    """Turn the failure of an import within the block into an `InputError` with the line that installs what is missing, and
+    `otherwise`, what to do without it: `with needs("BLEU needs nltk", "gan_jax[text]"): import nltk`."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"{what}: pip install '{requirement}'{otherwise and f', {otherwise}'} ({error})") from error
+
+
 def reason(error: BaseException) -> str:
     """The reason of a failure, in one sentence."""
     if isinstance(error, OSError) and error.strerror:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,9 @@ HOT = np.stack([LABELS == 0, LABELS > 0, LABELS == 2, LABELS < 3], axis=1).astyp
 REAL_DATA = Path(os.environ.get("GAN_JAX_DATA") or Path(__file__).parents[2] / "shared" / "data")
 FEATURES = "tensorflow_datasets.core.features"
 # Compile as for users, `jax.jit(..., compiler_options=THOROUGH)`, if the last bits matter: conftest.py disables optimisations.
-THOROUGH = {
-    "xla_backend_optimization_level": 3,
-    "xla_llvm_disable_expensive_passes": False,
-    "xla_cpu_use_fusion_emitters": True,
-}
+THOROUGH = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 12):  # as in conftest.py
+    THOROUGH["xla_cpu_use_fusion_emitters"] = True
 
 
 def png(samples, show) -> np.ndarray:

@@ -1,12 +1,14 @@
 """LJSpeech: waveforms from mel spectrograms with HiFi-GAN V1 (Kong et al. 2020, arXiv:2010.05646) at the paper's size.
 
-    python experiments/train.py experiments/audio/ljspeech_hifigan.py --data_dir DIRECTORY_OF_LJSpeech-1.1
+    gan_jax train audio/ljspeech_hifigan --data_dir DIRECTORY_OF_LJSpeech-1.1
 
-Published: mean opinion score 4.36 (V1; real 4.45; crowd-sourced ratings of 50 utterances), which no metric here estimates.
-Needs a GPU: not run by us at this size. `g_width` 128 gives V2. Differences from the paper: spectrogram discriminators in place
-of multi-scale ones; a fixed cut into clips, not random segments; mel bands up to half the sample rate, which there only the
-loss has, and G's input up to 8 kHz; cosine learning rates, there multiplied by .999 after each epoch. The losses here are means
-over 8 discriminators, in the paper sums: hence `g_gamma` is 1 / 8.
+Time: needs a GPU, not run by us
+Published: mean opinion score 4.36 (V1; real 4.45)
+
+The score is of crowd-sourced ratings of 50 utterances, which no metric here estimates. `g_width` 128 gives V2. Differences from
+the paper: spectrogram discriminators in place of multi-scale ones; a fixed cut into clips, not random segments; mel bands up to
+half the sample rate, which there only the loss has, and G's input up to 8 kHz; cosine learning rates, there multiplied by .999
+after each epoch. The losses here are means over 8 discriminators, in the paper sums: hence `g_gamma` is 1 / 8.
 """
 
 from gan_jax.config import Config

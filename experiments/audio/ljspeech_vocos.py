@@ -1,13 +1,15 @@
 """LJSpeech: waveforms from mel spectrograms with Vocos (Siuzdak 2023, arXiv:2306.00814) at the paper's size.
 
-    python experiments/train.py experiments/audio/ljspeech_vocos.py --data_dir DIRECTORY_OF_LJSpeech-1.1
+    gan_jax train audio/ljspeech_vocos --data_dir DIRECTORY_OF_LJSpeech-1.1
 
-Published for LibriTTS at 24 kHz with 100 bands: UTMOS 3.73 (real 4.06), PESQ 3.70 (of LibriTTS; the paper does not name the
-recordings), at a fraction of HiFi-GAN's cost. Needs a GPU: not run by us at this size. As in section 4.1 of the paper, a
-million steps of AdamW(2e-4; .9, .999), a cosine, and batches of 16 clips of 16,384 samples; the configuration in the authors'
-code has AdamW(5e-4; .8, .9). Differences: equal weights for all discriminators, as in the paper's formulas (in their code,
-period discriminators have ten times the weight of spectrogram ones); a fixed cut into clips, not random segments; no random
-gain.
+Time: needs a GPU, not run by us
+Published: UTMOS 3.73 (real 4.06), PESQ 3.70, for LibriTTS
+
+The figures are those of LibriTTS at 24 kHz with 100 bands, at a fraction of HiFi-GAN's cost (PESQ of LibriTTS; the paper does
+not name the recordings). As in section 4.1 of the paper, a million steps of AdamW(2e-4; .9, .999), a cosine, and batches of 16
+clips of 16,384 samples; the configuration in the authors' code has AdamW(5e-4; .8, .9). Differences: equal weights for all
+discriminators, as in the paper's formulas (in their code, period discriminators have ten times the weight of spectrogram ones);
+a fixed cut into clips, not random segments; no random gain.
 """
 
 from dataclasses import replace

@@ -1,11 +1,13 @@
 """Class-conditional spoken digits as waveforms: WaveGAN (Donahue et al. 2019, arXiv:1802.04208) at the paper's size.
 
-    python experiments/train.py experiments/audio/spoken_digits_wavegan.py
+    gan_jax train audio/spoken_digits_wavegan
+
+Time: needs a GPU, not run by us
 
 WGAN-GP with the paper's 19 million parameters. Differences: 8,192 samples at 8 kHz, conditioned on the digit. Published for the
 digits of Speech Commands, 16,384 samples: the real training clips have an inception score of 9.18. Generated ones,
-unconditional there, are scored by 50,000 samples in the authors' classifier. Needs a GPU: not run by us at this size. For those
-data, with one folder per word, use --data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)'.
+unconditional there, are scored by 50,000 samples in the authors' classifier. For those data, with one folder per word, use
+`--data 'audio(path="FOLDER", form="wave", rate=16000, length=16384)'`.
 """
 
 from gan_jax.config import Config

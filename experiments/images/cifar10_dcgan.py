@@ -1,11 +1,14 @@
 """CIFAR-10 with DCGAN (Radford et al. 2016, arXiv:1511.06434), the usual baseline: batch norm only, no average of G.
 
-    python experiments/train.py experiments/images/cifar10_dcgan.py
+    gan_jax train images/cifar10_dcgan
 
-Settings of StudioGAN, networks of the paper. Published for StudioGAN's networks: FID 48.3, inception score 6.11 (table of
-arXiv:2206.09479: 50,000 samples against the train split, TensorFlow's Inception, standing statistics, best checkpoint).
-Differences: their D has seven convolutions and sums over positions, their G a last layer of 3x3, both orthogonal initial
-weights and batch norm with epsilon 1e-4; they train in mixed precision. Needs a GPU: not run by us at this size.
+Time: needs a GPU, not run by us
+Published: FID 48.3, inception score 6.11, for StudioGAN's networks
+
+Settings of StudioGAN, networks of the paper. Figures of StudioGAN's networks (table of arXiv:2206.09479: 50,000 samples against
+the train split, TensorFlow's Inception, standing statistics, best checkpoint). Differences: their D has seven convolutions and
+sums over positions, their G a last layer of 3x3, both orthogonal initial weights and batch norm with epsilon 1e-4; they train
+in mixed precision.
 """
 
 from gan_jax.config import Config

@@ -1,11 +1,14 @@
 """Class-conditional CIFAR-10 with R3GAN (Huang et al. 2024, arXiv:2501.05441): no normalisation, relativistic loss, R1 and R2
 at every step.
 
-    python experiments/train.py experiments/images/cifar10_r3gan.py
+    gan_jax train images/cifar10_r3gan
+
+Time: needs a GPU, not run by us
+Published: FID 1.96
 
 Settings of their table 9 and their code: all schedules are cosines over the first 20 million of 250 million images, and the
-three largest resolutions are computed in bfloat16. Published: FID 1.96, of 50,000 samples against the whole training split; G
-has 20.78 million parameters, D 21.28 million. Needs a GPU: not run by us at this size.
+three largest resolutions are computed in bfloat16. The FID is of 50,000 samples against the whole training split; G has 20.78
+million parameters, D 21.28 million.
 """
 
 from gan_jax.config import Config

@@ -1,11 +1,13 @@
 """Class-conditional CIFAR-10 with SAGAN (Zhang et al. 2019, arXiv:1805.08318): SNGAN with self-attention at 16 x 16 in
 both players, and spectral norm in G too.
 
-    python experiments/train.py experiments/images/cifar10_sagan.py
+    gan_jax train images/cifar10_sagan
 
-Settings of StudioGAN. Published there: FID 10.35, inception score 8.64 (arXiv:2206.09479: 50,000 samples against the train
-split, TensorFlow's Inception, standing statistics, best checkpoint). Differences: those of cifar10_sngan.py, and no spectral
-norm of G's class tables. Needs a GPU: not run by us at this size.
+Time: needs a GPU, not run by us
+Published: FID 10.35, inception score 8.64, by StudioGAN
+
+Settings of StudioGAN (figures of arXiv:2206.09479: 50,000 samples against the train split, TensorFlow's Inception, standing
+statistics, best checkpoint). Differences: those of cifar10_sngan.py, and no spectral norm of G's class tables.
 """
 
 from dataclasses import replace

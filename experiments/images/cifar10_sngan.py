@@ -1,13 +1,15 @@
 """Class-conditional CIFAR-10 with SNGAN (Miyato et al. 2018, arXiv:1802.05957; projection discriminator, Miyato and Koyama
 2018, arXiv:1802.05637): residual networks, spectral norm in D, hinge loss.
 
-    python experiments/train.py experiments/images/cifar10_sngan.py
+    gan_jax train images/cifar10_sngan
 
-Settings of StudioGAN. Published there: FID 9.01, inception score 8.83 (arXiv:2206.09479: 50,000 samples against the train
-split, TensorFlow's Inception, standing statistics, best checkpoint). Differences: initial weights of the paper, there
-orthogonal; class tables of G start at zero, there orthogonal and without a bias; there batch norm with epsilon 1e-4 and mixed
-precision; one label for each pair of real and fake samples, there independent. Needs a GPU: not run by us at this size;
-cifar10_sngan_narrow.py is a version for two CPU cores.
+Time: needs a GPU, not run by us
+Published: FID 9.01, inception score 8.83, by StudioGAN
+
+Settings of StudioGAN (figures of arXiv:2206.09479: 50,000 samples against the train split, TensorFlow's Inception, standing
+statistics, best checkpoint). Differences: initial weights of the paper, there orthogonal; class tables of G start at zero,
+there orthogonal and without a bias; there batch norm with epsilon 1e-4 and mixed precision; one label for each pair of real and
+fake samples, there independent. cifar10_sngan_narrow.py is a version for two CPU cores.
 """
 
 from dataclasses import replace

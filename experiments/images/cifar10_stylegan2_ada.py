@@ -1,12 +1,15 @@
 """Unconditional CIFAR-10 with StyleGAN2 and adaptive augmentation (Karras et al. 2020, arXiv:2006.06676, appendix D).
 
-    python experiments/train.py experiments/images/cifar10_stylegan2_ada.py
+    gan_jax train images/cifar10_stylegan2_ada
+
+Time: needs a GPU, not run by us
+Published: FID 2.92, inception score 9.83
 
 The authors' configuration "cifar". Rates and b2 are .0025 k and .99^k, k = 4/5 for G (without path length too) and 16/17 for D.
-Published: FID 2.92, inception score 9.83; 2.42 and 10.14 with labels, here `--g_condition norm --d_condition projection`
-(figure 11b: 50,000 samples against all training images, best checkpoint, means of 5 runs). Differences: float32, without
-clamping at 256, where they use float16; ADA adapts p at each step, not each fourth; R1 joins the step of the loss, there a step
-of its own; one label for each pair of real and fake samples, there independent. Needs a GPU: not run by us at this size.
+With labels, here `--g_condition norm --d_condition projection`, they report 2.42 and 10.14 (figure 11b: 50,000 samples against
+all training images, best checkpoint, means of 5 runs). Differences: float32, without clamping at 256, where they use float16;
+ADA adapts p at each step, not each fourth; R1 joins the step of the loss, there a step of its own; one label for each pair of
+real and fake samples, there independent.
 """
 
 from gan_jax.config import Config

@@ -1,10 +1,13 @@
 """CIFAR-10 with WGAN-GP's residual networks (Gulrajani et al. 2017, arXiv:1704.00028): gradient norm 1, no normalisation in D.
 
-    python experiments/train.py experiments/images/cifar10_wgan_gp.py
+    gan_jax train images/cifar10_wgan_gp
 
-Settings of mimicry (arXiv:2005.02494). Published there: FID 22.29, inception score 7.33 (50,000 samples against the train
-split, TensorFlow's Inception, the last of 100,000 steps). Differences: their G doubles by bilinear interpolation, their D takes
-the mean over positions; here G repeats pixels and D sums. Needs a GPU: not run by us at this size.
+Time: needs a GPU, not run by us
+Published: FID 22.29, inception score 7.33, by mimicry
+
+Settings and figures of mimicry (arXiv:2005.02494: 50,000 samples against the train split, TensorFlow's Inception, the last of
+100,000 steps). Differences: their G doubles by bilinear interpolation, their D takes the mean over positions; here G repeats
+pixels and D sums.
 """
 
 from gan_jax.config import Config

@@ -1,7 +1,9 @@
 """A few hundred of your own images with FastGAN (Liu et al. 2021, arXiv:2101.04775), at 256 pixels, in hours on one GPU.
 
-    python experiments/train.py experiments/images/folder_fastgan.py --data 'mirrored:folder(path="photos", side=256)'
-    --model 'fastgan(perceptual="gan_jax.data.images.perceptual:lpips")'    after `weights.py vgg16`, or with your own function
+    gan_jax train images/folder_fastgan --data 'mirrored:folder(path="photos", side=256)'
+    --model 'fastgan(perceptual="gan_jax.data.images.perceptual:lpips")'    after `gan_jax weights vgg16`, or your own
+
+Time: needs a GPU, not run by us
 
 The authors' networks, hinge loss with random margins, DiffAugment's color and translation, and D's three reconstructions, whose
 errors their code sums over the batch: gamma is its size. It is not their run to the letter:
@@ -11,7 +13,7 @@ errors their code sums over the batch: gamma is its size. It is not their run to
 - the random margins of the hinge are averaged out, and each image reconstructs a random quarter of its own;
 - G's images go through tanh, as theirs do at 1,024 pixels only.
 
-Their table has nine data sets of 65 to 1,000 images at 256 and 1,024 pixels. Needs a GPU: not run by us at this size.
+Their table has nine data sets of 65 to 1,000 images at 256 and 1,024 pixels.
 """
 
 from gan_jax.config import Config

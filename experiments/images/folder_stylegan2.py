@@ -1,13 +1,15 @@
 """Your own images with StyleGAN2 and adaptive augmentation: a few thousand images of one domain, at 128 or 256 pixels.
 
-    python experiments/train.py experiments/images/folder_stylegan2.py --data 'mirrored:folder(path="photos", side=128)'
+    gan_jax train images/folder_stylegan2 --data 'mirrored:folder(path="photos", side=128)'
+
+Time: needs a GPU, not run by us
 
 The authors' settings for any data set (Karras et al. 2020, arXiv:2006.06676, and their code): half the channels, a mapping
 network of two layers, R1 with gamma .0002 side^2 / batch (.051 at 128 pixels, .2 at 256), path length regularisation, and
 learning rates and b2 corrected for lazy penalties. They train on 25 million images and often stop at five. Differences: they
 use float16 at the four largest sizes; here a penalty joins the step of the loss, there it is a step of its own. Omit mirrored:
-if left and right differ, as in writing. Needs a GPU: not run by us at this size. It is better to start from a published
-generator: experiments/weights.py turns its weights into a run for --fork_from.
+if left and right differ, as in writing. It is better to start from a published generator: `gan_jax weights`
+turns its weights into a run for --fork_from.
 """
 
 from gan_jax.config import Config

@@ -1,12 +1,15 @@
 """Class-conditional ImageNet at 32 x 32 with R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images.
 
-    python experiments/train.py experiments/images/imagenet32_r3gan.py --data 'mirrored:folder(path="imagenet/train", side=32)'
+    gan_jax train images/imagenet32_r3gan --data 'mirrored:folder(path="imagenet/train", side=32)'
+
+Time: needs 32 GPUs, not run by us
+Published: FID 1.27
 
 The game of cifar10_r3gan.py with twice the channels. Settings of their table 9 and their code: all schedules end after 200
 million of a billion images. The largest centred square of each image is resized with a Lanczos filter, as by the authors' tool.
-The images that others have resized are faster to read: `mirrored:tfds:imagenet_resized/32x32`, with another filter. Published:
-FID 1.27, of 50,000 samples against the whole training split; G has 82.91 million parameters, D 86.55 million. The authors
-trained it on 32 GPUs; not run by us.
+The images that others have resized are faster to read: `mirrored:tfds:imagenet_resized/32x32`, with another filter. The FID is
+of 50,000 samples against the whole training split; G has 82.91 million parameters, D 86.55 million. The authors trained it on
+32 GPUs.
 """
 
 from dataclasses import replace

@@ -1,11 +1,14 @@
 """Class-conditional ImageNet at 64 x 64 with R3GAN (Huang et al. 2024, arXiv:2501.05441), from a folder of its images.
 
-    python experiments/train.py experiments/images/imagenet64_r3gan.py --data 'mirrored:folder(path="imagenet/train", side=64)'
+    gan_jax train images/imagenet64_r3gan --data 'mirrored:folder(path="imagenet/train", side=64)'
+
+Time: needs 64 GPUs, not run by us
+Published: FID 2.09
 
 The game of imagenet32_r3gan.py with one more resolution, as wide as the others. Settings of their table 9 and their code: gamma
 falls from 1 to .1 and the augmentation probability rises to .4; the four largest resolutions are computed in bfloat16. Already
-resized: `mirrored:tfds:imagenet_resized/64x64`. Published: FID 2.09, of 50,000 samples against the whole training split; G has
-103.57 million parameters, D 107.21 million. The authors trained it on 64 GPUs; not run by us.
+resized: `mirrored:tfds:imagenet_resized/64x64`. The FID is of 50,000 samples against the whole training split; G has 103.57
+million parameters, D 107.21 million. The authors trained it on 64 GPUs.
 """
 
 from dataclasses import replace

@@ -1,11 +1,13 @@
 """LatentGAN as published (Prykhodko et al. 2019, doi:10.1186/s13321-019-0397-9), on drug-like molecules of ZINC.
 
-    python experiments/train.py experiments/molecules/zinc_latentgan.py
+    gan_jax train molecules/zinc_latentgan
+
+Time: needs a GPU, not run by us
 
 For other SMILES pass `--data` as below with another path. Autoencoder and GAN have the sizes of MOSES (arXiv:1811.12823), which
 reports, for training on 1.6 million molecules of ZINC, .897 valid, .997 of 10,000 unique and .949 novel (of 30,000 samples).
-Differences: gated recurrent units in place of LSTMs, and a cosine learning rate, in the autoencoder; 100,000 molecules;
-450,000 steps, there 2,000 epochs; an average of G. Needs a GPU: not run by us at this size, unlike qm9_latentgan.py.
+Differences: gated recurrent units in place of LSTMs, and a cosine learning rate, in the autoencoder; 100,000 molecules; 450,000
+steps, there 2,000 epochs; an average of G. qm9_latentgan.py is a version for two CPU cores.
 """
 
 from dataclasses import replace

@@ -1,10 +1,12 @@
 """MolGAN (De Cao and Kipf 2018, arXiv:1805.11973) on drug-like molecules of up to 24 atoms.
 
-    python experiments/train.py experiments/molecules/zinc_molgan.py --data 'molecules(path="mine.smi", atoms=24, charges=True)'
+    gan_jax train molecules/zinc_molgan --data 'molecules(path="mine.smi", atoms=24, charges=True)'
+
+Time: needs a GPU, not run by us
 
 The networks are twice as wide as in the paper and in qm9_molgan.py, with larger batches and more steps. z has 128 numbers plus
-1,464 for the noise; for another number of atoms or elements, the error message says how many are needed. Needs a GPU: not run
-by us at this size. We know of no published result; generating a graph in one step becomes harder with every atom.
+1,464 for the noise; for another number of atoms or elements, the error message says how many are needed. We know of no
+published result; generating a graph in one step becomes harder with every atom.
 """
 
 from dataclasses import replace

@@ -1,11 +1,13 @@
 """Sentences of the Billion Word benchmark, 32 characters each, with WGAN-GP at the paper's size.
 
-    python experiments/train.py experiments/text/billion_word_characters.py --data_dir DIRECTORY_OF_sentences.txt
+    gan_jax train text/billion_word_characters --data_dir DIRECTORY_OF_sentences.txt
+
+Time: needs a GPU, not run by us
 
 Gulrajani et al. 2017, arXiv:1704.00028, section 5.5, and their code: five residual blocks of 512 channels, ten critic steps.
-The paper shows samples and no figures; the code follows the divergences of 1- to 4-grams, which are reported here too. Needs a
-GPU: not run by us at this size. The file has one sentence per line; while it is read, about a million sentences fit in 8 GB of
-memory. To hold out another file, add `test="other.txt"` to `data`.
+The paper shows samples and no figures; the code follows the divergences of 1- to 4-grams, which are reported here too. The file
+has one sentence per line; while it is read, about a million sentences fit in 8 GB of memory. To hold out another file, add
+`test="other.txt"` to `data`.
 """
 
 from gan_jax.config import Config

@@ -1,6 +1,8 @@
 """COCO captions, 32 characters each, with the relativistic loss, R1 and R2 (Huang et al. 2024, arXiv:2501.05441).
 
-    python experiments/train.py experiments/text/coco_characters_relativistic.py
+    gan_jax train text/coco_characters_relativistic
+
+Time: not measured
 
 The networks are those of coco_characters.py (WGAN-GP).
 """

@@ -1,9 +1,11 @@
 """COCO captions, 37 words each, by maximum likelihood: the pretraining of RelGAN (Nie et al. 2019), for coco_words_relgan.py.
 
-    python experiments/train.py experiments/text/coco_words_mle.py
+    gan_jax train text/coco_words_mle
+
+Time: needs a GPU, not run by us
 
 The settings of the authors' code: 150 epochs of 156 batches, and no moving average. Words are split by our own rule: 4,679
-different ones. Needs a GPU: not run by us at this size; coco_words_mle_narrow.py is.
+different ones. coco_words_mle_narrow.py is a version for two CPU cores.
 """
 
 from gan_jax.config import Config

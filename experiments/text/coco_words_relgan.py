@@ -1,11 +1,13 @@
 """RelGAN (Nie et al. 2019) on COCO captions, 37 words each, forked from the maximum-likelihood run of coco_words_mle.py.
 
-    python experiments/train.py experiments/text/coco_words_mle.py
-    python experiments/train.py experiments/text/coco_words_relgan.py --fork_from runs/coco_words_mle-seed0
-    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
+    gan_jax train text/coco_words_mle
+    gan_jax train text/coco_words_relgan --fork_from runs/coco_words_mle-seed0
+    gan_jax temperatures runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
 
-The settings of the authors' code, with a highest inverse temperature of 100, which it would reach after 5,000 steps. Theirs
-has dropout in D, and G moves before D does. Needs a GPU: not run by us at this size; coco_words_relgan_narrow.py is.
+Time: needs a GPU, not run by us
+
+The settings of the authors' code, with a highest inverse temperature of 100, which it would reach after 5,000 steps. Theirs has
+dropout in D, and G moves before D does. coco_words_relgan_narrow.py is a version for two CPU cores.
 """
 
 from dataclasses import replace

@@ -1,9 +1,12 @@
 """25 Gaussians on a grid (spacing 2, standard deviation 0.05): does the generator find every mode?
 
-    python experiments/train.py experiments/toy/grid.py
+    gan_jax train toy/grid
 
-`python experiments/compare.py experiments/toy/grid.py --seeds 0:10`, two CPU cores, jax 0.10.2, 279 s for all ten runs: 25 of
-25 modes in each, 96.1% high quality (95.3 to 96.8), reverse KL .0056, spread inside modes .43 of the true value.
+Time: 279 s for 10 seeds
+Measured: 25 of 25 modes, 96.1% high quality, reverse KL .0056, 10 seeds
+
+`gan_jax compare toy/grid --seeds 0:10`, two CPU cores, jax 0.10.2: every run has all modes, 95.3% to 96.8% high quality, and
+spread inside modes .43 of the true value.
 """
 
 from dataclasses import replace

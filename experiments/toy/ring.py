@@ -1,9 +1,12 @@
 """8 Gaussians on a ring (radius 1, standard deviation 0.02), by R3GAN (arXiv:2501.05441): does the generator find every mode?
 
-    python experiments/train.py experiments/toy/ring.py
+    gan_jax train toy/ring
 
-`python experiments/compare.py experiments/toy/ring.py --seeds 0:10`, two busy CPU cores, jax 0.10.2, 524 s for ten runs: 8 of 8
-modes in each, 99.0% high quality (98.2 to 99.5), reverse KL .0023, spread inside modes .33 of the true value.
+Time: 524 s for 10 seeds
+Measured: 8 of 8 modes, 99.0% high quality, reverse KL .0023, 10 seeds
+
+`gan_jax compare toy/ring --seeds 0:10`, two busy CPU cores, jax 0.10.2: every run has all modes, 98.2% to 99.5% high quality;
+spread inside modes .33 of the true value.
 """
 
 from gan_jax.config import Config

@@ -1,4 +1,4 @@
-"""What `experiments/benchmark.py --accelerator` measures. Imports neither JAX nor PyTorch."""
+"""What `gan_jax benchmark --accelerator` measures. Imports neither JAX nor PyTorch."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training steps on an accelerator, ours and PyTorch's: parts of `experiments/benchmark.py --accelerator`."""
+"""Training steps on an accelerator, ours and PyTorch's: parts of `gan_jax benchmark --accelerator`."""
 
 import time
 import traceback

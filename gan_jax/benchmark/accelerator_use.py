@@ -1,4 +1,4 @@
-"""An evaluation and a training on an accelerator: parts of `experiments/benchmark.py --accelerator`."""
+"""An evaluation and a training on an accelerator: parts of `gan_jax benchmark --accelerator`."""
 
 import shutil
 import signal
@@ -30,7 +30,7 @@ from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.training.train import train
 
 MEASURING = 120  # seconds at most for 50,000 samples and all training images in the Inception network
-RECIPE = Path(__file__).parents[2] / "experiments" / "images" / "cifar10_sngan.py"
+RECIPE = "images/cifar10_sngan"
 
 
 def evaluation(task: Task) -> None:

@@ -114,7 +114,7 @@ def as_text(results: dict[str, Any]) -> str:
 
 def as_markdown(results: dict[str, Any]) -> str:
     """The content of BENCHMARKS.md."""
-    lines = ["# Benchmarks", "", "Written by `" + results["command"] + "`; see `python experiments/benchmark.py --help`.", ""]
+    lines = ["# Benchmarks", "", "Written by `" + results["command"] + "`; see `gan_jax benchmark --help`.", ""]
     lines += [*_facts(results), "", DEFINITIONS]
     for title, rows in sections(results):
         lines += ["", f"## {title}", "", _markdown_row(rows[0]), "|" + "---|" * len(rows[0])]
@@ -162,7 +162,7 @@ def read_results(path: Path) -> dict[str, Any]:
         as_markdown(results)
         dict(results["machine"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
-        raise InputError(f"{path} was not written by benchmark.py --json: {type(error).__name__} {error}") from error
+        raise InputError(f"{path} was not written by `gan_jax benchmark --json`: {type(error).__name__} {error}") from error
     return results
 
 

@@ -1,11 +1,11 @@
-"""Compare the speed of our training steps and convolutions with PyTorch's: `python experiments/benchmark.py`.
+"""Compare the speed of our training steps and convolutions with PyTorch's: `gan_jax benchmark`.
 
 Each case is a training step, compiled and called as in train.py, on random data in memory. If PyTorch is installed, the case is
 also timed as a twin in PyTorch, eager and compiled: the same networks, losses, penalties, optimisers and average of G. Each
 form has a process of its own, and they take turns. `layers` are single convolutions and their gradients: ours, those of stock
 `lax` and PyTorch's. Close other programs first: all cores are used.
 
---accelerator checks and measures a GPU instead; for its options: `python experiments/benchmark.py --accelerator --help`.
+--accelerator checks and measures a GPU instead; for its options: `gan_jax benchmark --accelerator --help`.
 """
 
 import sys
@@ -103,7 +103,7 @@ def measure_all(options: Any, cases: list[str]) -> dict[str, Any]:
             write_json(options.json, results)
 
     chosen = "--growth" if options.growth else f"--cases {','.join(cases)}"
-    results = measure.record(f"python experiments/benchmark.py {chosen} --repeats {options.repeats}")
+    results = measure.record(f"gan_jax benchmark {chosen} --repeats {options.repeats}")
     if not measure.has_torch():
         say("PyTorch is not installed (pip install torch): measuring ours alone")
     if options.growth:

@@ -1,4 +1,4 @@
-"""Check and measure an accelerator within a few minutes: `python experiments/benchmark.py --accelerator --out DIR`.
+"""Check and measure an accelerator within a few minutes: `gan_jax benchmark --accelerator --out DIR`.
 
 Needs the package's dependencies, but neither a network nor tensorflow-datasets; PyTorch is measured beside ours if it is
 installed. The parts run one after another, each in a process of its own with a share of the time; the last one gets the time
@@ -55,7 +55,9 @@ def main() -> None:
     parser.add_argument("--out", type=path, required=True, metavar="DIR", help="folder of the results")
     parser.add_argument("--minutes", type=whole_number(1, 600), default=8, help="time for all parts (default: %(default)s)")
     parser.add_argument("--data", type=path, metavar="PATH.npz", help="CIFAR-10, or a part of it")
-    parser.add_argument("--inception", type=path, metavar="PATH", help="weights of the Inception network (see weights.py)")
+    parser.add_argument(
+        "--inception", type=path, metavar="PATH", help="weights of the Inception network (see `gan_jax weights`)"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run (default: all)")
     parser.add_argument("--smoke", action="store_true", help="try all parts on a CPU, at sizes that measure nothing")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

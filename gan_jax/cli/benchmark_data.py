@@ -1,4 +1,4 @@
-"""Measure whether streamed data keeps a device busy: `python experiments/benchmark_data.py [--data NAME]`.
+"""Measure whether streamed data keeps a device busy: `gan_jax benchmark_data [--data NAME]`.
 
 For each batch size, measures the images per second of the stream alone, with its CPU time per image; of a compiled DCGAN step
 on data in memory; and of the same step on streamed data. `waits` is the fraction of a streamed step in which the host waits for

@@ -1,4 +1,4 @@
-"""Compare time and memory of the metrics with other tools: `python experiments/benchmark_metrics.py`.
+"""Compare time and memory of the metrics with other tools: `gan_jax benchmark_metrics`.
 
 Each tool reads the same random features from .npy files in a separate process, which gives its peak memory. Only the call is
 timed, once, from features in memory to the value: including compilation, excluding imports. Tools that are installed in another

@@ -1,4 +1,4 @@
-"""Estimate how far data parallelism scales, without running anything: `python experiments/benchmark_scaling.py`.
+"""Estimate how far data parallelism scales, without running anything: `gan_jax benchmark_scaling`.
 
 A step with a fixed global batch on n devices computes F / n FLOPs on each, and sums the gradients of both players, b bytes, by
 a ring all-reduce: 2 b (n - 1) / n bytes through each link. Communication takes longer than computation beyond

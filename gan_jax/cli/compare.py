@@ -1,11 +1,11 @@
-"""Compare methods over seeds: `python experiments/compare.py [RECIPE.py | RUN_DIR ...] [--field value,value ...] --seeds 0:10`.
+"""Compare methods over seeds: `gan_jax compare [RECIPE.py | RUN_DIR ...] [--field value,value ...] --seeds 0:10`.
 
 Trains every recipe with every combination of the listed values, all seeds of a method in one compiled program, and writes one
 table and one page: mean and standard error of every metric, which methods differ significantly and how many seeds would tell
 the others apart, samples side by side, cost, published figures. Run directories are included without training. The same command
 again resumes; adding a method costs only its own time.
 
-    python experiments/compare.py experiments/toy/ring.py --loss hinge,relativistic,path/mine.py:margin --seeds 0:10
+    gan_jax compare toy/ring --loss hinge,relativistic,path/mine.py:margin --seeds 0:10
 
 The page and comparison.json, with the values of every seed and the tests of all pairs, are written in --out. --csv table.csv
 writes a row per seed, --latex table.tex the table with its caption, and --json results.json the same as comparison.json.
@@ -32,12 +32,13 @@ from gan_jax.cli.command import (
     use_cores_as_devices,
     write_output,
 )
-from gan_jax.cli.flags import RECIPES, parse, parse_seeds
+from gan_jax.cli.flags import RECIPE_HELP, parse, parse_seeds
 from gan_jax.config import Config
 from gan_jax.errors import InputError, unknown
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
 from gan_jax.spec.expressions import listed_names
+from gan_jax.spec.recipes import RECIPES
 from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
@@ -49,7 +50,9 @@ DEFAULT = RECIPES / "toy" / "ring.py"
 @lossy_output()
 def main() -> None:
     parser = Parser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("runs", nargs="*", type=path, metavar="RECIPE|RUN_DIR", help=f"(default: {DEFAULT})")
+    parser.add_argument(
+        "runs", nargs="*", type=path, metavar="RECIPE|RUN_DIR", help=f"{RECIPE_HELP}, or RUN_DIR (default: {DEFAULT.stem})"
+    )
     parser.add_argument("--seeds", default="0:5", help="FIRST:END, or seeds between commas (default: %(default)s)")
     parser.add_argument(
         "--out",

@@ -1,6 +1,6 @@
-"""Evaluate a run's generator: `python experiments/evaluate.py RUN_DIR`.
+"""Evaluate a run's generator: `gan_jax evaluate RUN_DIR`.
 
-Or evaluate one set of samples against another: `python experiments/evaluate.py FAKE REAL`, where each is an .npz, a folder or
+Or evaluate one set of samples against another: `gan_jax evaluate FAKE REAL`, where each is an .npz, a folder or
 zip of images, or any other name that --data accepts. FAKE is compared with all images of REAL, as the names of metrics say:
 `fd_all`, or `fid_all` in Inception's features. Prints a table with each metric, its standard error, and the same metric of real
 samples; writes a JSON file that also records the protocol.
@@ -12,7 +12,7 @@ kid50k_full, pr50k3_full, is50k, studiogan_is50k, clean_fid50k_full and fd_dinov
 
 REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as pytorch-fid,
 clean-fid and EDM write it, or a .pkl of StyleGAN or EDM2. Then FAKE may be samples or a run, and only its Frechet distance is
-measured. `python experiments/evaluate.py DATA --save_statistics FILE.npz` writes such a file.
+measured. `gan_jax evaluate DATA --save_statistics FILE.npz` writes such a file.
 """
 
 import argparse

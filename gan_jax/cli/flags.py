@@ -8,9 +8,10 @@ from typing import Any
 from gan_jax.config import Config, load_recipe
 from gan_jax.errors import InputError, unknown
 from gan_jax.spec.fields import type_name
+from gan_jax.spec.recipes import find_recipe
 
 MOST_SEEDS = 10_000  # in one program
-RECIPES = Path(__file__).parents[2] / "experiments"  # in a checkout
+RECIPE_HELP = "a name that `gan_jax recipes` lists, RECIPE.py, or RUN_DIR/config.json"
 
 
 def parse(argv: list[str], default_recipe: Path, description: str, add_options: Any) -> tuple[Config, Any]:
@@ -19,7 +20,7 @@ def parse(argv: list[str], default_recipe: Path, description: str, add_options: 
     `add_options(parser)` adds the flags of the command itself. Raises InputError for flags and values that are not allowed, and
     for a config.json that names code which this user has not trained with, unless the flags have --trust or other code."""
     parser = _parser(description)
-    parser.add_argument("recipe", nargs="?", help=f"RECIPE.py or RUN_DIR/config.json (default: {default_recipe})")
+    parser.add_argument("recipe", nargs="?", help=f"{RECIPE_HELP} (default: {default_recipe.stem})")
     add_options(parser)
     # Parsed twice: first for the recipe, then with its values as the defaults.
     options = _parse(parser, argv)
@@ -27,7 +28,7 @@ def parse(argv: list[str], default_recipe: Path, description: str, add_options: 
 
     if options.get("trust"):
         trust.accept_all()
-    recipe = Path(options.recipe or default_recipe)
+    recipe = find_recipe(options.recipe or default_recipe)
     stored = load_recipe(recipe)
     parser.set_defaults(asdict(stored))
     options = _parse(parser, argv)

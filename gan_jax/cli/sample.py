@@ -1,4 +1,4 @@
-"""Sample a run's averaged generator: `python experiments/sample.py RUN_DIR`.
+"""Sample a run's averaged generator: `gan_jax sample RUN_DIR`.
 
 Writes a grid (with one column per class for a conditional generator), an interpolation between latents, and the samples: an
 .npz with their latents and labels, and files in the usual format: a csv of rows, a text of sentences, SMILES, wav files; with

@@ -1,10 +1,10 @@
-"""Evaluate text generators at several temperatures, in one table: `python experiments/temperatures.py MLE_RUN GAN_RUN`.
+"""Evaluate text generators at several temperatures, in one table: `gan_jax temperatures MLE_RUN GAN_RUN`.
 
 At a lower temperature, a generator writes better but less varied sentences. Compare quality (bleu, jsd) together with diversity
 (nll, self_bleu, distinct), and adversarial training with the maximum-likelihood run that it started from, at every temperature.
 The last row holds the metrics of training samples. Also writes a JSON file.
 
-    python experiments/temperatures.py runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
+    gan_jax temperatures runs/coco_words_mle-seed0 runs/coco_words_relgan-seed0-fork --metrics bleu,self_bleu
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Train a GAN: `python experiments/train.py [RECIPE.py | RUN_DIR/config.json] [--field value ...]`.
+"""Train a GAN: `gan_jax train [RECIPE.py | RUN_DIR/config.json] [--field value ...]`.
 
-Without arguments it trains experiments/images/digits.py. The same command again resumes. With --fork_from RUN_DIR, a new run
+Without arguments it trains images/digits. The same command again resumes. With --fork_from RUN_DIR, a new run
 starts with the weights of that run, and with its config unless a recipe is given. With --seeds 0:8 it trains eight runs in one
 compiled program, each identical to the run of its seed alone, and with --sweep g_lr=1e-4,2e-4 one run for each value; the
 report compares them.
@@ -18,9 +18,10 @@ from gan_jax.cli.command import (
     use_cached_programs,
     use_cores_as_devices,
 )
-from gan_jax.cli.flags import RECIPES, parse, parse_seeds, smoke
+from gan_jax.cli.flags import parse, parse_seeds, smoke
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep, parse_sweep
+from gan_jax.spec.recipes import RECIPES
 from gan_jax.training.progress import lossy_output
 
 DEFAULT = RECIPES / "images" / "digits.py"

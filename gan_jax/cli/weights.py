@@ -1,4 +1,4 @@
-"""Download the weights of a feature extractor: `python experiments/weights.py inception` (96 MB), `dinov2` (1.2 GB),
+"""Download the weights of a feature extractor: `gan_jax weights inception` (96 MB), `dinov2` (1.2 GB),
 `resnet50` (103 MB), `swav`, `clip` (354 MB), `vgg16` (with LPIPS); or of LPIPS: `vgg16_torchvision` (553 MB) and `lpips`.
 
 Copies the file from the caches of PyTorch, NVIDIA's projects, clean-fid or CLIP if it is there, and otherwise downloads it;
@@ -6,8 +6,8 @@ verifies it by its published sha256, or a copy of the Inception network by its t
 cache; and prints both paths. After an interruption, the same command resumes. Without a network, put the file at the path given
 in the error message, and run the same command to verify and convert it.
 
-Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run for sample.py, evaluate.py and train.py --fork_from:
-`python experiments/weights.py FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
+Or import a pretrained generator, StyleGAN2 or BigGAN-deep, as a run to sample, evaluate or fork from:
+`gan_jax weights FILE --run_dir RUN_DIR`. gan_jax/pretrained/import_run.py describes the files.
 """
 
 from gan_jax.cli.command import DATA_DIR_HELP, Parser, path, path_of
@@ -40,7 +40,7 @@ def main() -> None:
         print(
             import_run(path_of("the file", options.name), options.run_dir, options.data, options.truncation, options.data_dir)
         )
-        print(f"python experiments/sample.py {options.run_dir} --samples 100")
+        print(f"gan_jax sample {options.run_dir} --samples 100")
         return
     from gan_jax.pretrained.obtain import obtain
     from gan_jax.storage.weights import PUBLISHED, convert, sha256

@@ -39,7 +39,7 @@ def find_prepared(name: str, folder: Path) -> Path:
 def how_to_prepare(name: str, folder: Path) -> str:
     call = f"tfds.builder({name!r}, data_dir={str(folder)!r}, file_format='array_record').download_and_prepare()"
     return (
-        "to prepare it (needs a network): pip install '.[prepare]' && "
+        "to prepare it (needs a network): pip install 'gan_jax[prepare]' && "
         f'python -c "import tensorflow_datasets as tfds; {call}"; if it is prepared elsewhere, '
         "set --data_dir or the environment variable GAN_JAX_DATA to that folder"
     )
@@ -76,7 +76,7 @@ def input_errors(name: str, folder: Path, prepared: Path) -> Iterator[None]:
     except ImportError as error:
         if error.name == "tensorflow":  # TFDS needs it for features that it cannot decode otherwise
             raise InputError(f"tfds:{name} holds no images; sounds are read by --data 'audio(path=\"tfds:{name}\")'") from error
-        raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
+        raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install 'tensorflow-datasets' ({error})") from error
     except Exception as error:  # for a damaged file, array_record, protobuf, json and Pillow each raise their own
         raise InputError(f"tfds:{name}: {prepared} is damaged ({error}); {how_to_prepare(name, folder)}") from error
 

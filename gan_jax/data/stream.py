@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_jax.data.dataset import Protocol, Split, Stored
-from gan_jax.errors import InputError, RunError
+from gan_jax.errors import InputError, RunError, needs
 from gan_jax.storage.cache import cache_path, read_cache, write_cache
 
 KEPT_ROWS = Protocol().max_samples  # rows of each split that are kept in memory, for evaluation
@@ -70,12 +70,8 @@ def read_ahead(split: Stored, order: np.ndarray, rows_at: Callable[[int], np.nda
 
     Raises InputError if grain is not installed; `feed_at` raises RunError naming a damaged file.
     """
-    try:
+    with needs("streaming data needs grain", "gan_jax[stream]", "or --stream never to load it all"):
         import grain
-    except ImportError as error:
-        raise InputError(
-            f"streaming data needs grain: pip install 'gan_jax[stream]', or --stream never to load it all ({error})"
-        ) from error
     size = len(rows_at(0)) * int(np.prod(split.shape))
     ahead = int(np.clip(AHEAD_BYTES // size, 1, 64))
     batches = grain.MapDataset.range(sys.maxsize).map(lambda step: split.read(order[rows_at(step)]))

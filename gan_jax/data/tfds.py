@@ -24,7 +24,7 @@ from gan_jax.data.images import pixels
 from gan_jax.data.prepared import find_prepared, how_to_prepare, input_errors, open_prepared, quiet, tfds_folder
 from gan_jax.data.reading import listed
 from gan_jax.data.stream import cached_facts, should_stream
-from gan_jax.errors import InputError, RunError
+from gan_jax.errors import InputError, RunError, needs
 from gan_jax.storage.cache import cache_path, write_cache
 
 
@@ -197,10 +197,8 @@ def _decoded_size(prepared: Path) -> int:
 
 def _prepared(name: str, folder: Path, prepared: Path) -> tuple[_Records, _Records | None]:
     """Return the train and the test split, from the folder itself: a look-up by name could access the network."""
-    try:
+    with needs(f"tfds:{name} needs tensorflow-datasets", "tensorflow-datasets"):
         import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise InputError(f"tfds:{name} needs tensorflow-datasets: pip install tensorflow-datasets ({error})") from error
     with quiet():
         with input_errors(name, folder, prepared):
             builder = open_prepared(name, prepared)

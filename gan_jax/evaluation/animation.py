@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, needs
 
 
 def gif(pictures: list[bytes], rate: int) -> bytes:
@@ -19,15 +19,19 @@ def gif(pictures: list[bytes], rate: int) -> bytes:
     return animation.getvalue()
 
 
-def mp4(pictures: list[bytes], rate: int) -> bytes:
-    """Return an mp4 of pictures, each a png, by ffmpeg. Raises InputError if it is missing or fails."""
+def ffmpeg() -> str:
+    """Return the path of ffmpeg. Raises InputError if it is missing."""
     executable = shutil.which("ffmpeg")
     if executable is None:
-        try:
+        with needs("walk: mp4 needs ffmpeg", "gan_jax[video]", "or set format='gif'"):
             from imageio_ffmpeg import get_ffmpeg_exe
-        except ImportError as error:
-            raise InputError("walk: mp4 needs ffmpeg: pip install 'gan_jax[video]'; or set format='gif'") from error
         executable = get_ffmpeg_exe()
+    return executable
+
+
+def mp4(pictures: list[bytes], rate: int) -> bytes:
+    """Return an mp4 of pictures, each a png, by ffmpeg. Raises InputError if it is missing or fails."""
+    executable = ffmpeg()
     # The pixel format that all players support needs even sizes.
     even = ["-vf", "crop=floor(iw/2)*2:floor(ih/2)*2", "-pix_fmt", "yuv420p"]
     with TemporaryDirectory() as folder:

@@ -134,6 +134,8 @@ def walk(
     per second: a gif, or an mp4 (`pip install 'gan_jax[video]'`). A generator with a w receives constant noise."""
     if format not in ("gif", "mp4"):
         raise InputError(f"walk: format must be gif or mp4, got {format}")
+    if format == "mp4":
+        animation.ffmpeg()  # a missing one is reported before the samples are generated
     frames = round(seconds * rate)
     if min(frames, stops, count) < 1:
         raise InputError(f"walk: no frames to show with seconds {seconds}, rate {rate}, stops {stops} and count {count}")

@@ -182,8 +182,8 @@ def maximum_likelihood(game: Game, state: TrainState, batch: Batch, key: Array) 
     and their settings have no effect here. Computes in float32. Raises ValueError for a generator without a likelihood, such as
     any but `models/relgan.py`.
 
-        python experiments/train.py RECIPE --update maximum_likelihood --run_dir MLE
-        python experiments/train.py RECIPE --update 'annealed(steps=2000)' --fork_from MLE
+        gan_jax train RECIPE --update maximum_likelihood --run_dir MLE
+        gan_jax train RECIPE --update 'annealed(steps=2000)' --fork_from MLE
     """
 
     def objective(game: Game, state: TrainState, batch: Batch, params: Any) -> tuple[Array, Outcome]:

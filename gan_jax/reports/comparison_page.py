@@ -210,14 +210,14 @@ def _commands(methods: list[Method], marks: dict[str, str]) -> str:
         for run in method.runs:
             config = shlex.quote(str(run.path / "config.json"))
             if not run.seeds[0].suffix:
-                commands.append(f"python experiments/train.py {config}")
+                commands.append(f"gan_jax train {config}")
                 continue
             numbers = [seed.number for seed in run.seeds]
             consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
             seeds = f"{numbers[0]}:{numbers[-1] + 1}" if consecutive else ",".join(map(str, numbers))
             out = shlex.quote(f"runs/{run.path.resolve().name}-again")
             flags = "".join(f" --{field} {value}" for field, value in run.values.items())
-            commands.append(f"python experiments/compare.py {config}{flags} --seeds {seeds} --out {out}")
+            commands.append(f"gan_jax compare {config}{flags} --seeds {seeds} --out {out}")
         blocks += f"<p>{marks[method.name]}{escape(method.name)}</p><pre>{escape(chr(10).join(commands))}</pre>"
     return blocks
 

@@ -112,7 +112,7 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows, damage: st
     status = str(environment.get("status", "finished"))
     if status == "finished" and isinstance(steps, int) and last < steps:  # killed, or still running
         status = f"unfinished: at step {last:,} of {steps:,} when this page was written"
-    command = escape(f"python experiments/train.py {shlex.quote(str(run_dir / 'config.json'))}")
+    command = escape(f"gan_jax train {shlex.quote(str(run_dir / 'config.json'))}")
     sections = [
         _results(rows, environment),
         _data_notes(environment),

@@ -105,7 +105,9 @@ def _package_archive() -> bytes:
 
 def _package_files() -> Iterator[tuple[str, bytes]]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).as_posix(), path.read_bytes()
+        name = path.relative_to(PACKAGE).as_posix()
+        if not name.startswith("recipes/"):  # of an installed package; a checkout has them elsewhere, and a run its config
+            yield name, path.read_bytes()
 
 
 def _named_file(text: str) -> Iterator[tuple[Path, Path]]:

@@ -4,7 +4,6 @@ config.json  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  
 with `posthoc_ema`
 """
 
-import fcntl
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from filelock import FileLock, Timeout
 
 from gan_jax.config import Config, config_json, load_config
 from gan_jax.data.dataset import Data
@@ -64,8 +64,8 @@ class RunDir:
         new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / "lock", "w")  # held until `close`
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, in any way
+            self._lock = FileLock(self.path / "lock", timeout=0, thread_local=False)  # any thread may close the run
+            self._lock.acquire()  # released when the process ends, in any way
             for folder in ("", "samples", "averages", "code"):
                 remove_leftovers(self.path / folder)
             if not (self.path / "checkpoints").exists() and hosts.single_process():
@@ -73,13 +73,12 @@ class RunDir:
             # Written before the rest, and atomically: a directory without it is not recognised as a run.
             write_atomically(self.path / "config.json", config_json(config).encode())
             (self.path / "samples").mkdir(exist_ok=True)
-        except BlockingIOError as error:
-            self._lock.close()
+        except Timeout as error:
             raise InputError(f"another process is training in {self.path}: wait for it, or choose another --run_dir") from error
         except OSError as error:
             raise InputError(f"cannot write in {self.path}: {error.strerror}; choose another --run_dir") from error
         except InputError:
-            self._lock.close()
+            self._lock.release()
             if new:
                 (self.path / "lock").unlink()
                 self.path.rmdir()
@@ -88,7 +87,7 @@ class RunDir:
     def close(self) -> None:
         """Release the directory to other processes."""
         if self._writes:
-            self._lock.close()
+            self._lock.release()
 
     def note(self, **facts: Any) -> None:
         """Add facts to environment.json."""
@@ -196,7 +195,7 @@ def check_run_dir(
         check_entries(path)
         if not (path / "config.json").exists():
             # A killed process may leave these.
-            if any(entry.name not in ("lock", "trial", ".config.json.tmp") for entry in path.iterdir()):
+            if any(entry.name not in ("lock", "trial", ".config.json.tmp", ".config.json.lock") for entry in path.iterdir()):
                 raise InputError(f"--run_dir {path} is not empty and has no config.json: not a run directory; choose another")
             return {}
         _check_config(path, config)
@@ -293,7 +292,7 @@ def load_run(
     for change in _changes_of_code(environment, config):
         say(f"warning: code differs from that with which the run was trained: {change}")
     if environment.get("seeds"):
-        raise InputError(f"{path} holds several seeds: compare.py reports on them; train one seed to sample or evaluate it")
+        raise InputError(f"{path} holds several seeds: gan_jax compare reports on them; train one seed to sample or evaluate")
     with Checkpoints(path, read_only=True, identity=Identity(config, data.checksum)) as checkpoints:
         state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)
     if state is None:

@@ -18,6 +18,9 @@ from gan_jax.spec.lookup import is_code, split_code
 from gan_jax.storage.cache import cache_path
 
 _accepts_all = False  # by this process
+# Windows has neither: there, the record is never believed, and a config.json that names code needs --trust.
+_user = getattr(os, "geteuid", lambda: 0)
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 def accept_all() -> None:
@@ -46,7 +49,7 @@ def remember(config: Config) -> None:
         return
     with contextlib.suppress(OSError):
         _record().parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(_record(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        file = os.open(_record(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS, 0o600)
         with os.fdopen(file, "w") as record:  # short appended lines are not interleaved with those of other processes
             record.write("".join(json.dumps(identity) + "\n" for identity in new))
 
@@ -92,7 +95,7 @@ def _package(source: str) -> str:
 
 
 def _record() -> Path:
-    return cache_path(f"trained-with-{os.geteuid()}.jsonl")  # a cache may be shared, trust may not
+    return cache_path(f"trained-with-{_user()}.jsonl")  # a cache may be shared, trust may not
 
 
 def _recorded() -> set[str]:
@@ -100,7 +103,7 @@ def _recorded() -> set[str]:
     try:
         with open(_record(), encoding="utf-8") as file:
             status = os.fstat(file.fileno())
-            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            if status.st_uid != _user() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 return set()
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError):

@@ -1,7 +1,6 @@
 """Files of a run directory: written atomically, never through links, with checksums to verify them."""
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import os
@@ -25,11 +24,13 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     if the process is killed or the disk is full. If the block fails, nothing remains. Processes that write the same file wait
     for each other. A symbolic link at `path` is replaced by the file; its target is left alone."""
     temporary = path.with_name(f".{path.name[:60]}{_TEMPORARY}")
-    with _new_locked(temporary) as file:
+    with _locked(temporary):
         try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # otherwise a crash of the machine may leave an empty file under the new name
+            temporary.unlink(missing_ok=True)  # of a killed process, or a link, which must not be followed
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # otherwise a crash of the machine may leave an empty file under the new name
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -51,47 +52,26 @@ def unused_path(path: Path) -> Path:
 def remove_leftovers(directory: Path) -> None:
     """Remove the temporary files of killed processes from a directory; those that are being written stay."""
     for path in directory.glob(f".*{_TEMPORARY}"):
-        with contextlib.suppress(OSError):
-            _remove_if_abandoned(path, wait=False)
-
-
-def _new_locked(path: Path) -> BinaryIO:
-    """Create a file, locked until it is closed. One that exists is removed, once no process has it locked."""
-    while True:
-        try:
-            file = open(path, "xb")
-        except FileExistsError:
-            _remove_if_abandoned(path, wait=True)
-            continue
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if _is_at(path, file):  # otherwise another process removed it before it was locked
-            return file
-        file.close()
-
-
-def _remove_if_abandoned(path: Path, wait: bool) -> None:
-    """Remove a temporary file unless a process has it locked; with `wait`, after that process has finished with it."""
-    try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
-    except FileNotFoundError:
-        return
-    except OSError:  # a link, or a file without permissions, neither of which a living process of ours has
-        path.unlink(missing_ok=True)
-        return
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            return
-        if _is_at(path, file):
+        with contextlib.suppress(OSError), _locked(path, timeout=0):  # Timeout is an OSError
             path.unlink()
 
 
-def _is_at(path: Path, file: BinaryIO) -> bool:
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+@contextlib.contextmanager
+def _locked(temporary: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock of a temporary file, which is a file beside it. Raises filelock.Timeout, an OSError, if another process
+    still holds it after `timeout` seconds; -1 waits for it."""
+    from filelock import FileLock  # here, because commands import this module early, and it takes a tenth of a second
+
+    path = temporary.with_suffix(".lock")
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
+    with FileLock(path, timeout=timeout):
+        try:
+            yield
+        finally:
+            # Those who wait for it notice that the file is gone, and lock a new one. Windows does not remove a file in use.
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def check_entries(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gan_jax.errors import InputError, reason
+from gan_jax.errors import InputError, needs, reason
 from gan_jax.storage import pytorch
 from gan_jax.storage.npz import read_npz
 
@@ -43,10 +43,8 @@ def load_tensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
-    try:
+    with needs(".safetensors files need safetensors", "gan_jax[weights]"):
         from safetensors import deserialize
-    except ImportError as error:
-        raise InputError(f".safetensors files need a package: pip install 'gan_jax[weights]' ({error})") from error
     tensors = {}
     for name, entry in deserialize(file.read()):
         if entry["dtype"] not in _SAFETENSORS:

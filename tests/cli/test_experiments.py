@@ -2,9 +2,10 @@
 
 import ast
 import json
+import re
 
 import pytest
-from recipes import RECIPES, ROOT, offline, parameters
+from recipes import RECIPES, offline, parameters
 
 from gan_jax.metrics.features import classifier
 from gan_jax.training.train import train
@@ -27,9 +28,11 @@ def test_recipes_are_found():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_docstring_of_a_recipe_holds_its_command(path):
-    command = f"python experiments/train.py{'' if path.stem == 'digits' else f' {path.relative_to(ROOT)}'}"
-    assert command in ast.get_docstring(ast.parse(path.read_text()))
+def test_the_docstring_of_a_recipe_holds_its_command_its_time_and_its_result(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    assert f"    gan_jax train{'' if path.stem == 'digits' else f' {path.parent.name}/{path.stem}'}" in text
+    lines = re.findall(r"^(Time|Measured|Published): \S.*$", text, re.MULTILINE)
+    assert lines in (["Time"], ["Time", "Measured"], ["Time", "Published"]), "what `gan_jax recipes` lists"
 
 
 @pytest.mark.parametrize("path", parameters(QUICK))

@@ -53,7 +53,7 @@ def test_tfds_decodes_a_data_set_once(prepared, tmp_path, monkeypatch):
         patch.setitem(sys.modules, "tensorflow_datasets", None)
         assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum  # from the cache alone
         cached.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match="needs tensorflow-datasets: pip install tensorflow-datasets"):
+        with pytest.raises(InputError, match="needs tensorflow-datasets: pip install 'tensorflow-datasets'"):
             load("tfds:tiny", 0, 4, str(prepared))
     assert load("tfds:tiny", 0, 4, str(prepared)).checksum == fresh.checksum
     assert cached.read_bytes() == whole  # decoded again
@@ -98,7 +98,7 @@ def test_a_data_set_that_is_not_prepared_is_reported_at_once(prepared):
         assert (
             message.startswith(f"tfds:cifar10 is not prepared in {folder} (prepared there: {known});") and "\n" not in message
         )
-        assert "pip install '.[prepare]'" in message and "--data_dir" in message and "GAN_JAX_DATA" in message
+        assert "pip install 'gan_jax[prepare]'" in message and "--data_dir" in message and "GAN_JAX_DATA" in message
         assert f"tfds.builder('cifar10', data_dir='{folder}', file_format='array_record').download_and_prepare()" in message
 
 
@@ -108,7 +108,7 @@ def test_tfds_without_tensorflow_datasets(prepared, monkeypatch):
         (prepared / "tiny" / "1.0.0" / name).write_text("{}")
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     start = time.perf_counter()
-    with pytest.raises(InputError, match="tfds:tiny needs tensorflow-datasets: pip install tensorflow-datasets"):
+    with pytest.raises(InputError, match="tfds:tiny needs tensorflow-datasets: pip install 'tensorflow-datasets'"):
         load("tfds:tiny", 0, 4, str(prepared))
     assert time.perf_counter() - start < 5
 

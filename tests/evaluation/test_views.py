@@ -1,6 +1,7 @@
 """The pictures of each view of a generator's latent space."""
 
 import io
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -209,6 +210,13 @@ def test_walk_as_mp4(digits):
     shown = replace(digits, show=load("digits", 0, 8).show)
     (animation,) = views.walk(loaded(shown, Plain()), seconds=0.5, rate=10, count=1, format="mp4").values()
     assert animation[4:8] == b"ftyp"
+
+
+def test_a_walk_without_ffmpeg_is_refused_before_samples_are_generated(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(InputError, match=r"mp4 needs ffmpeg: pip install 'gan_jax\[video\]', or set format='gif' \("):
+        views.walk(None, format="mp4")
 
 
 @pytest.mark.parametrize(

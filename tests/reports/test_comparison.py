@@ -289,9 +289,9 @@ def test_commands_can_be_run_by_compare_and_train(tmp_path):
     ]
     page, _ = compare(tmp_path / "out", *runs)
     lines = [shlex.split(line) for line in page.pre]
-    assert lines[0][:4] == ["python", "experiments/compare.py", str(runs[0] / "config.json"), "--seeds"]
+    assert lines[0][:4] == ["gan_jax", "compare", str(runs[0] / "config.json"), "--seeds"]
     assert parse_seeds(lines[0][4]) == [0, 1, 2]
-    assert lines[1] == ["python", "experiments/train.py", str(runs[1] / "config.json")]
+    assert lines[1] == ["gan_jax", "train", str(runs[1] / "config.json")]
 
 
 def test_an_incomplete_last_line_is_left_out(tmp_path):

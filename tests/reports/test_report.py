@@ -105,7 +105,7 @@ def test_page_shows_config_environment_and_metrics(run_dir):
     for text in ("Fréchet distance", "0.123", "0.0843", "8", "data.checksum", "abc123", "d/new"):
         assert text in page.text
     assert "fd_floor" not in page.text  # a column of fd, not a row of its own
-    assert f"python experiments/train.py {run_dir / 'config.json'}" in page.text
+    assert f"gan_jax train {run_dir / 'config.json'}" in page.text
     assert "status" not in page.values("class")
 
 

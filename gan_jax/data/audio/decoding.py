@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.errors import InputError
+from gan_jax.errors import needs
 
 # wav of 16 bits is read by Python itself; everything else by libsndfile.
 SUFFIXES = (
@@ -44,10 +44,8 @@ def decode(content: bytes) -> Sound:
                 return Sound(samples.reshape(-1, file.getnchannels()), file.getframerate())
     except (wave.Error, EOFError, ValueError):
         pass  # perhaps another format
-    try:
+    with needs("sounds other than 16-bit wav files need soundfile", "gan_jax[audio]"):
         import soundfile
-    except ImportError as error:
-        raise InputError("sounds other than 16-bit wav files need soundfile: pip install 'gan_jax[audio]'") from error
     try:
         return Sound(*soundfile.read(io.BytesIO(content), always_2d=True))
     except (soundfile.SoundFileError, RuntimeError) as error:

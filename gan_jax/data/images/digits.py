@@ -24,7 +24,7 @@ def digits() -> Source:
     # Only the file is read: importing scikit-learn takes a second.
     package = find_spec("sklearn")
     if package is None:
-        raise InputError("data 'digits' needs scikit-learn: pip install scikit-learn")
+        raise InputError("data 'digits' needs scikit-learn: pip install 'scikit-learn'")
     table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.int32)
     stored, label = table[:, :-1].astype(np.uint8).reshape(-1, 8, 8, 1), table[:, -1]
     by_digit = np.argsort(label, kind="stable")

@@ -173,7 +173,7 @@ def _weights_file(name: str, weights: str | None, published: Weights) -> Path:
     else:
         path = Path(weights).expanduser()
     if not path.is_file():
-        remedy = f"python experiments/weights.py {published.name} fetches them"
+        remedy = f"gan_jax weights {published.name} fetches them"
         if weights is None:
             raise InputError(f"--extractor {name}: its weights are not in {path}: {remedy}, {name}(weights='PATH') uses others")
         raise InputError(f"--extractor {name}: no file {path}; {remedy}")

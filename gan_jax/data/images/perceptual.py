@@ -18,7 +18,7 @@ def lpips(x: Array, y: Array) -> Array:
     """The distance LPIPS [B] of each pair of images x and y [B, H, W, 1 or 3] in [-1, 1], differentiable.
 
     Its weights are those of its authors, torchvision's VGG-16 and `lpips`, if both were downloaded, otherwise NVIDIA's:
-    `experiments/weights.py vgg16_torchvision` and `lpips`, or `vgg16`. Raises InputError if there are neither. Use it as
+    `gan_jax weights vgg16_torchvision` and `lpips`, or `vgg16`. Raises InputError if there are neither. Use it as
     `--model 'fastgan(perceptual="gan_jax.data.images.perceptual:lpips")'`.
 
     Source: Zhang et al. 2018, arXiv:1801.03924; see `metrics/features/vgg16.py`.
@@ -33,7 +33,7 @@ def _weights(directory: Path) -> tuple[dict, list[np.ndarray]]:
     network, linear, both = (directory / weights.file for weights in (VGG16_TORCHVISION, LPIPS, VGG16))
     if not (network.is_file() and linear.is_file()) and not both.is_file():
         raise InputError(
-            f"lpips: its weights are not in {directory}: python experiments/weights.py {VGG16.name} fetches them, "
+            f"lpips: its weights are not in {directory}: gan_jax weights {VGG16.name} fetches them, "
             f"or those of its authors, {VGG16_TORCHVISION.name} and {LPIPS.name}"
         )
     authors = network.is_file() and linear.is_file()

@@ -102,7 +102,7 @@ def _real_images(data: Data, parsed: PublishedProtocol, whole: bool) -> Selectio
         held = data.validation
         if held is not None and np.array_equal(data.test.samples, held.samples):
             raise InputError(
-                f"{parsed.name} needs the test images, which --validation reserves for the end: use evaluate.py or leave it off"
+                f"{parsed.name} needs the test images, which --validation reserves for the end: evaluate afterwards, or omit it"
             )
         if whole and data.random_test:
             raise InputError(

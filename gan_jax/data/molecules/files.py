@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax.data.reading import DELIMITERS, MISSING, SPLIT_COLUMNS, lines, listed, read_rows, read_strings, read_text
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, needs
 
 EXAMINED = 50  # rows, spread over the file, by which a column of SMILES is recognised
 STRUCTURES = (".sdf", ".mol", ".mol2", ".pdb", ".xyz")  # suffixes of files that hold no SMILES
@@ -134,9 +134,7 @@ def parse(text: str) -> Any:
 
 def rdkit() -> Any:
     """Import RDKit's Chem module and silence its messages about rejected molecules."""
-    try:
+    with needs("molecules need RDKit", "gan_jax[molecules]"):
         from rdkit import Chem, RDLogger
-    except ImportError as error:
-        raise InputError(f"data molecules need RDKit: pip install 'gan_jax[molecules]' ({error})") from error
     RDLogger.DisableLog("rdApp.*")
     return Chem

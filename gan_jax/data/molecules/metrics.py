@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.errors import InputError
+from gan_jax.errors import needs
 from gan_jax.metrics.jackknife import MIN_SAMPLES, standard_error
 
 PROPERTIES = {"qed": "QED", "logp": "logP", "sa": "SA"}
@@ -168,10 +168,8 @@ def chemnet_distance(smiles: Sequence[str], reference: Sequence[str]) -> float:
     weights and runs on PyTorch: a hundred molecules take seconds on a CPU. Raises InputError if it is not installed.
 
     Source: Preuer et al. 2018, arXiv:1803.09518."""
-    try:
+    with needs("the Frechet ChemNet distance needs fcd", "fcd"):
         from fcd import get_fcd
-    except ImportError as error:
-        raise InputError(f"the Frechet ChemNet distance needs a package: pip install fcd ({error})") from error
     return float(get_fcd(list(smiles), list(reference), device="cpu"))
 
 

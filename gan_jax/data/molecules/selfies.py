@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, needs
 from gan_jax.storage.cache import cached
 
 
@@ -57,8 +57,6 @@ def decode(symbols: Sequence[str], ids: np.ndarray) -> list[Any]:
 
 
 def _package() -> Any:
-    try:
+    with needs("molecules as SELFIES need selfies", "gan_jax[molecules]"):
         import selfies
-    except ImportError as error:
-        raise InputError(f"data molecules as SELFIES need a package: pip install 'gan_jax[molecules]' ({error})") from error
     return selfies

@@ -6,12 +6,13 @@ A divergence of n-grams depends on the number of samples: compare it only for eq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, partial
+from types import ModuleType
 
 import numpy as np
 
 from gan_jax.data.text.oracle import Oracle
 from gan_jax.data.text.sequences import Vocabulary
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, needs
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.jackknife import with_errors
 
@@ -106,7 +107,8 @@ def words(ids: np.ndarray, symbols: list[str]) -> Iterable[str]:
 def bleu_metrics(train: np.ndarray, test: np.ndarray, vocabulary: Vocabulary, names: Sequence[str], errors: bool) -> TextMetric:
     """Return a metric that computes BLEU and self-BLEU, if they are in `names`, for `HYPOTHESES` sentences against `REFERENCES`
     sentences of `test`, and their values for training samples, if there are two. BLEU rises with the number of references:
-    compare it only for equal numbers."""
+    compare it only for equal numbers. Raises InputError without nltk."""
+    _nltk_bleu()  # before anything is trained or generated
 
     def scores(ids: np.ndarray, texts: Callable[[np.ndarray], list[str]]) -> dict[str, np.ndarray]:
         """Return {metric: its value for each sentence [M]}."""
@@ -147,16 +149,20 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
     the weights are equal, and zero precisions are smoothed as in Texygen (`method1`). Raises InputError without nltk.
 
     Source: Papineni et al. 2002, BLEU, ACL; of generated text: Zhu et al. 2018 (Texygen), arXiv:1802.01886, section 3."""
-    try:
-        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-    except ImportError as error:
-        raise InputError(f"BLEU needs a package: pip install 'gan_jax[text]' ({error})") from error
+    nltk = _nltk_bleu()
     weights = [(1 / n,) * n for n in BLEU_ORDERS]
-    reference_words, smooth = [text.split() for text in references], SmoothingFunction().method1
+    reference_words, smooth = [text.split() for text in references], nltk.SmoothingFunction().method1
     scores = [
-        sentence_bleu(reference_words, text.split(), weights, smooth) if text else [0.0] * len(weights) for text in hypotheses
+        nltk.sentence_bleu(reference_words, text.split(), weights, smooth) if text else [0.0] * len(weights)
+        for text in hypotheses
     ]
     return np.array(scores, np.float64)
+
+
+def _nltk_bleu() -> ModuleType:
+    with needs("BLEU needs nltk", "gan_jax[text]"):
+        import nltk.translate.bleu_score as module
+    return module
 
 
 def self_bleu(texts: Sequence[str], count: int) -> np.ndarray:

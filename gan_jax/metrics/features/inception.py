@@ -33,7 +33,7 @@ def extractor(
     tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False, clean: bool = False
 ) -> Extractor:
     """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid and read from `path`; `digest`
-    identifies the network (`inception_tensors.network_digest`). `experiments/weights.py inception` provides the published ones.
+    identifies the network (`inception_tensors.network_digest`). `gan_jax weights inception` provides the published ones.
 
     Samples are float32 [N, H, W, 1 or 3] in [-1, 1]; they are rounded to 8 bits as in an image file, and grey ones are repeated
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head

@@ -218,7 +218,7 @@ def test_user_defined_extractor(digits, tmp_path, monkeypatch):
         metrics.evaluator(digits, Protocol(f"{tmp_path}/mine.py:scalar"))
     with pytest.raises(InputError, match="unknown extractor 'incepton': did you mean 'inception'"):
         metrics.evaluator(digits, Protocol("incepton"))
-    with pytest.raises(InputError, match=r"its weights are not in .*: python experiments/weights.py inception fetches them"):
+    with pytest.raises(InputError, match=r"its weights are not in .*: gan_jax weights inception fetches them"):
         metrics.evaluator(digits, Protocol("inception"))
     with pytest.raises(InputError, match="unknown metric 'kernels': did you mean 'kernel'"):
         metrics.evaluator(digits, Protocol(metrics=("kernels",)))

@@ -224,7 +224,7 @@ def test_metrics_agree_with_moses():
 def test_the_chemnet_distance_is_computed_by_its_package(monkeypatch):
     data = load("molecules", 0, 8)
     evaluate = data.evaluator(data, Protocol(metrics=("fcd",)))
-    with pytest.raises(InputError, match="pip install fcd"):
+    with pytest.raises(InputError, match="pip install 'fcd'"):
         monkeypatch.setitem(sys.modules, "fcd", None)
         evaluate(data.to_float(data.train.take(slice(20)).samples), None)
     package = SimpleNamespace(get_fcd=lambda smiles, reference, device: len(smiles) + 100 * len(reference))

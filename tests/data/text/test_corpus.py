@@ -163,8 +163,11 @@ def test_bleu_agrees_with_a_hand_calculation():
 
 def test_a_missing_package_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.translate.bleu_score", None)
-    with pytest.raises(InputError, match=r"BLEU needs a package: pip install 'gan_jax\[text\]'"):
+    with pytest.raises(InputError, match=r"BLEU needs nltk: pip install 'gan_jax\[text\]'"):
         bleu(["a"], ["a"])
+    data = load('text(level="word", length=8)', 0, 8)
+    with pytest.raises(InputError, match=r"BLEU needs nltk"):  # before any sample is generated
+        data.evaluator(data, Protocol(metrics=("self_bleu",)))
 
 
 def test_bleu_and_the_frechet_distance_are_computed_on_request(tmp_path):
