@@ -23,7 +23,7 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.game.game import Game
 from gan_jax.game.state import Player, TrainState, init_state, step_of
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.storage.files import digest
 
 
