@@ -148,7 +148,8 @@ def serialise(loaded: LoadedGenerator) -> tuple[bytes, int | None]:
 
 def _safetensors() -> Callable[[dict[str, np.ndarray]], bytes]:
     try:
+        import flatbuffers  # noqa: F401 - of jax.export
         from safetensors.numpy import save
     except ImportError as error:
-        raise InputError(f"exports need a package: pip install 'gan_jax[weights]' ({error})") from error
+        raise InputError(f"exports need two packages: pip install 'gan_jax[export]' ({error})") from error
     return save
