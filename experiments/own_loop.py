@@ -5,6 +5,8 @@
 They are plain functions: D is passed as a function of samples, with its parameters bound. The game is 8 Gaussians on a ring.
 """
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,7 +23,7 @@ CENTERS = jnp.stack([jnp.cos(ANGLES), jnp.sin(ANGLES)], axis=1)
 
 
 def mlp(rngs, sizes):
-    layers = [part for n, m in zip(sizes, sizes[1:], strict=False) for part in (nnx.Linear(n, m, rngs=rngs), nnx.relu)]
+    layers = [part for n, m in pairwise(sizes) for part in (nnx.Linear(n, m, rngs=rngs), nnx.relu)]
     return nnx.Sequential(*layers[:-1])
 
 

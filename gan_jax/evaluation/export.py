@@ -26,7 +26,7 @@ from gan_jax.evaluation.model_card import model_card
 from gan_jax.evaluation.sample import conditional
 from gan_jax.game.build import assemble
 from gan_jax.game.preflight import check_networks
-from gan_jax.game.state import apply, init_state
+from gan_jax.game.state import apply, init_state, named
 from gan_jax.runs.trust import check_code
 from gan_jax.storage.files import write_atomically
 from gan_jax.storage.tensor_files import load_tensors
@@ -109,12 +109,6 @@ def load_export(path: Path, trusted: bool = False) -> LoadedGenerator:
     variables = jax.tree.unflatten(jax.tree.structure(abstract), [tensors[name] for name in expected])
     keys = jax.random.split(jax.random.key(0))
     return LoadedGenerator(config, data, game, variables, None, *keys)
-
-
-def named(variables: Any) -> dict[str, Any]:
-    """The leaves of a tree by name, as in params/Dense_0/kernel, in their order."""
-    leaves = jax.tree_util.tree_leaves_with_path(variables)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def serialise(loaded: LoadedGenerator) -> tuple[bytes, int | None]:

@@ -34,7 +34,7 @@ def run(tiny, images, tmp_path_factory):
 
 
 def test_importing_the_package_does_not_import_jax():
-    code = "import sys, gan_jax; assert 'jax' not in sys.modules; gan_jax.Config; assert 'jax' not in sys.modules; print(dir(gan_jax))"
+    code = "import sys, gan_jax; gan_jax.Config; assert 'jax' not in sys.modules; print(dir(gan_jax))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(repr(name) in result.stdout for name in gan_jax.__all__)
     with pytest.raises(AttributeError, match="module 'gan_jax' has no attribute 'trian'"):
@@ -69,7 +69,7 @@ def test_a_diverged_run_has_nan_where_it_broke(tmp_path):
 def test_the_same_call_resumes(run):
     """A finished run is not trained again: its log stays as it is."""
     before = (run.directory / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match="squares.npz"):  # its data is gone
+    with pytest.raises(InputError, match=r"squares.npz"):  # its data is gone
         gan_jax.train(run.config, run.directory)
     assert (run.directory / "metrics.jsonl").read_bytes() == before
 
@@ -132,7 +132,7 @@ def test_checkpoints_and_the_raw_generator_are_chosen(run):
     assert (newest.step, early.step) == (12, 6)
     samples = [G.generate(0, 4) for G in (newest, early, raw)]
     assert not any(np.array_equal(samples[0], other) for other in samples[1:])
-    with pytest.raises(InputError, match="no checkpoint of step 7 .*available: 6, 12"):
+    with pytest.raises(InputError, match=r"no checkpoint of step 7 .*available: 6, 12"):
         gan_jax.load(run.directory, step=7)
     with pytest.raises(InputError, match="unknown generator 'avg'"):
         gan_jax.load(run.directory, generator="avg")
@@ -149,7 +149,7 @@ def test_one_of_several_seeds_is_chosen(tiny, tmp_path):
     config = replace(tiny, steps=2, log_every=2, eval_every=2, save_every=2, eval_samples=10)
     both = gan_jax.train(config, tmp_path / "both", seeds=[0, 3], sweep={"g_lr": [1e-3, 2e-3]})
     alone = gan_jax.train(replace(config, seed=3, g_lr=2e-3), tmp_path / "alone")
-    with pytest.raises(InputError, match="holds 2 runs with seed=3: choose one of seed=0, g_lr=0.001; seed=3, g_lr=0.001"):
+    with pytest.raises(InputError, match=r"holds 2 runs with seed=3: choose one of seed=0, g_lr=0.001; seed=3, g_lr=0.001"):
         gan_jax.load(both.directory, seed=3)
     chosen = gan_jax.load(both.directory, seed=3, sweep={"g_lr": 2e-3})
     np.testing.assert_allclose(chosen(0, 5), alone.samples(5), rtol=1e-4, atol=1e-5)
@@ -163,7 +163,7 @@ def test_a_run_of_an_earlier_version_loads_its_data(run, monkeypatch):
     content = description.read_bytes()
     description.unlink()
     try:
-        with pytest.raises(InputError, match="squares.npz"):
+        with pytest.raises(InputError, match=r"squares.npz"):
             gan_jax.load(run.directory)
     finally:
         description.write_bytes(content)

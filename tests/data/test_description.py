@@ -1,4 +1,4 @@
-"""description.npz: a generator's samples are decoded without the data. Real samples, as networks see them, decode to themselves."""
+"""description.npz: samples are decoded without the data. Real samples, as networks receive them, decode to themselves."""
 
 import csv
 import io
@@ -54,7 +54,11 @@ def test_tables_are_columns(tmp_path):
     file = tmp_path / "people.csv"
     random = np.random.default_rng(0)
     rows = [
-        (f"{random.integers(18, 90)}", f"{random.integers(1, 28):02d}.{random.integers(1, 12):02d}.2024", random.choice(["a", "b"]))
+        (
+            f"{random.integers(18, 90)}",
+            f"{random.integers(1, 28):02d}.{random.integers(1, 12):02d}.2024",
+            random.choice(["a", "b"]),
+        )
         for _ in range(80)
     ]
     text = io.StringIO(newline="")
@@ -104,10 +108,10 @@ def test_a_damaged_description_is_one_line(tmp_path):
     content = bytes_of(describe(load("ring", 0, 4)))
     for damaged in (b"", content[:100], content.replace(b"record", b"recorb")):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match="description.npz") as caught:
+        with pytest.raises(InputError, match=r"description.npz") as caught:
             load_description(file)
         assert "\n" not in str(caught.value)
     split = Split(np.zeros((3, 2), np.float32), None)
     np.savez(file, record=np.array('{"kind": "os:system"}'), labels=split.samples)
-    with pytest.raises(InputError, match="description.npz"):
+    with pytest.raises(InputError, match=r"description.npz"):
         load_description(file)

@@ -96,5 +96,5 @@ def test_a_mistake_is_one_line(tiny, model, old, new, message):
 
 
 def test_an_option_that_the_model_lacks_is_refused(tiny, model):
-    with pytest.raises(InputError, match="unknown option of .* 'g_depth'.*known: g_width, g_z_dim"):
+    with pytest.raises(InputError, match=r"unknown option of .* 'g_depth'.*known: g_width, g_z_dim"):
         build(replace(config(tiny, model), g_depth=3), load("ring", 0, 16))
