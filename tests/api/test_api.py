@@ -20,14 +20,14 @@ def images(tmp_path_factory):
     """8x8 images of three classes."""
     path = tmp_path_factory.mktemp("data") / "squares.npz"
     random = np.random.default_rng(0)
-    np.savez(path, images=random.integers(0, 256, (60, 8, 8), np.uint8), labels=np.arange(60) % 3)
+    np.savez(path, images=random.integers(0, 256, (900, 8, 8), np.uint8), labels=np.arange(900) % 3)
     return path
 
 
 @pytest.fixture(scope="module")
 def run(tiny, images, tmp_path_factory):
     """A run of a conditional generator, after which its data is deleted."""
-    config = replace(tiny, name="", data=str(images), g_condition="concat", eval_samples=20, extractor="random", steps=12)
+    config = replace(tiny, name="", data=str(images), g_condition="concat", eval_samples=200, extractor="random", steps=12)
     run = gan_jax.train(config, tmp_path_factory.mktemp("api") / "run")
     images.unlink()
     return run

@@ -30,10 +30,10 @@ BLOCKED = "import sys\nsys.modules['gan_jax'] = None\n"
 def run(tiny, tmp_path_factory):
     """A conditional generator with batch norm."""
     path = tmp_path_factory.mktemp("export")
-    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
-    np.savez(path / "squares.npz", images=images, labels=np.arange(40) % 2)
+    images = np.random.default_rng(0).integers(0, 256, (900, 8, 8), np.uint8)
+    np.savez(path / "squares.npz", images=images, labels=np.arange(900) % 2)
     network = {"g_norm": "batch", "g_condition": "concat", "extractor": "random"}
-    config = replace(tiny, data=str(path / "squares.npz"), eval_samples=20, steps=6, eval_every=6, **network)
+    config = replace(tiny, data=str(path / "squares.npz"), eval_samples=200, steps=6, eval_every=6, **network)
     return gan_jax.train(config, path / "run").directory
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_or_foreign_folder_is_one_line(run, exported, tmp_path):
     [
         ("text(length=8)", {"model": "text_resnet"}),
         ("molecules(atoms=4)", {"model": "molgan", "g_depth": 1}),
-        ("table(name='iris')", {"model": "ctgan"}),
+        ("table(name='iris')", {"model": "ctgan", "z_dim": 151}),
     ],
 )
 def test_every_kind_of_sample_is_exported_for_any_number_of_rows(tiny, data, options):
