@@ -22,7 +22,7 @@ from gan_jax.benchmark.cases import CASES, Case
 from gan_jax.benchmark.product import ProductStep
 from gan_jax.config import Config, config_json
 from gan_jax.errors import RunError
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.storage.files import digest
 from gan_jax.storage.log import read_log
 

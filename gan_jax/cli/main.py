@@ -3,9 +3,9 @@
 import importlib
 import sys
 
-import gan_jax
 from gan_jax.cli.command import command
 from gan_jax.errors import unknown
+from gan_jax.version import VERSION
 
 # Each is a module of this folder with a function `main`, which is imported only when it is called.
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "measure a run's generator, or one set of samples against another",
     "sample": "write samples of a run's generator, and other views of it",
     "compare": "train methods over several seeds, and compare them on one page",
+    "export": "write a generator as files that run without this package",
     "temperatures": "evaluate text generators at several temperatures",
     "weights": "download the networks of metrics, or import a pretrained generator as a run",
     "benchmark": "time training steps, beside PyTorch if it is installed",
@@ -32,7 +33,7 @@ def _main() -> None:
     if name in ("-h", "--help"):
         print(_help())
     elif name == "--version":
-        print(f"gan_jax {gan_jax.__version__}")
+        print(f"gan_jax {VERSION}")
     elif name in COMMANDS:
         sys.argv = [f"gan_jax {name}", *arguments]
         importlib.import_module(f"gan_jax.cli.{name}").main()

@@ -55,6 +55,7 @@ def make_data(
         random_test=source.random_test,
         eval_labels=(test if source.eval_labels_held_out else train).labels,
         feed_at=feed_at,
+        format=source.format,
     )
 
 

@@ -21,7 +21,8 @@ def blank(data_dir: str | None, *, side: int = 256, planes: int = 3, classes: in
     split = Split(np.zeros((count, 1, 1, 1), np.uint8), np.arange(count, dtype=np.int32) % classes if classes else None)
     to_float = partial(_grey, (side, side, planes))
     num_shown = 100 if side <= 256 else 25
-    return Source(split, split, classes, to_float, pixels.show, pixels.pack, _reject, num_shown=num_shown)
+    functions = (to_float, pixels.show, pixels.pack, _reject)
+    return Source(split, split, classes, *functions, num_shown=num_shown, format=pixels.FORMAT)
 
 
 def _grey(shape: tuple[int, ...], stored):

@@ -35,6 +35,25 @@ class Condition(NamedTuple):
 Pack = Callable[[Sample], dict[str, np.ndarray]]  # float samples [N, S] -> the arrays of an .npz for other tools
 
 
+class Presentation(NamedTuple):
+    """What can be done with generated samples without any real ones."""
+
+    show: Show
+    pack: Pack
+    # float samples [N, S] -> N of what a user of the domain works with: images uint8 [N, H, W, C], points [N, D], waves [N, T],
+    # a list of texts or of SMILES ("" for an invalid molecule), or the columns of a table by name
+    decode: Callable[[Sample], Any]
+    export: Export | None = None
+    condition: Callable[[str], Condition] | None = None
+
+
+class Format(NamedTuple):
+    """A `Presentation` in a form that is stored with a run, so that its generator is sampled without the data."""
+
+    kind: str  # one of `description.PRESENTATIONS`, the function that makes the Presentation
+    facts: dict[str, Any]  # its arguments: arrays and JSON values
+
+
 @dataclass(frozen=True)
 class Measure:
     """The metrics of generated samples: `measure(samples, label) -> {metric: value}`."""
@@ -138,6 +157,7 @@ class Source:
     # Whether G is evaluated with the labels of held-out samples: for labels that all but determine the sample, such as
     # spectrograms.
     eval_labels_held_out: bool = False
+    format: Format | None = None  # of generated samples. Optional: without it, they cannot be decoded without the data.
 
 
 @dataclass(frozen=True)
@@ -169,6 +189,12 @@ class Data:
     random_test: bool  # the test split was drawn from the training samples, because there was none
     eval_labels: np.ndarray | None  # labels to condition G on when it is evaluated, reused in order if more are needed
     feed_at: Callable[[int], np.ndarray | Split]  # step -> row numbers [B] int32 on the host, or samples if streamed
+    format: Format | None  # of generated samples; None if they cannot be decoded without the data
+
+    @property
+    def label(self) -> jax.ShapeDtypeStruct | None:
+        """The shape and type of the label of one sample; None for unlabelled data."""
+        return None if self.train.labels is None else jax.ShapeDtypeStruct(self.train.labels.shape[1:], self.train.labels.dtype)
 
     @property
     def store(self) -> Split | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.data.dataset import Data, Format, Measure, Presentation, Protocol, Source, Split
 from gan_jax.errors import InputError
 
 TRAIN, TEST = 100_000, 10_000
@@ -108,15 +108,26 @@ def _source(
     random = np.random.RandomState(0)
     points = draw(random, TRAIN + TEST) + sigma * random.randn(TRAIN + TEST, 2)
     points = points.astype(np.float32)
+    shown = presentation(centers, sigma, mode)
     return Source(
         train=Split(points[:TRAIN], None),
         test=Split(points[TRAIN:], None),
         num_classes=0,
         to_float=_as_stored,
-        show=lambda samples: {".png": _scatter(samples, centers, sigma, mode)},
-        pack=lambda samples: {"samples": samples},
+        show=shown.show,
+        pack=shown.pack,
         evaluator=evaluator,
         num_shown=2_500,
+        format=Format("points", {"centers": centers, "sigma": sigma, "mode": mode}),
+    )
+
+
+def presentation(centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> Presentation:
+    """Return the presentation of points near `centers` [K, 2]; for the arguments see `_source`."""
+    return Presentation(
+        show=lambda samples: {".png": _scatter(samples, centers, sigma, mode)},
+        pack=lambda samples: {"samples": samples},
+        decode=np.asarray,
     )
 
 

@@ -33,7 +33,7 @@ from gan_jax.metrics.protocols import parse_protocol
 from gan_jax.reports.doctor import diagnose
 from gan_jax.reports.html import read_lines
 from gan_jax.runs.averages import posthoc_average
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.spec.expressions import parse_call
 
 GENERATORS = ("average", "raw")

@@ -1,4 +1,4 @@
-"""LoadedGenerator: a run's averaged generator, as `views.py` uses it."""
+"""LoadedGenerator: a trained generator, as `views.py` and the Python API use it."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from gan_jax.config import Config
-from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
-from gan_jax.evaluation.sample import Sampler, chosen_label, compile_batched, grid_labels, latents, sampler
+from gan_jax.evaluation.latents import slerp
+from gan_jax.evaluation.sample import Described, Sampler, chosen_label, compile_batched, grid_labels, latents, sampler
 from gan_jax.game.game import Game
 from gan_jax.models.mapping import has_mapping, styles, synthesize
 from gan_jax.types import Sample
@@ -20,13 +20,14 @@ from gan_jax.types import Sample
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A trained generator with its game and its data. Grids of its samples have `grid_size` rows and columns."""
+    """A trained generator with its game and its data, or a description of that. Grids of its samples have `grid_size` rows
+    and columns."""
 
     config: Config
-    data: Data
+    data: Described
     game: Game
     variables: Any  # of the generator
-    d_variables: Any
+    d_variables: Any  # of the discriminator; None for an exported generator
     z_key: jax.Array
     label_key: jax.Array
     label: str | None = None  # the --label that all samples share; optional
@@ -69,3 +70,22 @@ class LoadedGenerator:
         """(z [N, Z] for the noise, labels, w [N, layers, W]) -> samples"""
         compiled = compile_batched(self.game, lambda variables, *latent: synthesize(self.game.generator, variables, *latent))
         return lambda *latent: compiled(self.variables, *latent)
+
+    def latent_space(self, space: str | None = None) -> str:
+        """Return the latent space that `space` chooses: "z", or "w" if the generator has one, which is the default then."""
+        spaces = ("z", "w") if self.has_w else ("z",)
+        if space not in (None, *spaces):
+            raise InputError(f"space must be {' or '.join(spaces)} for {self.config.model}, got {space}")
+        return space or spaces[-1]
+
+    def interpolate(self, z: np.ndarray, label: np.ndarray | None, steps: int, space: str | None = None) -> Sample:
+        """Return samples [N * steps, ...] in equal steps from each even row of z [2 N, Z] to the next row: along a line in w
+        or along an arc in z, see `latent_space`. All samples of a path have its label, one of [N, ...]."""
+        fraction = np.linspace(0, 1, steps, dtype=np.float32)
+        labels = None if label is None else np.repeat(label, steps, axis=0)
+        if self.latent_space(space) == "z":
+            path = np.asarray(slerp(z[::2, None], z[1::2, None], fraction[None, :, None]))
+            return self.sample(path.reshape(-1, z.shape[-1]), labels)
+        start, end = (self.styles(z[i::2], label)[:, None] for i in range(2))
+        path = start + fraction[None, :, None, None] * (end - start)
+        return self.synthesize(np.repeat(z[::2], steps, axis=0), labels, path.reshape(-1, *path.shape[2:]))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.data.dataset import Data
+from gan_jax.data.description import DataDescription
 from gan_jax.errors import InputError
 from gan_jax.evaluation.latents import slerp
 from gan_jax.game.game import Game
@@ -22,6 +24,7 @@ MAX_NUMBERS = 1 << 21  # numbers in all samples of a call
 SAMPLING = 1 << 31  # separates the keys of `sample_keys` from those that training splits from the same seed, and
 REFINEMENT, PATHS = SAMPLING + 1, SAMPLING + 2  # from those of `sampler_key` and `path_key`
 
+Described = Data | DataDescription
 # (generator variables, z [N, Z], labels [N, ...] or None) -> samples [N, ...]
 Sampler = Callable[[Any, np.ndarray, np.ndarray | None], np.ndarray]
 
@@ -44,6 +47,7 @@ def path_key(seed: int) -> Array:
     return jax.random.fold_in(jax.random.key(seed), PATHS)
 
 
+@lru_cache(maxsize=4)  # compiled once for each game
 def sampler(game: Game) -> Sampler:
     """Return the function from a generator's variables, latents and labels to samples on the host. Normalisation uses running
     statistics, not the batch's: a sample does not depend on the others in its batch."""
@@ -61,7 +65,7 @@ def _batch_size(game: Game) -> int:
     return max(1, min(BATCH, MAX_NUMBERS // largest))
 
 
-def standing_statistics(game: Game, data: Data, variables: Any, batches: int, key: Array) -> Any:
+def standing_statistics(game: Game, data: Described, variables: Any, batches: int, key: Array) -> Any:
     """Return a generator's variables with new batch norm statistics: means and variances averaged over `batches` batches of
     samples. Running statistics lag behind: they were collected before the weights were averaged.
 
@@ -103,7 +107,7 @@ def latents(game: Game, key: Array, count: int) -> np.ndarray:
     return np.concatenate(z)[:count]
 
 
-def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+def labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | None:
     """Return `count` labels as in training: those of real samples, row after row, or latent codes; None if the game has no
     labels. A larger count only appends to a smaller one."""
     if game.label is None:
@@ -115,13 +119,14 @@ def labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
     return np.concatenate(blocks)[:count]
 
 
-def grid_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+def grid_labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | None:
     """Return labels for a grid of `count` samples: one column per class if labels are classes, otherwise as in training."""
     if game.label is not None and game.label.shape == ():
         return (np.arange(count) % game.generator.num_classes).astype(np.int32)
     return labels(game, data, key, count)
 
 
+@lru_cache(maxsize=4)
 def conditional(game: Game) -> bool:
     """Whether the generator uses its labels."""
     if game.label is None:
@@ -133,7 +138,7 @@ def conditional(game: Game) -> bool:
     return id(traced.jaxpr.invars[-1]) in used
 
 
-def chosen_label(game: Game, data: Data, text: str, count: int) -> np.ndarray:
+def chosen_label(game: Game, data: Described, text: str, count: int) -> np.ndarray:
     """Return the label in `text` repeated `count` times: a class by name or number, a vector as comma-separated numbers, or
     what the data's own conditions request.
 
@@ -171,7 +176,7 @@ def interpolation(z: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(path.reshape(-1, z.shape[-1]))
 
 
-def interpolation_labels(game: Game, data: Data, key: Array, count: int) -> np.ndarray | None:
+def interpolation_labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | None:
     """Return labels for `interpolation`: one per row, so that only z changes along it."""
     size = math.isqrt(count)
     label = grid_labels(game, data, key, size)

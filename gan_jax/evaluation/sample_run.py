@@ -27,7 +27,7 @@ from gan_jax.evaluation.sample import (
     standing_statistics,
 )
 from gan_jax.runs.averages import posthoc_average
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.spec.lookup import calling, find
 from gan_jax.storage.files import write_atomically
 from gan_jax.types import Sample
@@ -70,7 +70,7 @@ def sample_run(
     if refine is not None:
         drawn = _refined(generator, count, sampler_name, refine, seed)
     elif label is not None and data.condition is not None:
-        drawn = _satisfying(generator, count, data.condition(label))
+        drawn = satisfying(generator, count, data.condition(label))
     else:
         drawn = _plain(generator, count)
     suffix = f"seed{seed}" + ("" if label is None else f"-label{re.sub('[^-+=.,<>!A-Za-z0-9_]+', '_', label)}")
@@ -84,7 +84,7 @@ def sample_run(
     return write_files(out, files | {f"samples-{suffix}{name}": content for name, content in exported.items()})
 
 
-class _Drawn(NamedTuple):
+class Drawn(NamedTuple):
     """Samples with their latents [N, Z] and labels, and the samples of each picture by its name."""
 
     samples: Sample
@@ -93,7 +93,7 @@ class _Drawn(NamedTuple):
     pictures: dict[str, Sample]
 
 
-def _plain(generator: LoadedGenerator, count: int) -> _Drawn:
+def _plain(generator: LoadedGenerator, count: int) -> Drawn:
     shown = generator.data.num_shown
     z = generator.z(max(count, 2 * shown))
     label = _labels(generator, len(z))
@@ -103,10 +103,10 @@ def _plain(generator: LoadedGenerator, count: int) -> _Drawn:
         "grid": generator.sample(z[:shown], generator.labels(shown)),
         "interpolation": generator.sample(*paths),
     }
-    return _Drawn(generator.sample(z[:count], label), z[:count], label, pictures)
+    return Drawn(generator.sample(z[:count], label), z[:count], label, pictures)
 
 
-def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable[..., np.ndarray], seed: int) -> _Drawn:
+def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable[..., np.ndarray], seed: int) -> Drawn:
     """Choose the latents of the samples and of the grid by one of `samplers.py`."""
     shown = generator.data.num_shown
     z = generator.z(max(count, 2 * shown))
@@ -119,10 +119,10 @@ def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable
     if (refined.shape, refined.dtype.kind) != (start.shape, "f"):
         raise InputError(f"sampler {name} must return latents {start.shape}, got {refined.dtype} {refined.shape}")
     grid = generator.sample(refined[count:], grid_label)
-    return _Drawn(generator.sample(refined[:count], label), refined[:count], label, {"grid": grid})
+    return Drawn(generator.sample(refined[:count], label), refined[:count], label, {"grid": grid})
 
 
-def _satisfying(generator: LoadedGenerator, count: int, condition: Condition) -> _Drawn:
+def satisfying(generator: LoadedGenerator, count: int, condition: Condition) -> Drawn:
     """Draw samples until `count` of them satisfy the condition. Raises InputError if fewer than about one in `RARITY` do."""
     by_label = condition.label is not None and conditional(generator.game)
     total, done, parts = count, 0, []
@@ -143,7 +143,7 @@ def _satisfying(generator: LoadedGenerator, count: int, condition: Condition) ->
     accepted = sum(len(z) for _, z, _ in parts)
     _say(f"{accepted:,} of {done:,} samples satisfy {generator.label}")
     samples, z, label = jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
-    return _Drawn(samples, z, label, {"grid": jax.tree.map(lambda x: x[: generator.data.num_shown], samples)})
+    return Drawn(samples, z, label, {"grid": jax.tree.map(lambda x: x[: generator.data.num_shown], samples)})
 
 
 def _labels(generator: LoadedGenerator, count: int) -> np.ndarray | None:

@@ -19,7 +19,7 @@ from gan_jax.evaluation.sample import check_samples, compile_batched, labels, la
 from gan_jax.game.game import Game
 from gan_jax.models.relgan import log_likelihood
 from gan_jax.reports.comparison import side_by_side
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.spec.glossary import METRICS
 
 HELD_OUT = 2_000  # maximum number of held-out samples for the likelihood

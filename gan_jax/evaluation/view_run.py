@@ -9,7 +9,7 @@ from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.sample import sample_keys
 from gan_jax.evaluation.sample_run import write_files
 from gan_jax.runs.averages import posthoc_average
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.spec.lookup import calling, find
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gan_jax.errors import InputError
 from gan_jax.evaluation import animation
 from gan_jax.evaluation.generator import LoadedGenerator
-from gan_jax.evaluation.latents import loop, principal_directions, project, slerp, truncate
+from gan_jax.evaluation.latents import loop, principal_directions, project, truncate
 from gan_jax.evaluation.sample import conditional
 from gan_jax.game.state import apply
 from gan_jax.models.mapping import synthesize
@@ -28,15 +28,8 @@ Files = dict[str, bytes]
 def interpolation(generator: LoadedGenerator, *, space: str | None = None) -> Files:
     """Each row leads in equal steps from one latent to another: along a line in w if the generator has a w, otherwise along an
     arc in z. `space` ("z" or "w") overrides the choice."""
-    size, fraction = generator.grid_size, np.linspace(0, 1, generator.grid_size, dtype=np.float32)
-    z, label = generator.z(2 * size), generator.labels(size)
-    if _latent_space(generator, space) == "z":
-        path = np.asarray(slerp(z[::2, None], z[1::2, None], fraction[None, :, None]))
-        return generator.data.show(generator.sample(_flatten_grid(path), _repeat_rows(label, size)))
-    start, end = (generator.styles(z[i::2], label)[:, None] for i in range(2))
-    path = start + fraction[None, :, None, None] * (end - start)
-    samples = generator.synthesize(_repeat_rows(z[::2], size), _repeat_rows(label, size), _flatten_grid(path))
-    return generator.data.show(samples)
+    size = generator.grid_size
+    return generator.data.show(generator.interpolate(generator.z(2 * size), generator.labels(size), size, space))
 
 
 def truncation(generator: LoadedGenerator, *, values: Sequence[float] = ()) -> Files:
@@ -178,7 +171,7 @@ def projection(
     if min(steps, tries) < 1 or not rate > 0:
         raise InputError(f"projection: steps, tries and rate must be above 0, got {steps}, {tries} and {rate}")
     target, target_label = _targets(generator, image)
-    size, in_w = generator.grid_size, _latent_space(generator, space) == "w"
+    size, in_w = generator.grid_size, generator.latent_space(space) == "w"
     z, label = generator.z(len(target) * tries), _repeat_rows(target_label, tries)
     # 0.1% of the latents of N(0, 1) are longer than this.
     start, radius = z, math.sqrt(chi2.ppf(0.999, z.shape[1]))
@@ -214,13 +207,6 @@ def _first_weights(generator: LoadedGenerator, z_dim: int) -> np.ndarray:
         raise InputError(f"directions: model {generator.config.model} has no dense layer that reads z")
     kernel = np.asarray(params["Dense_0"]["kernel"])[:z_dim]  # further rows read the label
     return np.pad(kernel, ((0, z_dim - len(kernel)), (0, 0)))  # in BigGAN it reads only the first numbers of z
-
-
-def _latent_space(generator: LoadedGenerator, space: str | None) -> str:
-    spaces = ("z", "w") if generator.has_w else ("z",)
-    if space not in (None, *spaces):
-        raise InputError(f"space must be {' or '.join(spaces)} for {generator.config.model}, got {space}")
-    return space or spaces[-1]
 
 
 def _flatten_grid(x: np.ndarray) -> np.ndarray:

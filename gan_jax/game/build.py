@@ -15,6 +15,7 @@ import optax
 from gan_jax import augment, auxiliary, deceive, g_penalties, latents, losses, optimizers, penalties
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data
+from gan_jax.data.description import DataDescription
 from gan_jax.data.molecules import g_penalties as molecule_penalties
 from gan_jax.game import update, update_rules
 from gan_jax.game.adaptive_augmentation import adapt
@@ -30,6 +31,16 @@ def build(config: Config, data: Data) -> Game:
 
     Raises InputError for parts that do not fit together: each function is first traced on abstract arrays (`preflight.py`), so
     that a mistake is found before anything is written."""
+    game = assemble(config, data)
+    check_combination(config, game)
+    check_functions(config, game)
+    check_step(config, game)
+    return game
+
+
+def assemble(config: Config, data: Data | DataDescription) -> Game:
+    """Build the game without any check. A game assembled from a description of data can be sampled; it can be played unless a
+    penalty needs the data. Raises InputError for an unknown name."""
     code = (config.code_classes, config.code_dims)
     num_classes = sum(code) or data.num_classes
     generator, discriminator = find_networks(config, data.sample_shape, num_classes)
@@ -39,7 +50,7 @@ def build(config: Config, data: Data) -> Game:
     if config.g_penalty:
         g_penalty = find_penalty("g_penalty", config.g_penalty, g_penalties, molecule_penalties, data=data)
     loss = find("loss", config.loss, losses)
-    game = Game(
+    return Game(
         **tunable_parts(config),
         update=find("update", config.update, update_rules) if config.update else update.update,
         generator=generator,
@@ -68,12 +79,8 @@ def build(config: Config, data: Data) -> Game:
         z_dim=config.z_dim,
         sample_shape=data.sample_shape,
         label=_label(code, data),
-        real_labelled=not any(code) and data.train.labels is not None,
+        real_labelled=not any(code) and data.label is not None,
     )
-    check_combination(config, game)
-    check_functions(config, game)
-    check_step(config, game)
-    return game
 
 
 def tunable_parts(config: Any) -> dict[str, Any]:
@@ -136,13 +143,12 @@ def _fast_in_loops(*networks: Any) -> bool:
     return ours or jax.default_backend() != "cpu"
 
 
-def _label(code: tuple[int, int], data: Data) -> jax.ShapeDtypeStruct | None:
+def _label(code: tuple[int, int], data: Data | DataDescription) -> jax.ShapeDtypeStruct | None:
     if code[1]:
         return jax.ShapeDtypeStruct((sum(code),), jnp.float32)
     if code[0]:
         return jax.ShapeDtypeStruct((), jnp.int32)
-    labels = data.train.labels
-    return None if labels is None else jax.ShapeDtypeStruct(labels.shape[1:], labels.dtype)
+    return data.label
 
 
 def _with_label(loss: Loss | LabelledLoss) -> Callable[[Array, Array, Array | None], tuple[Array, Array]]:

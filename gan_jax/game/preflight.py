@@ -67,7 +67,7 @@ def check_functions(config: Config, game: Game) -> None:
     """Trace each function separately. Raises InputError that names the first one that fails."""
     inputs = AbstractInputs.of(config, game)
     _check_axes(config, game, inputs)
-    _check_networks(config, game, inputs)
+    check_networks(config, game)
 
 
 class AbstractInputs(NamedTuple):
@@ -115,8 +115,9 @@ def _check_axes(config: Config, game: Game, inputs: AbstractInputs) -> None:
         )
 
 
-def _check_networks(config: Config, game: Game, inputs: AbstractInputs) -> None:
-    """Both networks, on parameters as they are initialised."""
+def check_networks(config: Config, game: Game) -> None:
+    """Trace both networks, on parameters as they are initialised. Raises InputError if one fails."""
+    inputs = AbstractInputs.of(config, game)
     try:
         state = jax.eval_shape(lambda key: init_state(game, key), inputs.key)
     except Exception as error:

@@ -23,6 +23,7 @@ from gan_jax import models, optimizers
 from gan_jax.config import Config
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError, unknown
+from gan_jax.models.nnx_bridge import as_linen, is_nnx, option_names
 from gan_jax.spec.expressions import bind, parse_call, parse_sum
 from gan_jax.spec.lookup import find_function, load_module, public_functions, variants
 from gan_jax.types import Array, DataPenalty, Memory, Shape, StatefulPenalty, packed_shape
@@ -113,7 +114,7 @@ def find_networks(config: Config, shape: Shape, num_classes: int) -> tuple[nn.Mo
     module = load_module("model", name) if name.endswith(".py") or "." in name else _family(name)
     classes = [_class(config.model, module, player) for player in ("Generator", "Discriminator")]
     for option in options:
-        allowed = {field.name for cls in classes for field in fields(cls)} - COMMON_FIELDS - {"parent", "name"}
+        allowed = {name for cls in classes for name in _option_names(cls)} - COMMON_FIELDS
         if option not in allowed:
             raise unknown(f"option of model {name}", option, allowed)
     shapes = (shape, packed_shape(shape, config.pack))
@@ -134,19 +135,25 @@ def _family(name: str) -> ModuleType:
     raise unknown("model", name, [*families(), "path/file.py"])
 
 
-def _class(model: str, module: ModuleType, name: str) -> type[nn.Module]:
+def _class(model: str, module: ModuleType, name: str) -> type:
+    """A network's class, of flax.linen or of flax.nnx."""
     network = getattr(module, name, None)
-    if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise InputError(f"model {model} must define a flax.linen module named {name}")
-    if missing := COMMON_FIELDS - {field.name for field in fields(network)}:
-        raise InputError(f"model {model}'s {name} must have the fields {', '.join(sorted(missing))}")
+    if not (isinstance(network, type) and (issubclass(network, nn.Module) or is_nnx(network))):
+        raise InputError(f"model {model} must define a flax.linen or flax.nnx module named {name}")
+    if missing := COMMON_FIELDS - _option_names(network):
+        kind = "parameters of __init__" if is_nnx(network) else "fields"
+        raise InputError(f"model {model}'s {name} must have the {kind} {', '.join(sorted(missing))}")
     return network
 
 
-def _network(config: Config, cls: type[nn.Module], options: dict[str, Any], shape: Shape, num_classes: int) -> nn.Module:
+def _option_names(cls: type) -> set[str]:
+    return option_names(cls) if is_nnx(cls) else {field.name for field in fields(cls)} - {"parent", "name"}
+
+
+def _network(config: Config, cls: type, options: dict[str, Any], shape: Shape, num_classes: int) -> nn.Module:
     prefix = f"{cls.__name__[0].lower()}_"
-    names = {field.name for field in fields(cls)}
-    allowed = {prefix + name for name in names - COMMON_FIELDS - {"parent", "name"}}
+    names = _option_names(cls)
+    allowed = {prefix + name for name in names - COMMON_FIELDS}
     options = {name: value for name, value in options.items() if name in names}
     for name in Config.with_property("network"):
         value = getattr(config, name)
@@ -154,6 +161,8 @@ def _network(config: Config, cls: type[nn.Module], options: dict[str, Any], shap
             if name not in allowed:
                 raise unknown(f"option of {config.model}'s {cls.__name__}", name, allowed)
             options[name.removeprefix(prefix)] = value
+    if is_nnx(cls):
+        return as_linen(cls, options | {"sample_shape": shape, "num_classes": num_classes})
     for field in fields(cls):  # users set a field that holds a function by the function's name
         if isinstance(options.get(field.name), str) and _holds_function(field.type):
             options[field.name] = find_function(f"{field.name} of model {config.model}", options[field.name], {})

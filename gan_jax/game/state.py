@@ -107,6 +107,12 @@ def apply(
     return (jax.checkpoint(forward, policy=SAVED_BY_REMAT) if remat else forward)(variables, x)
 
 
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by name, as in params/Dense_0/kernel, in their order."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
 def as_type(tree: Any, dtype: str) -> Any:
     """The tree with its floating-point leaves cast to `dtype`."""
     return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)

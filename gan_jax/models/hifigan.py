@@ -140,7 +140,7 @@ def label_spectrogram(label: Array | None, sample_shape: Shape, bands: int) -> A
     if size == 0 or size % bands or len(sample_shape) != 2 or sample_shape[1] != 1 or sample_shape[0] % (size // bands):
         shapes = f"got labels {'none' if label is None else label.shape} of samples {sample_shape}"
         raise ValueError(f'a vocoder with bands={bands} needs data audio(form="vocoder", bands={bands}): {shapes}')
-    return label.reshape(len(label), -1, bands)
+    return label.reshape(label.shape[0], -1, bands)
 
 
 def _residual(x: Array, window: int, dilations: tuple[int, ...]) -> Array:
@@ -154,8 +154,8 @@ def _residual(x: Array, window: int, dilations: tuple[int, ...]) -> Array:
 def _dilated(x: Array, window: int, dilation: int) -> Array:
     """Dilated convolution of x [B, T, C], computed as a convolution along the columns of rows of `dilation` positions."""
     length = x.shape[1]
-    rows = jnp.pad(x, [(0, 0), (0, -length % dilation), (0, 0)]).reshape(len(x), -1, dilation, x.shape[2])
-    return Conv(x.shape[2], (window, 1), kernel_init=INIT)(rows).reshape(len(x), -1, x.shape[2])[:, :length]
+    rows = jnp.pad(x, [(0, 0), (0, -length % dilation), (0, 0)]).reshape(x.shape[0], -1, dilation, x.shape[2])
+    return Conv(x.shape[2], (window, 1), kernel_init=INIT)(rows).reshape(x.shape[0], -1, x.shape[2])[:, :length]
 
 
 def _means_of_parts(x: Array, parts: int) -> Array:

@@ -53,7 +53,7 @@ class Generator(nn.Module):
         bonds = self._probabilities(Dense(sizes[1], name="bonds")(x).reshape(-1, pairs, bond_kinds), noise[1])
         # Each pair is generated once and mirrored; no atom has a bond with itself.
         upper = jnp.triu_indices(nodes, 1)
-        matrix = jnp.zeros((len(x), nodes, nodes, bond_kinds), x.dtype).at[:, upper[0], upper[1]].set(bonds)
+        matrix = jnp.zeros((x.shape[0], nodes, nodes, bond_kinds), x.dtype).at[:, upper[0], upper[1]].set(bonds)
         matrix = matrix + matrix.swapaxes(1, 2)
         diagonal = jnp.eye(nodes, dtype=x.dtype)[:, :, None] * jax.nn.one_hot(0, bond_kinds, dtype=x.dtype)[None, None]
         return Graph(atoms, matrix + diagonal[None])

@@ -68,7 +68,7 @@ class Generator(nn.Module):
             soft = jnp.where(ended[:, None], hard, jax.nn.softmax(perturbed / self.softness))
             return (state, sampled, ended | (sampled == 0)), soft if train else hard
 
-        carry = (*self._start(len(z)), jnp.zeros(len(z), bool))
+        carry = (*self._start(z.shape[0]), jnp.zeros(z.shape[0], bool))
         return _scan(write)(self, carry, noise)[1]
 
     def log_likelihood(self, x: Array) -> tuple[Array, Array]:

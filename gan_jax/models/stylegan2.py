@@ -98,7 +98,7 @@ class Generator(nn.Module):
         height, width, image_channels = self.sample_shape
         grid = (height >> stages, width >> stages)
         start = self.param("start", nn.initializers.normal(1.0), (*grid, self._channels(grid)))
-        x = jnp.broadcast_to(start, (len(w), *start.shape))
+        x = jnp.broadcast_to(start, (w.shape[0], *start.shape))
 
         def styled(x: Array, channels: int, layer: int, doubling: bool = False) -> Array:
             noise_keys = jax.vmap(lambda key: jax.random.fold_in(key, 2 + layer))(keys) if self.noise else None

@@ -16,12 +16,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from gan_jax.config import Config
 from gan_jax.errors import InputError, reading
 from gan_jax.game import ema
-from gan_jax.game.state import TrainState
+from gan_jax.game.state import TrainState, named
 from gan_jax.runs.config_changes import stored_differences
 from gan_jax.storage.files import write_atomically
 from gan_jax.storage.npz import load_npz
@@ -35,7 +34,7 @@ def save_averages(run_dir: Path, config: Config, state: TrainState) -> None:
         (run_dir / "averages").mkdir(exist_ok=True)
         arrays, file = io.BytesIO(), _file(run_dir, int(state.step), sigma)
         record = json.dumps({"file": file.name, "config": asdict(config)})
-        np.savez(arrays, **flatten_dict(jax.device_get(average), sep="/"), **{RECORD: np.array(record)})
+        np.savez(arrays, **named(jax.device_get(average)), **{RECORD: np.array(record)})
         write_atomically(file, arrays.getvalue())
 
 
@@ -68,7 +67,9 @@ def posthoc_average(run_dir: Path, config: Config, state: TrainState, sigma: flo
         weights = ema.weights(steps, sigmas, step, sigma)
     except ValueError as error:
         raise InputError(f"--ema: {error}") from error
-    return ema.combine((unflatten_dict(read_average(file, config), sep="/") for file in present), weights)
+    average = ema.combine((read_average(file, config) for file in present), weights)
+    with reading(str(run_dir / "averages"), "does not hold all variables of the generator"):
+        return jax.tree.unflatten(jax.tree.structure(state.ema), [average[name] for name in named(state.ema)])
 
 
 def read_average(file: Path, config: Config) -> dict[str, np.ndarray]:

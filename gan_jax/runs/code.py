@@ -15,13 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import gan_jax
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.runs.trust import named_code
 from gan_jax.spec.lookup import split_code
 
-PACKAGE = Path(gan_jax.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 INSTALLED = (PACKAGE, *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")))
 
 
@@ -78,7 +77,7 @@ def package_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(gan_jax.__file__).name)  # an installed package may lie in the user's checkout
+        git("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie in the user's checkout
         return git("describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*") or None
     except (OSError, subprocess.SubprocessError):
         return None

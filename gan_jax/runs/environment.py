@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 
-import gan_jax
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
 from gan_jax.runs.code import package_commit, package_digest
+from gan_jax.version import VERSION
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -33,7 +33,7 @@ READ = {
 def current_environment() -> dict[str, Any]:
     """The versions, the package's source, the devices and XLA's flags of this process."""
     return {
-        "gan_jax": gan_jax.__version__,
+        "gan_jax": VERSION,
         "git": package_commit(),
         "source": package_digest(),
         "python": platform.python_version(),

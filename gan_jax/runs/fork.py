@@ -22,8 +22,8 @@ import numpy as np
 
 from gan_jax.errors import InputError
 from gan_jax.game.game import Game
-from gan_jax.game.state import Player, TrainState, init_state, step_of
-from gan_jax.runs.run_dir import load_run
+from gan_jax.game.state import Player, TrainState, init_state, named, step_of
+from gan_jax.runs.load import load_run
 from gan_jax.storage.files import digest
 
 
@@ -38,9 +38,9 @@ class Fork(NamedTuple):
 
         def inherited(name: str, fresh: Any, weights: Any) -> Any:
             """The variables `fresh` of player `name` with the arrays of `weights`, except those that are new."""
-            arrays = {path: x for path, x in _flat({name: weights}).items() if path not in self.record.get("new", {})}
+            arrays = {path: x for path, x in named({name: weights}).items() if path not in self.record.get("new", {})}
             tree = jax.tree.structure(fresh)
-            return jax.tree.unflatten(tree, [arrays.get(path, x) for path, x in _flat({name: fresh}).items()])
+            return jax.tree.unflatten(tree, [arrays.get(path, x) for path, x in named({name: fresh}).items()])
 
         def player(name: str, weights: Any, tx: Any) -> Player:
             old = getattr(fresh, name)
@@ -103,7 +103,7 @@ def _new_arrays(origin: Path, source: TrainState, source_game: Game, game: Game)
     InputError if the networks differ in anything else."""
     target_shapes = _shapes(game)
     same_classes = _shapes(_with_classes_of(source_game, game))
-    source_shapes = {path: _shape(x) for path, x in _flat({"g": _variables(source.g), "d": _variables(source.d)}).items()}
+    source_shapes = {path: _shape(x) for path, x in named({"g": _variables(source.g), "d": _variables(source.d)}).items()}
     names = [name for name in source_shapes | same_classes if source_shapes.get(name) != same_classes.get(name)]
     if names:
         name, more = names[0], f" (and {len(names) - 1} more)" if len(names) > 1 else ""
@@ -133,17 +133,11 @@ def _classes(game: Game) -> int:
 def _shapes(game: Game) -> dict[str, str]:
     """The shapes of both players' variables, by name."""
     state = jax.eval_shape(lambda: init_state(game, jax.random.key(0)))
-    return {path: _shape(x) for path, x in _flat({"g": _variables(state.g), "d": _variables(state.d)}).items()}
+    return {path: _shape(x) for path, x in named({"g": _variables(state.g), "d": _variables(state.d)}).items()}
 
 
 def _variables(player: Player) -> dict[str, Any]:
     return {"params": player.params, **player.stats}
-
-
-def _flat(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree by name, in their order."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _shape(leaf: Any) -> str:

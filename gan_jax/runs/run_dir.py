@@ -1,36 +1,32 @@
 """The run directory: whether a run may use it, its environment, and its log, in which no step occurs twice.
 
-config.json  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  samples/  code/  report.html  lock; averages/
-with `posthoc_ema`
+config.json  description.npz  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  samples/  code/  report.html
+lock; averages/ with `posthoc_ema`
 """
 
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 from filelock import FileLock, Timeout
 
 from gan_jax.config import Config, config_json, load_config
 from gan_jax.data.dataset import Data
-from gan_jax.data.load import load
+from gan_jax.data.description import FILE, bytes_of, describe
 from gan_jax.errors import InputError
-from gan_jax.game.build import build
-from gan_jax.game.game import Game
-from gan_jax.game.state import TrainState, init_state
+from gan_jax.game.state import TrainState
 from gan_jax.game.sweep import Sweep
 from gan_jax.runs import hosts
 from gan_jax.runs.averages import save_averages
-from gan_jax.runs.checkpoint import Checkpoints, try_saving
+from gan_jax.runs.checkpoint import try_saving
 from gan_jax.runs.code import changed_code, copies, user_code
 from gan_jax.runs.config_changes import continues, differences
 from gan_jax.runs.environment import current_environment, describe_data, list_of, read_environment
 from gan_jax.runs.identity import Identity
-from gan_jax.runs.trust import check_code
 from gan_jax.storage.files import check_entries, remove_leftovers, unused_path, write_atomically
 from gan_jax.storage.log import Log, read_log
 
@@ -53,14 +49,14 @@ class RunDir:
         hosts.barrier()  # before the first host changes what the others check
         self._writes = hosts.is_first()
         if self._writes:
-            self._acquire(config)
+            self._acquire(config, data)
         self._code = user_code(config)
         facts = ({} if seeds is None else {"seeds": list(seeds)}) | ({"sweep": sweep} if sweep else {})
         self.environment = (recorded or current_environment()) | {"data": describe_data(data)} | facts
         self.seconds_before = 0.0
         self._start = time.monotonic()
 
-    def _acquire(self, config: Config) -> None:
+    def _acquire(self, config: Config, data: Data) -> None:
         new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -72,6 +68,8 @@ class RunDir:
                 try_saving(self.path)
             # Written before the rest, and atomically: a directory without it is not recognised as a run.
             write_atomically(self.path / "config.json", config_json(config).encode())
+            if data.format is not None:
+                write_atomically(self.path / FILE, bytes_of(describe(data)))
             (self.path / "samples").mkdir(exist_ok=True)
         except Timeout as error:
             raise InputError(f"another process is training in {self.path}: wait for it, or choose another --run_dir") from error
@@ -206,7 +204,7 @@ def check_run_dir(
     except OSError as error:
         raise InputError(f"cannot use --run_dir {path}: {error.strerror}; choose another") from error
     _check_record(path, environment, Identity(config, data.checksum, seeds, sweep), data.name)
-    if not accept_changes and (changes := _changes_of_code(environment, config)):
+    if not accept_changes and (changes := changes_of_code(environment, config)):
         raise InputError(
             f"code differs from that with which {path} was trained: {'; '.join(changes)}; restore it (copies are in "
             f"{path / 'code'}), choose another --run_dir, or add --accept_changes to continue with the changed code"
@@ -266,35 +264,7 @@ def _check_new(path: Path, accept_changes: bool) -> None:
         )
 
 
-def _changes_of_code(environment: dict[str, Any], config: Config) -> list[str]:
+def changes_of_code(environment: dict[str, Any], config: Config) -> list[str]:
     """How the user's files differ from those that environment.json records, if it does."""
     recorded = environment.get("code")
     return changed_code(recorded, user_code(config)) if isinstance(recorded, dict) else []
-
-
-def load_run(
-    path: Path, say: Callable[[str], None], data_dir: str | None = None, step: int | None = None
-) -> tuple[Config, Data, Game, TrainState]:
-    """A saved run: its config, data, game and the state of its newest intact checkpoint, or of that at `step`. Nothing is
-    written.
-
-    Raises InputError if there is no run, no checkpoint that verifies, or if `trust.check_code` refuses its code."""
-    if not (path / "config.json").is_file():
-        raise InputError(f"{path} is not a run directory: it has no config.json")
-    check_entries(path)
-    config = load_config(path / "config.json")
-    check_code(config, path / "config.json")
-    data = load(config.data, config.seed, config.batch, data_dir, config.validation, config.stream)
-    for note in data.notes:
-        say(f"data: {note}")
-    game = build(config, data)
-    environment = read_environment(path)
-    for change in _changes_of_code(environment, config):
-        say(f"warning: code differs from that with which the run was trained: {change}")
-    if environment.get("seeds"):
-        raise InputError(f"{path} holds several seeds: gan_jax compare reports on them; train one seed to sample or evaluate")
-    with Checkpoints(path, read_only=True, identity=Identity(config, data.checksum)) as checkpoints:
-        state = checkpoints.restore(jax.eval_shape(lambda: init_state(game, jax.random.key(0))), say, step)
-    if state is None:
-        raise InputError(f"{path} has no checkpoint yet")
-    return config, data, game, state

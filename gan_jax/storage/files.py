@@ -13,7 +13,8 @@ from gan_jax.errors import InputError
 # What a run writes in its own directory.
 RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial")
 RUN_FILES = (
-    "config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256", "report.html", "lock", "evaluation.json",
+    "config.json", "description.npz", "environment.json", "metrics.jsonl", "checkpoints.sha256", "report.html", "lock",
+    "evaluation.json",
 )  # fmt: skip
 _TEMPORARY = ".tmp"
 

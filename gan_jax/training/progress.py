@@ -4,12 +4,13 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 
 class Interrupt:
@@ -22,7 +23,9 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         numbers = [signal.SIGTERM, signal.SIGINT]
         numbers += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
-        self._handlers = {number: signal.signal(number, self._record) for number in numbers}
+        # Python delivers signals to the main thread only; a training in another one cannot be interrupted.
+        main = threading.current_thread() is threading.main_thread()
+        self._handlers = {number: signal.signal(number, self._record) for number in numbers if main}
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -87,13 +90,19 @@ def lossy_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return "IPKernelApp" in getattr(get_ipython(), "config", {})
+
+
 class Progress:
-    """A live bar on a terminal, or about twenty plain lines if the output is piped. Nothing unless `shown`."""
+    """A live bar on a terminal or in a notebook, or about twenty plain lines if the output is piped. Nothing unless `shown`."""
 
     def __init__(self, steps: int, shown: bool = True):
         self._steps, self._shown = steps, shown
         self._bar: tqdm | None = None
-        self._live = shown and sys.stderr.isatty()
+        self._live = shown and (sys.stderr.isatty() or in_notebook())
         self._printed = 0
 
     def __enter__(self) -> "Progress":

@@ -21,7 +21,7 @@ from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluate import _labels_as_in, evaluate_run, evaluate_samples, table
 from gan_jax.evaluation.sample import BATCH, latents, standing_statistics
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]

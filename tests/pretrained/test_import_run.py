@@ -22,7 +22,7 @@ from gan_jax.pretrained.biggan_deep import biggan_deep
 from gan_jax.pretrained.import_run import import_run
 from gan_jax.pretrained.stylegan2 import stylegan2
 from gan_jax.pretrained.tensors import Tensors
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.training.train import train
 
 COMMAND = Path(__file__).parents[2] / "experiments" / "weights.py"

@@ -17,7 +17,8 @@ from gan_jax.game.build import build
 from gan_jax.game.state import init_state
 from gan_jax.runs import fork
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run_dir import RunDir, load_run
+from gan_jax.runs.load import load_run
+from gan_jax.runs.run_dir import RunDir
 from gan_jax.runs.verify import verify
 from gan_jax.spec.lookup import load_file
 from gan_jax.storage.files import digest

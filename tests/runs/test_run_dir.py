@@ -19,7 +19,8 @@ from gan_jax.runs.averages import averages, posthoc_average
 from gan_jax.runs.checkpoint import Checkpoints, try_saving
 from gan_jax.runs.code import copies, user_code
 from gan_jax.runs.identity import Identity
-from gan_jax.runs.run_dir import RunDir, check_run_dir, load_run
+from gan_jax.runs.load import load_run
+from gan_jax.runs.run_dir import RunDir, check_run_dir
 from gan_jax.runs.trust import remember
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest

@@ -12,7 +12,7 @@ import pytest
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
 from gan_jax.runs import trust
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 from gan_jax.spec.lookup import load_file
 from gan_jax.training.train import train
 

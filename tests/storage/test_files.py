@@ -17,7 +17,8 @@ from gan_jax.cli.command import write_json
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
 from gan_jax.runs.averages import posthoc_average
-from gan_jax.runs.run_dir import RunDir, load_run
+from gan_jax.runs.load import load_run
+from gan_jax.runs.run_dir import RunDir
 from gan_jax.storage.cache import cache_path, cached, read_cache, write_cache
 from gan_jax.storage.files import (
     RUN_FILES,

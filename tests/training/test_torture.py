@@ -93,7 +93,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.evaluate import diagnose_run
 from gan_jax.reports.comparison import comparison_table
 from gan_jax.reports.report import write_report
-from gan_jax.runs.run_dir import load_run
+from gan_jax.runs.load import load_run
 run, reads, said = Path(sys.argv[1]), 0, set()
 while not run.with_name("stop").exists():
     for read in (write_report, lambda run: comparison_table([run]), diagnose_run, lambda run: load_run(run, said.add)):

@@ -26,7 +26,8 @@ from gan_jax.game.preflight import label_warning
 from gan_jax.reports.doctor import diagnose
 from gan_jax.runs import checkpoint
 from gan_jax.runs.checkpoint import Checkpoints
-from gan_jax.runs.run_dir import RunDir, load_run
+from gan_jax.runs.load import load_run
+from gan_jax.runs.run_dir import RunDir
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
 from gan_jax.training.experiment import dry_run

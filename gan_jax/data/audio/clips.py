@@ -18,7 +18,7 @@ from gan_jax import spectrogram
 from gan_jax.data.audio import metrics, recordings
 from gan_jax.data.audio.mel import Mel, as_wave
 from gan_jax.data.audio.recordings import ClipFormat
-from gan_jax.data.dataset import Source, Split
+from gan_jax.data.dataset import Format, Presentation, Source, Split
 from gan_jax.data.images import pixels
 from gan_jax.data.paths import locate
 from gan_jax.errors import InputError, unknown
@@ -100,14 +100,13 @@ def audio(
             f"data audio: {path} has {train.count:,} clips to train on and {test.count:,} held out: both are needed"
         )
     validation = split("validation") if "validation" in found.splits else None
+    facts = {"form": form, **mel._asdict()}
+    shown = presentation(**facts)
+    functions = {"show": shown.show, "pack": shown.pack, "export": shown.export, "format": Format("audio", facts)}
     if form == "mel":
-        functions = {"to_float": _as_stored, "show": partial(_show_mel, mel), "pack": partial(_pack_mel, mel)}
-        functions["export"] = lambda samples: _wav_files(mel, _pack_mel(mel, samples)["waves"], "/{:05d}")
-        functions["evaluator"] = partial(metrics.evaluate_mel, mel, clip_format, validation)
+        functions |= {"to_float": _as_stored, "evaluator": partial(metrics.evaluate_mel, mel, clip_format, validation)}
     else:
-        functions = {"to_float": as_wave, "show": partial(_show_waves, mel), "pack": _pack_waves}
-        functions["export"] = lambda samples: _wav_files(mel, np.asarray(samples)[..., 0], "/{:05d}")
-        functions["evaluator"] = partial(metrics.evaluate_waves, mel, clip_format, validation)
+        functions |= {"to_float": as_wave, "evaluator": partial(metrics.evaluate_waves, mel, clip_format, validation)}
     if vocoder:
         functions["evaluator"] = partial(metrics.evaluate_pairs, mel, clip_format, validation, _digests(found))
     num_classes = label.shape[1] if vocoder else len(words)
@@ -147,6 +146,22 @@ def _as_stored(spectrograms):
 # Pictures and sounds
 
 
+def presentation(form: str, rate: int, bands: int, fft: int, hop: int) -> Presentation:
+    """Return the presentation of spectrograms or waves; for the arguments see `audio`. Samples are decoded to waves [N, T]."""
+    mel = Mel(rate, bands, fft, hop)
+    show, pack = (_show_mel, _pack_mel) if form == "mel" else (_show_waves, _pack_waves)
+
+    def decode(samples: np.ndarray) -> np.ndarray:
+        return pack(mel, samples)["waves"]
+
+    return Presentation(
+        show=partial(show, mel),
+        pack=partial(pack, mel),
+        decode=decode,
+        export=lambda samples: _wav_files(mel, decode(samples), "/{:05d}"),
+    )
+
+
 def _show_mel(mel: Mel, samples: np.ndarray) -> dict[str, bytes]:
     """Return a grid of spectrograms, low frequencies at the bottom, time to the right; and the first samples as wav files."""
     return _files(mel, np.asarray(samples), _pack_mel(mel, samples[:NUM_SOUNDS])["waves"])
@@ -174,7 +189,7 @@ def _pack_mel(mel: Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
     return {"log_mel": samples, "waves": sounds}
 
 
-def _pack_waves(samples: np.ndarray) -> dict[str, np.ndarray]:
+def _pack_waves(mel: Mel, samples: np.ndarray) -> dict[str, np.ndarray]:
     return {"waves": np.asarray(samples)[..., 0]}
 
 

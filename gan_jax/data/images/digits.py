@@ -36,5 +36,6 @@ def digits() -> Source:
         to_float=partial(pixels.to_float, max_level=16),
         show=pixels.show,
         pack=pixels.pack,
+        format=pixels.FORMAT,
         evaluator=pixels.evaluator,
     )

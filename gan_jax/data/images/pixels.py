@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split, Stored
+from gan_jax.data.dataset import Data, Format, Measure, Presentation, Protocol, Source, Split, Stored
 from gan_jax.data.reading import listed, split_rows
 from gan_jax.errors import InputError
 from gan_jax.storage.npz import load_headers, load_npz
 
+FORMAT = Format("images", {})
 HELD_OUT = 0.1  # fraction of the images
 # Accepted array names in an .npz: samples and labels of the train split, then of the test split.
 LAYOUTS = (
@@ -65,7 +66,13 @@ def source(
         notes=tuple(notes),
         files_sha256=files_sha256,
         random_test=random_test,
+        format=FORMAT,
     )
+
+
+def presentation() -> Presentation:
+    """Return the presentation of all images."""
+    return Presentation(show, pack, decode=lambda samples: pack(samples)["images"])
 
 
 def _hold_out(name: str, images: Split | Stored) -> tuple[Split, Split] | tuple[Stored, Stored]:

@@ -36,6 +36,7 @@ def stacked(name: str, single: Data) -> Source:
         to_float=single.to_float,
         show=pixels.show,
         pack=pixels.pack,
+        format=pixels.FORMAT,
         evaluator=lambda data, protocol=Protocol(): _evaluator(data, protocol, single, test_rows),
     )
 

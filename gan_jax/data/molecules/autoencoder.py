@@ -109,10 +109,10 @@ def vectors(
     width: int = 256,
     layers: int = 1,
     epochs: int = 10,
-) -> tuple[np.ndarray, Callable[[np.ndarray], list[Any]]]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Train an autoencoder on the rows `train_rows` of the molecules. Return (the codes of all M molecules, float32 [M, size],
-    with mean 0 and standard deviation 1 over `train_rows`; a function that decodes codes to molecules, None for invalid
-    SMILES). Cached under `digest`, which must identify the molecules."""
+    with mean 0 and standard deviation 1 over `train_rows`; the arguments of `decoder`, which decodes such codes). Cached under
+    `digest`, which must identify the molecules."""
     for name, value, minimum in (("size", size, 2), ("width", width, 2), ("layers", layers, 1), ("epochs", epochs, 1)):
         if type(value) is not int or value < minimum:
             raise InputError(f"data molecules: {name} of latent must be a whole number of at least {minimum}, got {value!r}")
@@ -130,18 +130,27 @@ def vectors(
     settings = f"{size} {width} {layers} {epochs} {ORDERS} {BATCH} {RATE} {NOISE}"
     name = hashlib.sha256(digest + settings.encode()).hexdigest()[:32]
     keys = ("vectors", "mean", "deviation", "params", "symbols", "length")
-    codes, mean, deviation, flat, symbols, length = cached(f"latent-{name}.npz", keys, train)
-    network = Autoencoder(len(symbols), size, width, layers)
+    codes, *decoding = cached(f"latent-{name}.npz", keys, train)
+    facts = dict(zip(keys[1:], decoding, strict=True)) | {"width": width, "layers": layers}
+    return codes.astype(np.float32), facts | {"length": int(facts["length"])}
+
+
+def decoder(
+    mean: np.ndarray, deviation: np.ndarray, params: np.ndarray, symbols: np.ndarray, length: int, width: int, layers: int
+) -> Callable[[np.ndarray], list[Any]]:
+    """Return the function that decodes codes [N, size] to molecules, None for invalid SMILES. `params` are the parameters of
+    the autoencoder in one vector, `mean` and `deviation` [size] scale codes to its own."""
+    network = Autoencoder(len(symbols), len(mean), width, layers)
     zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(partial(_params, network)))
-    params = ravel_pytree(zeros)[1](flat)
-    generate = jax.jit(partial(_generate, network, params, int(length)))
+    tree = ravel_pytree(zeros)[1](params)
+    generate = jax.jit(partial(_generate, network, tree, length))
 
     def decode(samples: np.ndarray) -> list[Any]:
         blocks = [samples[i : i + BLOCK] * deviation + mean for i in range(0, len(samples), BLOCK)]
         texts = ["".join(symbols[i - 1] for i in row if i) for block in blocks for row in np.asarray(generate(block))]
         return list(map(_molecule, texts))
 
-    return codes.astype(np.float32), decode
+    return decode
 
 
 def _texts(molecules: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data.molecules import selfies
+from gan_jax.data.molecules import autoencoder, selfies
 from gan_jax.data.molecules.graphs import decode_graphs, most_likely, one_hot
 from gan_jax.data.text import corpus
 from gan_jax.types import Graph, Sample
@@ -22,17 +22,46 @@ class Form(NamedTuple):
     to_molecules: Callable[[Any], list[Any]]  # stored molecules -> RDKit molecules
     encode: Callable[[Sample], dict[str, np.ndarray]]  # samples as networks generate them -> arrays for an .npz
     decode: Callable[[dict[str, np.ndarray]], list[Any]]  # these arrays -> RDKit molecules, None for invalid ones
+    facts: dict[str, Any]  # the arguments of `graph_decoder`, `selfies_decoder` or `latent_decoder`
+
+
+class Decoder(NamedTuple):
+    """The fields of a `Form` that need no molecules."""
+
+    names: dict[str, np.ndarray]
+    encode: Callable[[Sample], dict[str, np.ndarray]]
+    decode: Callable[[dict[str, np.ndarray]], list[Any]]
+
+
+def graph_decoder(elements: np.ndarray) -> Decoder:
+    to_molecules = partial(decode_graphs, elements.tolist())
+    return Decoder({"elements": elements}, lambda x: most_likely(x)._asdict(), lambda codes: to_molecules(Graph(**codes)))
+
+
+def selfies_decoder(symbols: np.ndarray) -> Decoder:
+    return Decoder(
+        names={"symbols": symbols},
+        encode=lambda samples: {"selfies": most_likely(samples)},
+        decode=lambda codes: selfies.decode(symbols.tolist(), codes["selfies"]),
+    )
+
+
+def latent_decoder(**facts: Any) -> Decoder:
+    """For the arguments see `autoencoder.decoder`."""
+    decode = autoencoder.decoder(**facts)
+    return Decoder({}, lambda samples: {"latent": np.asarray(samples, np.float32)}, lambda codes: decode(codes["latent"]))
+
+
+DECODERS = {"graph": graph_decoder, "selfies": selfies_decoder, "latent": latent_decoder}
 
 
 def graph_of_atoms(graphs: Graph, elements: np.ndarray) -> Form:
-    to_molecules = partial(decode_graphs, elements.tolist())
     return Form(
         stored=graphs,
-        names={"elements": elements},
         to_float=partial(one_hot, kinds=len(elements) + 1),
-        to_molecules=to_molecules,
-        encode=lambda samples: most_likely(samples)._asdict(),
-        decode=lambda codes: to_molecules(Graph(**codes)),
+        to_molecules=partial(decode_graphs, elements.tolist()),
+        facts={"elements": elements},
+        **graph_decoder(elements)._asdict(),
     )
 
 
@@ -40,24 +69,22 @@ def selfies_sequence(graphs: Graph, elements: np.ndarray) -> Form:
     ids, symbols = selfies.encode(lambda: decode_graphs(elements.tolist(), graphs), _digest(graphs, elements))
     return Form(
         stored=ids,
-        names={"symbols": symbols},
         to_float=partial(corpus.one_hot, size=len(symbols) + 1),
         to_molecules=partial(selfies.decode, symbols.tolist()),
-        encode=lambda samples: {"selfies": most_likely(samples)},
-        decode=lambda codes: selfies.decode(symbols.tolist(), codes["selfies"]),
+        facts={"symbols": symbols},
+        **selfies_decoder(symbols)._asdict(),
     )
 
 
-def latent_code(graphs: Graph, elements: np.ndarray, autoencode: Callable[..., tuple[np.ndarray, Callable]]) -> Form:
+def latent_code(graphs: Graph, elements: np.ndarray, autoencode: Callable[..., tuple[np.ndarray, dict]]) -> Form:
     to_molecules = partial(decode_graphs, elements.tolist())
-    vectors, decode = autoencode(lambda: to_molecules(graphs), digest=_digest(graphs, elements))
+    vectors, facts = autoencode(lambda: to_molecules(graphs), digest=_digest(graphs, elements))
     return Form(
         stored={"graph": graphs, "latent": vectors},
-        names={},
         to_float=lambda stored: stored["latent"],
         to_molecules=lambda stored: to_molecules(stored["graph"]),
-        encode=lambda samples: {"latent": np.asarray(samples, np.float32)},
-        decode=lambda codes: decode(codes["latent"]),
+        facts=facts,
+        **latent_decoder(**facts)._asdict(),
     )
 
 

@@ -6,14 +6,15 @@ A sample is a one-hot `Graph`: the type of the atom at each node, or none, and t
 import hashlib
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Source, Split
+from gan_jax.data.dataset import Format, Presentation, Source, Split
 from gan_jax.data.molecules import autoencoder
 from gan_jax.data.molecules.evaluator import evaluator
 from gan_jax.data.molecules.files import Smiles, rdkit, read_smiles
-from gan_jax.data.molecules.forms import Form, graph_of_atoms, latent_code, selfies_sequence
+from gan_jax.data.molecules.forms import DECODERS, Decoder, Form, graph_of_atoms, latent_code, selfies_sequence
 from gan_jax.data.molecules.graphs import MAX_ATOMS, OPTIONS, TOO_LARGE, Encoded, encode
 from gan_jax.data.paths import locate
 from gan_jax.data.reading import counted, split_rows
@@ -93,6 +94,19 @@ def molecules(
         evaluator=partial(evaluator, representation),
         num_shown=25,
         notes=notes,
+        format=Format("molecules", {"form": kind, **representation.facts}),
+    )
+
+
+def presentation(form: str, **facts: Any) -> Presentation:
+    """Return the presentation of molecules in the representation `form`, one of `FORMS`, that `facts` describe."""
+    rdkit()
+    decoder = DECODERS[form](**facts)
+    return Presentation(
+        show=partial(_show, decoder),
+        pack=partial(_pack, decoder),
+        decode=lambda samples: _pack(decoder, samples)["smiles"].tolist(),
+        export=partial(_export, decoder),
     )
 
 
@@ -131,19 +145,19 @@ def _notes(encoded: Encoded, atoms: int) -> tuple[str, ...]:
     return notes
 
 
-def _show(form: Form, samples: Sample) -> dict[str, bytes]:
+def _show(form: Form | Decoder, samples: Sample) -> dict[str, bytes]:
     """Return drawings of the structures, and their SMILES."""
     from gan_jax.data.molecules.drawing import picture
 
     return {".svg": picture(form.decode(form.encode(samples))), **_export(form, samples)}
 
 
-def _export(form: Form, samples: Sample) -> dict[str, bytes]:
+def _export(form: Form | Decoder, samples: Sample) -> dict[str, bytes]:
     """Return a SMILES a line, empty for invalid samples."""
     return {".smi": "".join(f"{smiles}\n" for smiles in _pack(form, samples)["smiles"]).encode()}
 
 
-def _pack(form: Form, samples: Sample) -> dict[str, np.ndarray]:
+def _pack(form: Form | Decoder, samples: Sample) -> dict[str, np.ndarray]:
     """Return the codes, the names that they stand for, and SMILES, empty for invalid samples."""
     from gan_jax.data.molecules.metrics import smiles_of
 

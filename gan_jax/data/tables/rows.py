@@ -13,16 +13,17 @@ import csv
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Data, Measure, Protocol, Source, Split
+from gan_jax.data.dataset import Data, Format, Measure, Presentation, Protocol, Source, Split
 from gan_jax.data.paths import locate
 from gan_jax.data.reading import listed, split_rows
 from gan_jax.data.tables.conditions import label_starts, parse_condition
 from gan_jax.data.tables.files import Cells, read_csv
 from gan_jax.data.tables.infer import Options, infer
-from gan_jax.data.tables.schema import Schema, Table, cells, decode, encode, fit, to_float
+from gan_jax.data.tables.schema import Schema, Table, cells, columns_of, decode, encode, facts_of, fit, schema_of, to_float
 from gan_jax.errors import InputError, unknown
 
 BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # in scikit-learn
@@ -133,14 +134,13 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         codes = (schema.grouped(rows).codes for rows in (train, test))
         splits = [_with_conditions(schema, *pair) for pair in zip(splits, codes, (True, False), strict=True)]
 
+    facts = facts_of(schema)
+    shown = presentation(**facts)
+
     def show(samples: dict) -> dict[str, bytes]:
-        from gan_jax.data.tables.drawing import picture, text
+        from gan_jax.data.tables.drawing import picture
 
-        rows = decode(schema, samples)
-        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), **export(samples)}
-
-    def export(samples: dict) -> dict[str, bytes]:
-        return {".csv": _csv(cells(schema, decode(schema, samples)))}
+        return {".png": picture(schema, decode(schema, samples), train), **shown.show(samples)}
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         from gan_jax.data.tables import evaluator
@@ -160,12 +160,35 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         num_classes=2 * sum(schema.levels),
         to_float=lambda stored: to_float(schema, stored),
         show=show,
-        export=export,
-        condition=lambda text: parse_condition(schema, text),
-        pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
+        export=shown.export,
+        condition=shown.condition,
+        pack=shown.pack,
         evaluator=evaluator,
         num_shown=NUM_SHOWN,
         set_aside=set_aside,
+        format=Format("table", facts),
+    )
+
+
+def presentation(**facts: Any) -> Presentation:
+    """Return the presentation of rows of the schema that `schema.facts_of` describes. The picture is missing: it compares
+    generated rows with real ones."""
+    schema = schema_of(**facts)
+
+    def export(samples: dict) -> dict[str, bytes]:
+        return {".csv": _csv(cells(schema, decode(schema, samples)))}
+
+    def show(samples: dict) -> dict[str, bytes]:
+        from gan_jax.data.tables.drawing import text
+
+        return {".txt": text(schema, decode(schema, samples)), **export(samples)}
+
+    return Presentation(
+        show=show,
+        pack=lambda samples: _packed(cells(schema, decode(schema, samples))),
+        decode=lambda samples: columns_of(schema, decode(schema, samples)),
+        export=export,
+        condition=lambda text: parse_condition(schema, text),
     )
 
 

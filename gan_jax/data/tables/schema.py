@@ -17,7 +17,7 @@ logarithmic scale and the rare levels are our additions.
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -243,6 +243,47 @@ def _codes(column: Categorical, choices: np.ndarray) -> np.ndarray:
     first = column.choices - 1
     drawn = first + random.choice(len(column.rare), len(choices), p=np.array(column.rare) / sum(column.rare))
     return np.where(choices == first, drawn, choices)
+
+
+def facts_of(schema: Schema) -> dict[str, Any]:
+    """Return the schema as JSON values, from which `schema_of` makes it again."""
+
+    def numeric(column: Numeric) -> dict[str, Any]:
+        modes = {name: np.asarray(getattr(column, name)).tolist() for name in ("weights", "means", "deviations")}
+        return asdict(column) | modes | {"low": float(column.low), "high": float(column.high)}
+
+    return {
+        "names": list(schema.names),
+        "numeric": [numeric(column) for column in schema.numeric],
+        "categorical": [asdict(column) for column in schema.categorical],
+    }
+
+
+def schema_of(names: list[str], numeric: list[dict[str, Any]], categorical: list[dict[str, Any]]) -> Schema:
+    """Return the schema that `facts_of` describes."""
+
+    def column(facts: dict[str, Any]) -> Numeric:
+        form = (Dates if "pattern" in facts["form"] else Numbers)(**facts["form"])
+        modes = {name: np.array(facts[name], np.float64) for name in ("weights", "means", "deviations")}
+        return Numeric(**facts | modes | {"form": form})
+
+    levels = [{name: tuple(x) if isinstance(x, list | tuple) else x for name, x in facts.items()} for facts in categorical]
+    return Schema(tuple(names), tuple(map(column, numeric)), tuple(Categorical(**facts) for facts in levels))
+
+
+def columns_of(schema: Schema, rows: Table) -> dict[str, Any]:
+    """Return the columns by name, as a data frame takes them: numbers as float64 [N], NaN if missing; levels, dates and times
+    as lists of texts, None if missing."""
+    numbers = dict(zip((column.name for column in schema.numeric), rows.numbers.T, strict=True))
+    codes = dict(zip((column.name for column in schema.categorical), rows.codes.T, strict=True))
+
+    def values(column: Numeric | Categorical) -> Any:
+        if isinstance(column, Categorical):
+            return [column.levels[code] or None for code in codes[column.name]]
+        x = numbers[column.name]
+        return x if isinstance(column.form, Numbers) else [None if np.isnan(y) else column.form.write(y) for y in x.tolist()]
+
+    return {column.name: values(column) for column in schema.columns}
 
 
 def cells(schema: Schema, rows: Table) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data.dataset import Source, Split
+from gan_jax.data.dataset import Format, Presentation, Source, Split
 from gan_jax.data.paths import locate
 from gan_jax.data.reading import split_rows
 from gan_jax.data.text.evaluator import evaluator
@@ -102,20 +102,35 @@ def _source(
     notes: Sequence[str] = (),
     oracle: Oracle | None = None,
 ) -> Source:
-    def export(samples: np.ndarray) -> dict[str, bytes]:
-        return {".txt": ("\n".join(decode(samples, vocabulary)) + "\n").encode()}
-
+    facts = {"symbols": vocabulary.symbols, "separator": vocabulary.separator}
+    shown = presentation(**facts)
     return Source(
         train=Split(train, None),
         test=Split(test, None),
         num_classes=0,
         to_float=partial(one_hot, size=len(vocabulary.symbols) + 1),
-        show=export,
-        export=None if "\n" in vocabulary.symbols else export,  # such samples are not lines
-        pack=lambda samples: {"text": np.array(decode(samples, vocabulary))},
+        show=shown.show,
+        export=shown.export,
+        pack=shown.pack,
         evaluator=partial(evaluator, vocabulary, oracle, read_file),
         num_shown=40,
         notes=tuple(notes),
+        format=Format("text", facts),
+    )
+
+
+def presentation(symbols: list[str], separator: str) -> Presentation:
+    """Return the presentation of sequences of `symbols`, which are numbered from 1."""
+    vocabulary = Vocabulary(symbols, frozenset(), separator)
+
+    def export(samples: np.ndarray) -> dict[str, bytes]:
+        return {".txt": ("\n".join(decode(samples, vocabulary)) + "\n").encode()}
+
+    return Presentation(
+        show=export,
+        export=None if "\n" in symbols else export,  # such samples are not lines
+        pack=lambda samples: {"text": np.array(decode(samples, vocabulary))},
+        decode=lambda samples: decode(samples, vocabulary),
     )
 
 
