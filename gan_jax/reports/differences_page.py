@@ -3,8 +3,8 @@
 from html import escape
 
 from gan_jax.reports.differences import PLAN, Difference, Differences, conclusions, format_p
+from gan_jax.reports.formatting import format_number
 from gan_jax.reports.groups import Group
-from gan_jax.reports.html import format_number
 from gan_jax.reports.significance import LEVEL
 from gan_jax.spec.glossary import describe_metric
 

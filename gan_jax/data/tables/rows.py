@@ -137,7 +137,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
         from gan_jax.data.tables.drawing import picture, text
 
         rows = decode(schema, samples)
-        return {".png": picture(schema, rows, train), ".txt": text(schema, rows), **export(samples)}
+        return {".svg": picture(schema, rows, train), ".txt": text(schema, rows), **export(samples)}
 
     def export(samples: dict) -> dict[str, bytes]:
         return {".csv": _csv(cells(schema, decode(schema, samples)))}
