@@ -19,6 +19,7 @@ from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TIMEOUT = 60  # seconds for an answer
+KEY_CODES = {"Enter": 13, "Escape": 27, "End": 35, "ArrowLeft": 37, "ArrowRight": 39}  # what the browser itself acts on
 
 
 class Browser:
@@ -125,7 +126,7 @@ class Browser:
     def key(self, key: str) -> None:
         """Press and release a key, such as ArrowRight."""
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEY_CODES.get(key, 0))
 
     def screenshot(self, path: Path) -> None:
         """Write a PNG of the whole page."""

@@ -163,7 +163,9 @@
       if (!visible.length) [low, high] = this.log ? [0.1, 1] : [0, 1];
       if (this.log) [low, high] = high / low > 1.05 ? [low / (high / low) ** 0.05, high * (high / low) ** 0.05] : [low / 1.2, high * 1.2];
       else {
-        const margin = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
+        // A range that is only rounding has no room for ticks.
+        const varies = high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high));
+        const margin = varies ? (high - low) * 0.06 : Math.abs(high) * 0.1 || 1;
         [low, high] = [low - margin, high + margin];
       }
       const scale = this.log ? Math.log : (v) => v;

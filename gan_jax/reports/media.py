@@ -69,7 +69,10 @@ def count_pictures(files: Sequence[Path]) -> int:
 def _embed_group(group: dict[str, Path], shown: Shown) -> str:
     html = ""
     if picture := next((group[suffix] for suffix in PICTURES if suffix in group), None):
-        html += _with_heads(_picture(picture, shown.description), shown.labels)
+        drawn = _with_heads(_picture(picture, shown.description), shown.labels)
+        # Drawings of many things with text, which would be too small on a phone.
+        detailed = picture.suffix == ".svg" and group.keys() & {".csv", ".smi"}
+        html += f'<div class="scroll detailed">{drawn}</div>' if detailed else drawn
     if ".csv" in group:
         html += _table(group[".csv"])
     elif ".txt" in group:  # next to a table, the same rows
@@ -144,7 +147,9 @@ def _table(path: Path) -> str:
     if not rows:
         raise _corrupt(path)
     head, body = rows[0], rows[1:]
-    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    numeric = [all(_is_number(row[i]) for row in body if i < len(row) and row[i]) for i in range(len(head))]
+    columns = zip(head, numeric, strict=True)
+    cells = "".join(f'<th scope="col"{" class=number" if right else ""}>{escape(name)}</th>' for name, right in columns)
     lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in body[:MAX_ROWS])
     table = f'<table class="rows"><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>'
     note = f"The first {MAX_ROWS} of {len(body):,} rows." if len(body) > MAX_ROWS else f"{len(body)} rows."
@@ -154,11 +159,17 @@ def _table(path: Path) -> str:
 
 
 def _cell(text: str) -> str:
+    if not text:
+        return '<td class="missing">missing</td>'
+    return f'<td class="number">{escape(text)}</td>' if _is_number(text) else f"<td>{escape(text)}</td>"
+
+
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return f"<td>{escape(text)}</td>" if text else '<td class="missing">missing</td>'
-    return f'<td class="number">{escape(text)}</td>'
+        return False
+    return True
 
 
 def _read(path: Path) -> bytes:

@@ -10,7 +10,7 @@
     const cells = [...series.children];
     const show = () => {
       const media = cells[scrub.value].cloneNode(true);
-      step.textContent = media.querySelector("figcaption").textContent;
+      step.textContent = media.querySelector(":scope > figcaption").textContent;
       scrub.setAttribute("aria-valuetext", `step ${step.textContent}`);
       media.querySelector(":scope > figcaption").remove();
       stage.replaceChildren(...media.childNodes);
@@ -20,7 +20,7 @@
     scrub.oninput = show;
     cells.forEach((cell, i) =>
       cell.addEventListener("click", (event) => {
-        if (event.target.closest("audio, .scroll, pre")) return;
+        if (event.target.closest("audio, .scroll:not(.detailed), pre")) return;
         scrub.value = i;
         show();
       }),
@@ -32,7 +32,11 @@
   const dialog = document.createElement("dialog");
   dialog.className = "enlarged";
   dialog.onclick = () => dialog.close();
-  dialog.onkeydown = (event) => ["Enter", " "].includes(event.key) && (event.preventDefault(), dialog.close());
+  dialog.onkeydown = (event) => {
+    if (!["Enter", " "].includes(event.key)) return; // not false, which would keep Escape from closing it
+    event.preventDefault();
+    dialog.close();
+  };
   document.body.append(dialog);
   const enlarge = (image) => {
     const copy = image.cloneNode(), { naturalWidth: width, naturalHeight: height } = image;

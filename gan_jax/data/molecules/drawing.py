@@ -7,7 +7,7 @@ from typing import Any
 from gan_jax.data.molecules.metrics import properties, smiles_of
 from gan_jax.imaging import vector
 
-COLUMNS, WIDTH, STRUCTURE, HEIGHT = 5, 190, 130, 188  # molecules beside each other; a tile and the structure in it, in pixels
+COLUMNS, WIDTH, STRUCTURE, HEIGHT = 5, 190, 130, 192  # molecules beside each other; a tile and the structure in it, in pixels
 EMPTY = 22  # height of a row without a molecule
 NAMES = {"qed": "drug-likeness", "logp": "logP", "sa": "accessibility"}
 # Colours of the elements that can be read on light and on dark paper; carbon has the colour of the text.
@@ -44,7 +44,7 @@ def _tile(molecule: Any) -> str:
     lines += (vector.text(WIDTH / 2, STRUCTURE + 28, CalcMolFormula(molecule), 10.5, "middle", "muted"),)
     first, _, rest = values.rpartition(", ")
     for i, text in enumerate((first, rest)):
-        lines += (vector.text(WIDTH / 2, STRUCTURE + 40 + 11 * i, text, 9, "middle", "muted"),)
+        lines += (vector.text(WIDTH / 2, STRUCTURE + 41 + 12 * i, text, 10, "middle", "muted"),)
     return _structure(molecule) + "".join(lines)
 
 

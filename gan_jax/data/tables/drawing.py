@@ -2,6 +2,7 @@
 and the first rows."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +18,7 @@ BINS = 30
 COLUMNS, WIDTH, HEIGHT = 3, 300, 190  # panels beside each other, and the size of one in pixels
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 30, 44  # margins of a panel
 MAX_CELL = 14  # side of a cell of the associations, in pixels
+NAMES = 75  # width of the names of its rows
 
 
 def picture(schema: Schema, rows: Table, real: Table) -> bytes:
@@ -32,8 +34,9 @@ def picture(schema: Schema, rows: Table, real: Table) -> bytes:
         else:
             i = schema.categorical.index(column)
             panels.append(_levels(column, rows.codes[:, i], real.codes[:, i]))
+    panels += [""] * (len(panels) % COLUMNS == COLUMNS - 1)  # so that the next two are beside each other
     for table, title in ((real, "Associations, real"), (rows, "Associations, generated")):
-        panels.append(_associations(title, association(schema.grouped(table), schema.levels)))
+        panels.append(_associations(title, schema.columns, association(schema.grouped(table), schema.levels)))
     body = f'<g transform="translate(0 14)">{_key()}</g>'
     for i, panel in enumerate(panels):
         body += f'<g transform="translate({i % COLUMNS * WIDTH} {28 + i // COLUMNS * HEIGHT})">{panel}</g>'
@@ -100,9 +103,14 @@ def _numbers(column: Numeric, fake: np.ndarray, real: np.ndarray) -> str:
     body += f'<path d="{steps(fractions[0])}" fill="var(--real)"/>'
     body += f'<path d="{steps(fractions[1])}" fill="none" stroke="var(--fake)" stroke-width="1.6"/>'
     for place, fraction in ((low, 0.05 / 1.1), ((low + high) / 2, 0.5), (high, 1.05 / 1.1)):
-        written = column.form.write(column.unscaled(np.array([place]))[0]) if _has_form(column) else f"{place:.4g}"
+        written = column.form.write(column.unscaled(np.array([place]))[0]) if _has_form(column) else _plain(place)
         body += vector.text(LEFT + (WIDTH - LEFT - RIGHT) * fraction, bottom + 15, str(written), 10, "middle", "muted")
     return body
+
+
+def _plain(value: float) -> str:
+    """The number to four significant digits, with an exponent only if it is very large or small."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def _has_form(column: Numeric) -> bool:
@@ -136,15 +144,17 @@ def _levels(column: Categorical, fake: np.ndarray, real: np.ndarray) -> str:
 _OUTLINE = 'fill="none" stroke="var(--fake)" stroke-width="1.6"'
 
 
-def _associations(title: str, table: np.ndarray) -> str:
+def _associations(title: str, columns: Sequence[Categorical | Numeric], table: np.ndarray) -> str:
     """The matrix of associations of columns, as squares whose opacity is the absolute value."""
     cell = min(MAX_CELL, (HEIGHT - TOP - BOTTOM + 20) / max(len(table), 1))
+    named = len(table) == len(columns) and cell >= 9
+    left = LEFT + NAMES if named else LEFT
     body = vector.text(LEFT, 18, title, 12.5)
+    for i, column in enumerate(columns if named else ()):
+        body += vector.text(left - 5, TOP + (i + 0.75) * cell, column.name[:14], 9, "end", "muted")
     for i, j in np.ndindex(*table.shape):
         value = float(np.nan_to_num(table[i, j]))
         colour = "positive" if value > 0 else "negative"
-        body += f'<rect x="{LEFT + j * cell:.1f}" y="{TOP + i * cell:.1f}" width="{cell - 1:.1f}" height="{cell - 1:.1f}"'
+        body += f'<rect x="{left + j * cell:.1f}" y="{TOP + i * cell:.1f}" width="{cell - 1:.1f}" height="{cell - 1:.1f}"'
         body += f' fill="var(--{colour})" fill-opacity="{max(0.04, abs(value)):.2f}"/>'
-    return body + vector.text(
-        LEFT, TOP + len(table) * cell + 15, "columns in their order; full colour is ±1", 10, "start", "muted"
-    )
+    return body + vector.text(left, TOP + len(table) * cell + 14, "full red is 1, full blue −1", 10, "start", "muted")
