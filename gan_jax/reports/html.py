@@ -85,11 +85,11 @@ def definition_list(mapping: dict[str, Any]) -> str:
 def panel(
     title: str, caption: str, curves: list[Curve], x: str = "step", y: str = "", name: str = "", legend: bool = True
 ) -> str:
-    """A figure of those curves that have a finite value other than zero; empty if none has. `x` and `y` name the axes (`y` is
-    the title by default), `name` is what the log calls the values."""
+    """A figure of those curves that have finite values; empty if all of these are zero. `x` and `y` name the axes (`y` is the
+    title by default), `name` is what the log calls the values."""
     gaps = [step for curve in curves for step, value in curve.points.items() if not math.isfinite(value)]
-    curves = [curve for curve in curves if any(value and math.isfinite(value) for value in curve.points.values())]
-    if not curves:
+    curves = [curve for curve in curves if any(map(math.isfinite, curve.points.values()))]
+    if not any(value and math.isfinite(value) for curve in curves for value in curve.points.values()):
         return ""
     if gaps:
         caption += f" Not finite at {len(set(gaps)):,} of the points, first at step {min(gaps):,}."

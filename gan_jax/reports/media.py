@@ -127,7 +127,7 @@ def _clip(group: dict[str, Path], number: int, shown: Shown) -> str:
         alt = f"Spectrogram of {name}, time to the right, low frequencies at the bottom. {shown.description}"
         picture = _picture(group[".png"], alt, "spectrogram")
     source = f"data:audio/wav;base64,{base64.b64encode(data).decode()}"
-    player = f'<audio controls aria-label="{escape(f"{name}. {shown.description}")}" src="{source}"></audio>'
+    player = f'<audio controls controlslist="nodownload noplaybackrate" aria-label="{escape(f"{name}. {shown.description}")}" src="{source}"></audio>'
     caption = f"<figcaption><b>{escape(label or name)}</b> {axes}</figcaption>"
     return f"<figure>{caption}{picture}{player}</figure>"
 

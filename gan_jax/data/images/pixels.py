@@ -153,14 +153,14 @@ def show(samples: np.ndarray, palette: bytes | None = None) -> dict[str, bytes]:
     columns = grid_columns(number)
     rows = -(-number // columns)
     factor = max(1, round(600 / (columns * width)))
-    gap = 2
+    gap, gap_level = 2, 96 if palette is None else 0  # a grey, visible next to black and to white; or the first colour
     levels = np.rint((np.nan_to_num(samples.clip(-1, 1), nan=-1) + 1) * 127.5).astype(np.uint8)
     levels = levels.repeat(factor, axis=1).repeat(factor, axis=2)
     cell = (height * factor + gap, width * factor + gap)
-    canvas = np.full((rows * columns, *cell, channels), 96, np.uint8)  # grey, visible next to black and to white
+    canvas = np.full((rows * columns, *cell, channels), gap_level, np.uint8)
     canvas[:number, gap:, gap:] = levels
     canvas = canvas.reshape(rows, columns, *cell, channels).swapaxes(1, 2).reshape(rows * cell[0], -1, channels)
-    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=96)
+    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=gap_level)
     picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
     if palette is not None:
         picture.putpalette(palette)
