@@ -8,8 +8,9 @@ import numpy as np
 from gan_jax.imaging import vector
 from gan_jax.metrics.modes import nearest_centers
 
-SIZE = 480  # pixels
-BOX = (46, 30, 424)  # left, top and side of the axes of the SVG, in pixels
+SIZE = 480  # pixels of the PNG
+WIDTH, HEIGHT = 380, 392  # of the SVG, which is drawn smaller, so that its text can be read on a page
+BOX = (46, 30, 326)  # left, top and side of the axes of the SVG
 
 
 class Scatter(NamedTuple):
@@ -57,9 +58,9 @@ def svg(scatter: Scatter) -> bytes:
         body += vector.text(x, top + side + 15, label, 11, "middle", "muted") + vector.text(
             left - 6, y + 4, label, 11, "end", "muted"
         )
-    body += vector.text(left + side / 2, SIZE - 2, "first coordinate", 11, "middle", "muted")
+    body += vector.text(left + side / 2, HEIGHT - 4, "first coordinate", 11, "middle", "muted")
     body += vector.text(10, top + side / 2, "second coordinate", 11, "middle", "muted", -90)
-    body += vector.text(left, 18, scatter.title, 12.5)
+    body += vector.text(6, 16, scatter.title, min(12.0, 1.75 * WIDTH / len(scatter.title)))
     if scatter.connected:
         # A wide line with round ends covers all points within its half width; a narrower one on top leaves its edge.
         for colour, width in (("muted", 2 * scatter.radius * scale + 1.6), ("region", 2 * scatter.radius * scale)):
@@ -68,10 +69,10 @@ def svg(scatter: Scatter) -> bytes:
                 points = " ".join(f"{x:.1f},{y:.1f}" for x, y in place(np.concatenate([stroke[::4], stroke[-1:]])))
                 look = f'stroke="var(--{colour})" stroke-width="{width:.1f}" stroke-linecap="round" stroke-linejoin="round"'
                 body += f'<polyline points="{points}" fill="none" {look}/>'
-    body += vector.dots(visible(scatter.outside), 1.6, "outside") + vector.dots(visible(scatter.inside), 1.2, "fake")
+    body += vector.dots(visible(scatter.outside), 1.4, "outside") + vector.dots(visible(scatter.inside), 1.0, "fake")
     for x, y in place(scatter.centers) if not scatter.connected else ():
         body += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{scatter.radius * scale:.1f}" fill="none" stroke="var(--muted)"/>'
-    return vector.document(SIZE, SIZE, body, f"Scatter plot: {scatter.title}")
+    return vector.document(WIDTH, HEIGHT, body, f"Scatter plot: {scatter.title}")
 
 
 def png(scatter: Scatter) -> bytes:

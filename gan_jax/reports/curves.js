@@ -1,7 +1,7 @@
 // Curves that can be read: values under the pointer or the arrow keys, zoom by dragging, logarithmic axes, smoothing. Each chart
 // replaces the static drawing inside its .plot, whose data-chart holds the same points; all charts of a .panels share one range.
 (() => {
-  const HEIGHT = 240, TOP = 22, BOTTOM = 36, RIGHT = 14;
+  const HEIGHT = 240, TOP = 28, BOTTOM = 36, RIGHT = 14;
   const svgTag = (name, attributes, text) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const key in attributes) node.setAttribute(key, attributes[key]);
@@ -78,7 +78,8 @@
           button.setAttribute("aria-pressed", (this.log = !this.log));
           this.draw();
         };
-        bar.append(tag("span", { className: "spring" }), button);
+        button.className = "scale";
+        bar.append(button);
       } else this.log = false;
       this.plot.replaceChildren(bar, this.svg, this.note);
       this.plot.tabIndex = 0;

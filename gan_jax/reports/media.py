@@ -3,9 +3,10 @@
 import base64
 import csv
 import io
+import re
 import struct
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -89,6 +90,8 @@ def _picture(path: Path, description: str, css_class: str = "") -> str:
         if b"<svg" not in data:
             raise _corrupt(path)
         source = f"data:image/svg+xml,{quote(data, safe=' ,;:/=()+*!?@$&~.-_')}"
+        if seen := re.search(rb"<desc>(.*?)</desc>", data, re.DOTALL):  # what the drawing says about itself
+            description += f". {unescape(seen[1].decode(errors='replace'))}"
     else:
         if not (data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB\x60\x82")):
             raise _corrupt(path)
@@ -127,7 +130,9 @@ def _clip(group: dict[str, Path], number: int, shown: Shown) -> str:
         alt = f"Spectrogram of {name}, time to the right, low frequencies at the bottom. {shown.description}"
         picture = _picture(group[".png"], alt, "spectrogram")
     source = f"data:audio/wav;base64,{base64.b64encode(data).decode()}"
-    player = f'<audio controls controlslist="nodownload noplaybackrate" aria-label="{escape(f"{name}. {shown.description}")}" src="{source}"></audio>'
+    # Without the menu, which would take the place of the button that starts a narrow player.
+    controls = 'controls controlslist="nodownload noplaybackrate"'
+    player = f'<audio {controls} aria-label="{escape(f"{name}. {shown.description}")}" src="{source}"></audio>'
     caption = f"<figcaption><b>{escape(label or name)}</b> {axes}</figcaption>"
     return f"<figure>{caption}{picture}{player}</figure>"
 

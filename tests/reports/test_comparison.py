@@ -348,10 +348,10 @@ def test_twenty_methods_have_different_line_styles(tmp_path):
 
 def test_band_spans_minimum_to_maximum():
     curve = Curve("a", "m0", "-", {10: 2.0, 20: 2.0}, {10: (1.0, 3.0), 20: (1.0, 9.0)})
-    with_band = svg("band", [curve], legend=False)
+    with_band = svg("band", "step", "fd", [curve], legend=False)
     assert "fill-opacity: 0.18" in with_band
     assert ">8</text>" in with_band  # the axis includes the band
-    without = svg("band", [curve._replace(band=None)], legend=False)
+    without = svg("band", "step", "fd", [curve._replace(band=None)], legend=False)
     assert "fill-opacity" not in without
     assert ">8</text>" not in without
 

@@ -8,7 +8,6 @@ from gan_jax.data.molecules.metrics import properties, smiles_of
 from gan_jax.imaging import vector
 
 COLUMNS, WIDTH, STRUCTURE, HEIGHT = 5, 190, 130, 192  # molecules beside each other; a tile and the structure in it, in pixels
-EMPTY = 22  # height of a row without a molecule
 NAMES = {"qed": "drug-likeness", "logp": "logP", "sa": "accessibility"}
 # Colours of the elements that can be read on light and on dark paper; carbon has the colour of the text.
 PALETTE = {7: (0.24, 0.47, 0.95), 8: (0.88, 0.24, 0.2), 9: (0.15, 0.6, 0.45), 16: (0.7, 0.53, 0.05), 17: (0.15, 0.6, 0.25)}
@@ -16,22 +15,15 @@ MAX_NAME = 28  # characters of a SMILES under a structure
 
 
 def picture(molecules: Sequence[Any]) -> bytes:
-    """Return an SVG of the structures, each with its SMILES, its formula and its properties, in the order of the samples. A row
-    without any molecule is a line of text."""
+    """Return an SVG of the structures, each with its SMILES, its formula and its properties, in the order of the samples. Those
+    that are not molecules, None, are counted, not drawn: they would be most of the picture early in training."""
     valid = [molecule for molecule in molecules if molecule is not None]
-    body, y = vector.text(0, 14, f"{len(valid)} of {len(molecules)} samples are molecules", 13), 26
-    for start in range(0, len(molecules), COLUMNS):
-        row = molecules[start : start + COLUMNS]
-        height = HEIGHT if any(molecule is not None for molecule in row) else EMPTY
-        for i, molecule in enumerate(row):
-            tile = (
-                vector.text(WIDTH / 2, height / 2, "not valid", 10, "middle", "muted") if molecule is None else _tile(molecule)
-            )
-            body += f'<g transform="translate({i * WIDTH} {y})">{tile}</g>'
-        y += height
+    body = vector.text(0, 14, f"{len(valid)} of {len(molecules)} samples are molecules", 13)
+    for i, molecule in enumerate(valid):
+        body += f'<g transform="translate({i % COLUMNS * WIDTH} {26 + i // COLUMNS * HEIGHT})">{_tile(molecule)}</g>'
     listed = ", ".join(smiles_of(molecule) for molecule in valid[:8]) + (", ..." if len(valid) > 8 else "")
     description = f"{len(valid)} of {len(molecules)} samples are molecules{f': {listed}' if valid else ''}"
-    return vector.document(COLUMNS * WIDTH, y, body, description)
+    return vector.document(COLUMNS * WIDTH, 26 + -(-len(valid) // COLUMNS) * HEIGHT, body, description)
 
 
 def _tile(molecule: Any) -> str:
