@@ -255,7 +255,8 @@ def test_the_points_of_a_chart_are_those_drawn():
 
 def test_values_that_are_not_finite_do_not_stretch_the_axis():
     text = svg("gap", "step", "loss", [Curve("D", "d", "-", {0: 5.0, 1: 5.1, 2: float("nan"), 3: 5.2})])
-    assert ">5.100</text>" in text
+    ticks = [float(tick) for tick in re.findall(r">(\d\.\d+)</text>", text)]
+    assert len(ticks) > 2 and 4.9 < min(ticks) and max(ticks) < 5.3
 
 
 def test_the_axis_is_logarithmic_for_a_wide_range_of_positive_values():
