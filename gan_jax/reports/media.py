@@ -19,6 +19,7 @@ PICTURES = {".svg": "image/svg+xml", ".png": "image/png"}  # the first one, if t
 SUFFIXES = (*PICTURES, ".wav", ".csv", ".txt", ".smi")
 MAX_ROWS = 12  # of a table on the page
 MAX_HEADS = 20  # class names over the columns of a grid
+MAX_LEVEL_NAME = 4  # characters of a class name that fits over a column; longer ones are turned
 
 
 class Shown(NamedTuple):
@@ -70,7 +71,7 @@ def count_pictures(files: Sequence[Path]) -> int:
 def _embed_group(group: dict[str, Path], shown: Shown) -> str:
     html = ""
     if picture := next((group[suffix] for suffix in PICTURES if suffix in group), None):
-        drawn = _with_heads(_picture(picture, shown.description), shown.labels)
+        drawn = _grid(picture, shown)
         # Drawings of many things with text, which would be too small on a phone.
         detailed = picture.suffix == ".svg" and group.keys() & {".csv", ".smi"}
         html += f'<div class="scroll detailed">{drawn}</div>' if detailed else drawn
@@ -101,19 +102,27 @@ def _picture(path: Path, description: str, css_class: str = "") -> str:
     return f'<img {f"class={css_class} " if css_class else ""}alt="{escape(description)}" src="{escape(source)}">'
 
 
-def _with_heads(picture: str, labels: Sequence[str]) -> str:
+def _grid(path: Path, shown: Shown) -> str:
     """The picture of a grid, with the class over each column or before each row that has only one."""
+    lines, names = _heads(shown.labels)
+    if not names:
+        return _picture(path, shown.description)
+    picture = _picture(path, f"{shown.description}: a grid whose {lines} are the classes {', '.join(names)}")
+    long = " long" if max(map(len, names)) > MAX_LEVEL_NAME and lines == "columns" else ""
+    heads = "".join(f"<span>{escape(name)}</span>" for name in names)
+    return f'<div class="heads {lines}{long}"><div aria-hidden="true">{heads}</div>{picture}</div>'
+
+
+def _heads(labels: Sequence[str]) -> tuple[str, list[str]]:
+    """Whether columns or rows of a grid of samples with these labels have one class each, and these classes; none if neither
+    do, or if there are too many."""
     columns = grid_columns(len(labels)) if labels else 0
     rows = [labels[i : i + columns] for i in range(0, len(labels), columns)] if columns else []
-    if not rows or columns > MAX_HEADS or len(rows[-1]) < columns:
-        return picture
-    by_column, by_row = zip(*rows, strict=True), rows
-    for css_class, lines in (("columns", [*by_column]), ("rows", by_row)):
-        if all(len(set(line)) == 1 for line in lines):
-            long = " long" if max(len(line[0]) for line in lines) > 4 and css_class == "columns" else ""
-            heads = "".join(f"<span>{escape(line[0])}</span>" for line in lines)
-            return f'<div class="heads {css_class}{long}"><div aria-hidden="true">{heads}</div>{picture}</div>'
-    return picture
+    if rows and columns <= MAX_HEADS and len(rows[-1]) == columns:
+        for name, lines in (("columns", list(zip(*rows, strict=True))), ("rows", rows)):
+            if all(len(set(line)) == 1 for line in lines):
+                return name, [line[0] for line in lines]
+    return "", []
 
 
 def _clip(group: dict[str, Path], number: int, shown: Shown) -> str:
