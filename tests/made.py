@@ -25,9 +25,8 @@ if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 12):  # as in conftes
 
 
 def png(samples, show) -> np.ndarray:
-    """Decode the only PNG that `show(samples)` returns."""
-    (content,) = show(samples).values()
-    with Image.open(io.BytesIO(content)) as image:
+    """Decode the PNG that `show(samples)` returns."""
+    with Image.open(io.BytesIO(show(samples)[".png"])) as image:
         assert image.format == "PNG"
         return np.asarray(image)
 

@@ -3,9 +3,9 @@
 The points are not rescaled: the ring and the spiral have radius 1, the grid spans -4 to 4, the moons span -1.5 to 1.5.
 """
 
-import io
 import math
 from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -97,8 +97,13 @@ def _source(
         def statistic(samples: np.ndarray) -> dict[str, float]:
             return modes(samples, centers, sigma, mode)
 
+        @lru_cache(maxsize=2)
+        def real(count: int) -> dict[str, float]:
+            return {f"{name}_real": value for name, value in statistic(data.test.samples[:count]).items()}
+
         def measure(samples: np.ndarray, label: np.ndarray | None = None) -> dict[str, float]:
-            return with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
+            values = with_errors(statistic, (samples,)) if protocol.errors else statistic(samples)
+            return values | real(len(samples))
 
         kind = f"{len(centers)} modes" if mode is None else f"{PIECES} pieces of equal length"
         description = f"the {kind} of {data.name}, standard deviation {sigma}"
@@ -125,7 +130,7 @@ def _source(
 def presentation(centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> Presentation:
     """Return the presentation of points near `centers` [K, 2]; for the arguments see `_source`."""
     return Presentation(
-        show=lambda samples: {".png": _scatter(samples, centers, sigma, mode)},
+        show=partial(_show, centers=centers, sigma=sigma, mode=mode),
         pack=lambda samples: {"samples": samples},
         decode=np.asarray,
     )
@@ -135,55 +140,8 @@ def _as_stored(points):
     return points
 
 
-def _scatter(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> bytes:
-    """Return a 480 x 480 PNG of samples [N, 2] and the outline of the region within 3 sigma; samples outside it are orange.
+def _show(samples: np.ndarray, centers: np.ndarray, sigma: float, mode: np.ndarray | None) -> dict[str, bytes]:
+    from gan_jax.data import toy_drawing
 
-    The frame depends only on the modes, so pictures of different steps are comparable; the title counts samples outside it.
-    """
-    # The object-oriented API, because pyplot keeps global state and chooses a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from gan_jax.metrics.modes import nearest_centers
-
-    samples = np.asarray(samples, np.float64)
-    if samples.ndim != 2 or samples.shape[1] != 2:
-        raise ValueError(f"samples must be [N, 2], got {samples.shape}")
-    inside = nearest_centers(samples, centers)[0] <= 3 * sigma
-    reach = max(1.25 * np.abs(centers).max(), np.abs(centers).max() + 4 * sigma)
-    outside_frame = int((~(np.abs(samples) <= reach).all(1)).sum())  # NaNs included
-
-    figure = Figure(figsize=(4.8, 4.8), dpi=100)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.08, 0.06, 0.89, 0.89))
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.tick_params(labelsize=7)
-    title = f"{inside.mean() if len(samples) else 0:.1%} of {len(samples):,} within 3σ = {3 * sigma:.3g}"
-    title += " of a mode" if mode is None else " of the curve"
-    axes.set_title(title + (f", {outside_frame:,} outside the frame" if outside_frame else ""), fontsize=9)
-    for chosen, color, size in ((inside, "tab:blue", 2.5), (~inside, "tab:orange", 4)):
-        axes.plot(*samples[chosen].T, ".", markersize=size, markeredgewidth=0, alpha=0.7, color=color)
-    _outline(axes, centers, 3 * sigma, mode is not None)
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()
-
-
-def _outline(axes, centers: np.ndarray, radius: float, connected: bool) -> None:
-    """Draw circles of `radius` around `centers`, or if these are connected, the edge of the strokes they form."""
-    if not connected:
-        from matplotlib.collections import EllipseCollection
-
-        width = np.full(len(centers), 2 * radius)  # diameters, in data units
-        rings = EllipseCollection(width, width, np.zeros(len(centers)), units="xy", offsets=centers)
-        rings.set(offset_transform=axes.transData, facecolor="none", edgecolor="0.25", linewidth=0.8, zorder=3)
-        axes.add_collection(rings)
-        return
-    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
-    strokes = np.split(centers, 1 + np.flatnonzero(steps > 3 * np.median(steps)))
-    box = axes.get_window_extent()
-    line_width = 2 * radius * box.width / np.ptp(axes.get_xlim()) * 72 / axes.figure.dpi  # in points
-    # A wide line with round ends covers all points within its half width; a narrower white one on top leaves its edge.
-    for color, width, zorder in (("0.25", line_width + 1.6, 0), ("white", line_width, 0.1)):
-        for stroke in strokes:
-            axes.plot(*stroke.T, color=color, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=zorder)
+    scatter = toy_drawing.plan(samples, centers, sigma, mode is not None)
+    return {".png": toy_drawing.png(scatter), ".svg": toy_drawing.svg(scatter)}

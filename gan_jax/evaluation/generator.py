@@ -12,7 +12,16 @@ import numpy as np
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.evaluation.latents import slerp
-from gan_jax.evaluation.sample import Described, Sampler, chosen_label, compile_batched, grid_labels, latents, sampler
+from gan_jax.evaluation.sample import (
+    Described,
+    Sampler,
+    chosen_label,
+    column_labels,
+    compile_batched,
+    grid_labels,
+    latents,
+    sampler,
+)
 from gan_jax.game.game import Game
 from gan_jax.models.mapping import has_mapping, styles, synthesize
 from gan_jax.types import Sample
@@ -50,6 +59,12 @@ class LoadedGenerator:
         if self.label is not None:
             return chosen_label(self.game, self.data, self.label, count)
         return grid_labels(self.game, self.data, self.label_key, count)
+
+    def column_labels(self) -> np.ndarray | None:
+        """Return the chosen label for each sample of a grid, or labels with one class per column if they fit."""
+        if self.label is not None:
+            return self.labels(self.data.num_shown)
+        return column_labels(self.game, self.data, self.label_key, self.data.num_shown)
 
     @cached_property
     def sample(self) -> Callable[[np.ndarray, np.ndarray | None], Sample]:

@@ -14,7 +14,17 @@ from gan_jax.data.dataset import Data, Measure, Protocol
 from gan_jax.data.images.protocols import samples_needed
 from gan_jax.errors import InputError
 from gan_jax.evaluation.exploitability import game_duality_gap
-from gan_jax.evaluation.sample import Sampler, conditional, grid_labels, interpolation, interpolation_labels, labels, latents
+from gan_jax.evaluation.sample import (
+    Sampler,
+    class_names,
+    column_labels,
+    conditional,
+    interpolation,
+    interpolation_labels,
+    labels,
+    latents,
+    rows_of_classes,
+)
 from gan_jax.evaluation.vitals import vitals
 from gan_jax.game.game import Game
 from gan_jax.metrics.spectrum import radial_power
@@ -52,7 +62,7 @@ class Monitor:
         self._data, self._run, self._sample, self._suffix = data, run, sample, suffix
         self._z = latents(game, z_key, max(config.eval_samples, 2 * data.num_shown))
         self._label = labels(game, data, label_key, config.eval_samples)
-        self._grid_label = grid_labels(game, data, label_key, data.num_shown)
+        self._grid_label = column_labels(game, data, label_key, data.num_shown)
         self._path_label = interpolation_labels(game, data, label_key, data.num_shown)
         self._conditional = game.real_labelled and conditional(game)
         self._eval_samples = config.eval_samples
@@ -87,6 +97,22 @@ class Monitor:
         if type(shape) is not tuple or len(shape) != 3:
             return None
         return radial_power(self._data.to_float(self._data.test.samples[:SPECTRUM])).tolist()
+
+
+def show_real(game: Game, data: Data, run: RunDir) -> None:
+    """Write held-out samples as samples/real. If the generator is passed classes, they have those of the grids of generated
+    samples, and samples/labels.json has the classes in all of these files."""
+    count, names = data.num_shown, class_names(game, data)
+    held_out = data.test.take(slice(count))
+    if names:
+        key = jax.random.key(0)  # not used for classes
+        shown = {"step": column_labels(game, data, key, count), "interpolation": interpolation_labels(game, data, key, count)}
+        if game.real_labelled and (rows := rows_of_classes(data.test.labels, shown["step"])) is not None:
+            held_out = data.test.take(rows)
+            shown["real"] = shown["step"]
+        named = {name: [names[i] for i in label] for name, label in shown.items()}
+        run.show("labels", {".json": json.dumps(named).encode()})
+    run.show("real", data.show(data.to_float(held_out.samples)))
 
 
 def prepare_evaluators(

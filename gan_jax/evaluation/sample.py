@@ -15,6 +15,7 @@ from gan_jax.errors import InputError
 from gan_jax.evaluation.latents import slerp
 from gan_jax.game.game import Game
 from gan_jax.game.state import apply, init_state
+from gan_jax.imaging.grid import grid_columns
 from gan_jax.metrics.batched import in_batches
 from gan_jax.storage.memory import check_memory
 from gan_jax.types import Array, Batch
@@ -120,10 +121,44 @@ def labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | 
 
 
 def grid_labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | None:
-    """Return labels for a grid of `count` samples: one column per class if labels are classes, otherwise as in training."""
+    """Return labels for `count` rows or samples to look at: the classes in order if labels are classes, otherwise as in
+    training."""
     if game.label is not None and game.label.shape == ():
         return (np.arange(count) % game.generator.num_classes).astype(np.int32)
     return labels(game, data, key, count)
+
+
+def column_labels(game: Game, data: Described, key: Array, count: int) -> np.ndarray | None:
+    """Return labels for a grid of `count` samples: those of `grid_labels`, but one class per column if there are at most as
+    many classes as columns."""
+    columns = grid_columns(count)
+    label = grid_labels(game, data, key, count)
+    by_column = game.label is not None and game.label.shape == () and game.generator.num_classes <= columns
+    return label[np.arange(count) % columns] if by_column else label
+
+
+def class_names(game: Game, data: Described) -> tuple[str, ...]:
+    """Return the names of the classes that the generator is passed; () if it is passed none."""
+    if game.label is None or game.label.shape != () or not conditional(game):
+        return ()
+    count = game.generator.num_classes
+    if not game.real_labelled:
+        return tuple(f"code {i}" for i in range(count))
+    return data.classes if len(data.classes) == count else tuple(map(str, range(count)))
+
+
+def rows_of_classes(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Return for each class in `wanted` [N] the number of a row of `labels` with this class, another one each time while they
+    last; None if a class has no row."""
+    rows = {int(label): np.flatnonzero(labels == label) for label in np.unique(wanted)}
+    if not all(map(len, rows.values())):
+        return None
+    used = dict.fromkeys(rows, 0)
+    chosen = np.zeros(len(wanted), np.int64)
+    for i, label in enumerate(wanted.tolist()):
+        chosen[i] = rows[label][used[label] % len(rows[label])]
+        used[label] += 1
+    return chosen
 
 
 @lru_cache(maxsize=4)

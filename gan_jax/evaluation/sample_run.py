@@ -100,7 +100,7 @@ def _plain(generator: LoadedGenerator, count: int) -> Drawn:
     label = None if label is None else label[:count]
     paths = interpolation(z, shown), _path_labels(generator, shown)
     pictures = {
-        "grid": generator.sample(z[:shown], generator.labels(shown)),
+        "grid": generator.sample(z[:shown], generator.column_labels()),
         "interpolation": generator.sample(*paths),
     }
     return Drawn(generator.sample(z[:count], label), z[:count], label, pictures)
@@ -110,7 +110,7 @@ def _refined(generator: LoadedGenerator, count: int, name: str, refine: Callable
     """Choose the latents of the samples and of the grid by one of `samplers.py`."""
     shown = generator.data.num_shown
     z = generator.z(max(count, 2 * shown))
-    label, grid_label = _labels(generator, len(z)), generator.labels(shown)
+    label, grid_label = _labels(generator, len(z)), generator.column_labels()
     label = None if label is None else label[:count]
     all_labels = None if label is None else np.concatenate([label, grid_label])
     start = np.concatenate([z[:count], z[:shown]])

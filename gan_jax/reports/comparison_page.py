@@ -6,25 +6,17 @@ Everything that comes from a run is escaped here or in `html.py`.
 import math
 import shlex
 from html import escape
+from pathlib import Path
 
 from gan_jax.reports.differences import FAMILY
 from gan_jax.reports.differences_page import differences_section
+from gan_jax.reports.formatting import LARGE, escaped_text, format_duration, format_number
 from gan_jax.reports.groups import Group
-from gan_jax.reports.html import (
-    LARGE,
-    definition_list,
-    embed,
-    escaped_text,
-    figure,
-    format_duration,
-    format_number,
-    media_files,
-    page,
-    panel,
-    section,
-)
+from gan_jax.reports.html import caution_box, definition_list, figure, page, panel, section
+from gan_jax.reports.media import Shown, embed, media_files, read_labels
 from gan_jax.reports.published import PUBLISHED
 from gan_jax.reports.results import Estimate, Method, Seed, differing_fields
+from gan_jax.reports.small_data import cautions
 from gan_jax.reports.svg import DASHES, METHOD_COLOURS, Curve
 from gan_jax.spec.glossary import describe_metric
 
@@ -105,7 +97,9 @@ def _table(group: Group, marks: dict[str, str]) -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     css_class = "methods dense" if len(group.metrics) > 6 else "methods"
     table = f'<table class="{css_class}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="scroll">{table}</div>{_table_notes(group, sources)}'
+    runs = [run for method in group.methods for run in method.runs]
+    sentences = dict.fromkeys(text for run in runs for text in cautions(group.metrics, run.config, run.environment))
+    return f'{caution_box(list(sentences))}<div class="scroll" tabindex="0">{table}</div>{_table_notes(group, sources)}'
 
 
 def _cell(group: Group, method: Method, name: str) -> str:
@@ -148,22 +142,31 @@ def _table_notes(group: Group, sources: list[tuple[str, str, bool]]) -> str:
 def _samples(group: Group, marks: dict[str, str]) -> str:
     """The real samples and each method's last grid; the grids of its other seeds are folded."""
     runs = [run for method in group.methods for run in method.runs]
-    real = next((files for run in runs if (files := [p for p in media_files(run.path) if p.stem.startswith("real")])), [])
-    body = figure("".join(map(embed, real)), f"Real: {escape(group.data)}") if real else ""
+    body = ""
+    for run in runs:
+        if real := [path for path in media_files(run.path) if path.stem.startswith("real")]:
+            about = Shown(f"Real samples of {group.data}", read_labels(run.path).get("real", ()))
+            body = figure(embed(real, about), f"<b>Real</b><span>{escape(group.data)}</span>")
+            break
     others = ""
     for method in group.methods:
         grids = [(seed, *grid) for seed in (*method.intact, *method.broken) if (grid := seed.grid())[1]]
         if not grids:
             continue
         name = f"{marks[method.name]}<b>{escape(method.name)}</b>"
-        body += figure("".join(map(embed, grids[0][2])), f"{name}<span>{_caption(*grids[0][:2])}</span>")
+        body += figure(_grid(method, *grids[0]), f"{name}<span>{_caption(*grids[0][:2])}</span>")
         rest = grids[1 : 1 + MAX_OTHER_GRIDS]
-        cells = "".join(figure("".join(map(embed, files)), _caption(seed, step)) for seed, step, files in rest)
+        cells = "".join(figure(_grid(method, *grid), _caption(*grid[:2])) for grid in rest)
         selection = f" ({len(rest)} of {len(grids) - 1} are shown)" if len(grids) - 1 > len(rest) else ""
         others += f'<p>{name}{selection}</p><div class="seeds">{cells}</div>' if cells else ""
     folded = f"<details><summary>Other seeds</summary>{others}</details>" if others else ""
     few = " few" if len(group.methods) <= 3 else ""
     return body and f'<div class="grids{few}">{body}</div>{folded}'
+
+
+def _grid(method: Method, seed: Seed, step: int, files: list[Path]) -> str:
+    about = Shown(f"Samples of {method.name}, {_caption(seed, step)}", read_labels(seed.run_dir).get("step", ()))
+    return embed(files, about)
 
 
 def _caption(seed: Seed, step: int) -> str:
@@ -183,7 +186,7 @@ def _curves(group: Group, marks: dict[str, str]) -> str:
         if name in group.real:
             steps = (step for curve in curves for step in curve.points)
             curves.append(Curve("real data", "ink", "--", dict.fromkeys(steps, group.real[name][0])))
-        panels += panel(_metric_title(name), describe_metric(name)[2], curves, legend=False)
+        panels += panel(_metric_title(name), describe_metric(name)[2], curves, y=name, legend=False)
     if not panels:
         return ""
     legend = [f"<span>{marks[method.name]}{escape(method.name)}</span>" for method in group.methods]
@@ -284,4 +287,4 @@ def _short_count(count: int) -> str:
 def _metric_title(name: str) -> str:
     """`Modes ↑`, on one line."""
     title, better, _ = describe_metric(name)
-    return f"{title.replace('…', describe_metric(name.removesuffix('_train'))[0])}\N{NO-BREAK SPACE}{better}".rstrip()
+    return f"{title}\N{NO-BREAK SPACE}{better}".rstrip()

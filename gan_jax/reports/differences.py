@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.reports.html import format_number, plain_text
+from gan_jax.reports.formatting import format_number, plain_text
 from gan_jax.reports.results import Method
 from gan_jax.reports.significance import LEVEL, MAX_SEEDS, POWER, Test, holm, paired_test, seeds_needed, welch_test
 from gan_jax.spec.glossary import describe_metric

@@ -3,8 +3,8 @@
 from html import escape
 
 from gan_jax.reports.differences import PLAN, Difference, Differences, conclusions, format_p
+from gan_jax.reports.formatting import format_number
 from gan_jax.reports.groups import Group
-from gan_jax.reports.html import format_number
 from gan_jax.reports.significance import LEVEL
 from gan_jax.spec.glossary import describe_metric
 
@@ -32,7 +32,9 @@ def _table(differences: Differences) -> str:
     head = "".join(f"<th>{head}</th>" for head in heads)
     rows = "".join(_row(pair) for pair in differences.shown)
     table = f'<table class="methods dense"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<details><summary>{len(differences.shown)} of the tests</summary><div class="scroll">{table}</div></details>'
+    count = len(differences.shown)
+    summary = "1 test" if count == 1 else f"{count} tests"
+    return f'<details class="tests"><summary>{summary}</summary><div class="scroll" tabindex="0">{table}</div></details>'
 
 
 def _row(pair: Difference) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gan_jax.reports.differences import Differences, find_differences
-from gan_jax.reports.html import metric_names, plain_text
+from gan_jax.reports.formatting import plain_text
+from gan_jax.reports.html import metric_names
 from gan_jax.reports.published import PUBLISHED, Published
 from gan_jax.reports.results import Method
 

@@ -5,16 +5,18 @@ captions and the contents of figures and sections, which are HTML already.
 """
 
 import base64
+import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from gan_jax.errors import InputError
-from gan_jax.reports.svg import Curve, svg
+from gan_jax.reports.formatting import escaped_text
+from gan_jax.reports.svg import Curve, chart
 from gan_jax.storage.log import read_log
 
 # Values shown with the metric X, because they measure the same quantity of other samples: suffix -> label, colour, dashes.
@@ -24,21 +26,31 @@ REFERENCES = {
     "_griffin_lim": ("Griffin-Lim", "ink", "--"),
     "_train": ("to the training samples", "muted", "-"),
 }
-MEDIA = {".png": "image/png", ".svg": "image/svg+xml", ".wav": "audio/wav"}
-TEXT_SUFFIXES = (".txt", ".smi")
 
 Rows = dict[int, dict[str, float]]  # step -> {key: value}
 
 
 def page(title: str, facts: dict[str, Any], status: str, sections: Iterable[str], wide: bool = False) -> str:
-    """Return a whole page of sections that are HTML. A non-empty `status` is highlighted at the top."""
-    return Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8")).substitute(
+    """Return a whole page of sections that are HTML. A non-empty `status` is highlighted at the top.
+
+    The page's policy lets only the scripts of this package run, whose digests it names."""
+    scripts = [_beside(name) for name in ("curves.js", "samples.js")]
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    return Template(_beside("report.html")).substitute(
+        style=_beside("report.css"),
+        script_sources=" ".join(f"'sha256-{digest}'" for digest in digests),
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
         title=escape(title),
         width="wide" if wide else "",
         facts=definition_list(facts),
         status=status and f'<p class="status">{escape(status)}</p>',
         sections="\n".join(sections),
     )
+
+
+def _beside(name: str) -> str:
+    """The text of a file next to this module."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def section(title: str, body: str) -> str:
@@ -49,6 +61,14 @@ def section(title: str, body: str) -> str:
 def figure(content: str, caption: str, css_class: str = "") -> str:
     """A figure; content and caption are HTML."""
     return f'<figure class="{css_class}">{content}<figcaption>{caption}</figcaption></figure>'
+
+
+def caution_box(sentences: Sequence[str]) -> str:
+    """A box on metrics that mean little at the size at which they were measured; empty without sentences."""
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return (
+        f'<div class="caution"><b>Small data: at this size these numbers mean little</b><ul>{items}</ul></div>' if items else ""
+    )
 
 
 def definition_list(mapping: dict[str, Any]) -> str:
@@ -62,78 +82,21 @@ def definition_list(mapping: dict[str, Any]) -> str:
     return f'<dl class="pairs">{rows}</dl>' if rows else ""
 
 
-def panel(title: str, caption: str, curves: list[Curve], legend: bool = True) -> str:
-    """A figure of those curves that have a finite value other than zero; empty if none has."""
+def panel(
+    title: str, caption: str, curves: list[Curve], x: str = "step", y: str = "", name: str = "", legend: bool = True
+) -> str:
+    """A figure of those curves that have finite values; empty if all of these are zero. `x` and `y` name the axes (`y` is the
+    title by default), `name` is what the log calls the values."""
     gaps = [step for curve in curves for step, value in curve.points.items() if not math.isfinite(value)]
-    curves = [curve for curve in curves if any(value and math.isfinite(value) for value in curve.points.values())]
-    if not curves:
+    curves = [curve for curve in curves if any(map(math.isfinite, curve.points.values()))]
+    if not any(value and math.isfinite(value) for curve in curves for value in curve.points.values()):
         return ""
     if gaps:
         caption += f" Not finite at {len(set(gaps)):,} of the points, first at step {min(gaps):,}."
-    return figure(svg(title, curves, legend), f"<b>{escape(title)}</b> {escape(caption)}")
-
-
-def media_files(run_dir: Path) -> list[Path]:
-    """The files in `run_dir`/samples that a page can show: pictures, then sounds, then texts, each by name."""
-    folder = run_dir.resolve() / "samples"
-    suffixes = [*MEDIA, *TEXT_SUFFIXES]
-    # Skip links: they could put any file of this machine into a page that is made to be shared.
-    files = [p for p in folder.iterdir() if p.is_file() and p.resolve().parent == folder] if folder.is_dir() else []
-    return sorted((p for p in files if p.suffix in suffixes), key=lambda path: (suffixes.index(path.suffix), path.name))
-
-
-def embed(path: Path) -> str:
-    """The file as HTML that contains all of it. Raises InputError, naming the file, if it cannot be read or is corrupt."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    if path.suffix in TEXT_SUFFIXES:
-        return f"<pre>{escape(data.decode(errors='replace'))}</pre>"
-    complete = {
-        ".png": data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB\x60\x82"),
-        ".svg": b"<svg" in data,
-        ".wav": data.startswith(b"RIFF"),
-    }
-    if not complete[path.suffix]:
-        raise InputError(f"{path} is corrupt: not a complete {path.suffix[1:]} file; delete it to leave it out of the report")
-    source = f'src="data:{MEDIA[path.suffix]};base64,{base64.b64encode(data).decode()}"'
-    if path.suffix == ".wav":
-        return f"<audio controls {source}></audio>"
-    # Enlarge small pictures without smoothing. A PNG's width is the first number of its header.
-    small = path.suffix == ".png" and int.from_bytes(data[16:20]) < 400
-    return f'<img {"class=pixels " if small else ""}alt="{escape(path.stem)}" {source}>'
-
-
-LARGE = 1e12  # from here on with an exponent
-
-
-def format_number(value: float) -> str:
-    """The number to four significant digits, or three if it is below 1; whole numbers, and numbers from 1000 to `LARGE`,
-    without decimals."""
-    if LARGE <= abs(value) < math.inf:
-        return f"{value:.3e}"
-    no_decimals = value.is_integer() or 1000 <= abs(value) < math.inf
-    return f"{value:,.0f}" if no_decimals else f"{value:#.{4 if abs(value) >= 1 else 3}g}"
-
-
-def format_duration(seconds: float) -> str:
-    """`95 s`, or `12 min`."""
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
-
-
-def plain_text(value: Any) -> str:
-    """A JSON value as readable text."""
-    if isinstance(value, list):
-        return ", ".join(map(plain_text, value))
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    return str(value)
-
-
-def escaped_text(value: Any) -> str:
-    """`plain_text`, escaped for HTML."""
-    return escape(plain_text(value))
+    code = f" <code>{escape(name)}</code>" if name else ""
+    heading = f"<h3>{escape(title)}{code}</h3>"
+    caption = f"<figcaption>{escape(caption.strip())}</figcaption>" if caption.strip() else ""
+    return f"<figure>{heading}{chart(title, x, y or title.rstrip(' ↑↓'), curves, legend)}{caption}</figure>"
 
 
 def metric_names(rows: Iterable[dict[str, float]]) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 from gan_jax.config import Config
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import suffix
-from gan_jax.reports.html import plain_text, read_json_object, read_lines, rows_by_step
+from gan_jax.reports.formatting import plain_text
+from gan_jax.reports.html import read_json_object, read_lines, rows_by_step
 from gan_jax.reports.results import Method, Run, Seed, differing_fields
 
 

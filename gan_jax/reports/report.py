@@ -9,16 +9,12 @@ from pathlib import Path
 
 from gan_jax.errors import InputError
 from gan_jax.reports.doctor import diagnose
+from gan_jax.reports.formatting import escaped_text, format_duration, format_number
 from gan_jax.reports.html import (
     REFERENCES,
     Rows,
+    caution_box,
     definition_list,
-    embed,
-    escaped_text,
-    figure,
-    format_duration,
-    format_number,
-    media_files,
     metric_names,
     page,
     panel,
@@ -28,50 +24,63 @@ from gan_jax.reports.html import (
     section,
     series,
 )
-from gan_jax.reports.svg import Curve, svg
+from gan_jax.reports.samples import samples_section
+from gan_jax.reports.small_data import cautions
+from gan_jax.reports.svg import Curve
 from gan_jax.spec.glossary import describe_metric
 from gan_jax.storage.files import write_atomically
 
-MAX_GRIDS = 20  # maximum number of grids in the series over training, evenly spread
-
-# The curves of training: title, {key: (label, colour)}, caption. Real data has the colour "ink", generated data that of G.
-PANELS: list[tuple[str, dict[str, tuple[str, str]], str]] = [
+# The curves of training: title, vertical axis, {key: (label, colour)}, caption. Real data has the colour "ink", generated data
+# that of G.
+PANELS: list[tuple[str, str, dict[str, tuple[str, str]], str]] = [
     (
         "Losses",
+        "loss",
         {"d/loss": ("D", "d"), "g/loss": ("G", "g")},
         "What the discriminator D and the generator G minimise. They need not fall: flat curves indicate a balanced game.",
     ),
     (
         "Logits",
+        "mean output of D",
         {"d/real_logit": ("real", "ink"), "d/fake_logit": ("generated", "g")},
         "D’s mean output. The closer the two curves, the less D distinguishes generated samples from real ones.",
     ),
     (
         "Gradient norms",
+        "norm",
         {"d/grad_norm": ("D", "d"), "g/grad_norm": ("G", "g")},
         "Norm of each player’s gradient. Spikes indicate instability; a player whose gradient vanishes no longer learns.",
     ),
-    ("Penalty", {"d/penalty": ("penalty", "d")}, "The regulariser of D, before its weight is applied."),
+    ("Penalty", "penalty", {"d/penalty": ("penalty", "d")}, "The regulariser of D, before its weight is applied."),
     (
         "Parameter norms",
+        "norm",
         {"d/param_norm": ("D", "d"), "g/param_norm": ("G", "g")},
         "Norm of each player’s parameters. Steady growth lowers the effective learning rate.",
     ),
     (
         "Separation",
+        "2 · AUC − 1",
         {"doctor/separation": ("D", "d")},
         "1 if D’s output is higher for every real sample than for every generated one, 0 if D guesses.",
     ),
-    ("Overfitting", {"doctor/real_sign": ("D", "d")}, "Mean sign of D’s output for real samples (r in ADA)."),
-    ("Duplicates", {"doctor/duplicates": ("G", "g")}, "Fraction of samples with a near duplicate."),
-    ("Spread", {"doctor/spread": ("G", "g")}, "Standard deviation of the samples divided by that of the data; ideally 1."),
+    ("Overfitting", "mean sign", {"doctor/real_sign": ("D", "d")}, "Mean sign of D’s output for real samples (r in ADA)."),
+    ("Duplicates", "fraction", {"doctor/duplicates": ("G", "g")}, "Fraction of samples with a near duplicate."),
+    (
+        "Spread",
+        "ratio to the data",
+        {"doctor/spread": ("G", "g")},
+        "Standard deviation of the samples divided by that of the data; ideally 1.",
+    ),
     (
         "Rank",
+        "ratio to the data",
         {"doctor/rank": ("G", "g")},
         "Effective number of directions in which samples vary, relative to the data; ideally 1.",
     ),
     (
         "Rotation",
+        "rotation",
         {"doctor/rotation": ("game", "ink")},
         "1 if the players only cycle around each other, 0 if they do not cycle at all.",
     ),
@@ -114,10 +123,10 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows, damage: st
         status = f"unfinished: at step {last:,} of {steps:,} when this page was written"
     command = escape(f"gan_jax train {shlex.quote(str(run_dir / 'config.json'))}")
     sections = [
-        _results(rows, environment),
+        _results(rows, config, environment),
         _data_notes(environment),
         _doctor(rows),
-        _samples(run_dir, config),
+        samples_section(run_dir, config),
         *_curves(rows),
         _spectrum(run_dir),
         section("Config", definition_list(config)),
@@ -128,24 +137,28 @@ def _page(run_dir: Path, config: dict, environment: dict, rows: Rows, damage: st
     return page(title, facts, "" if status == "finished" else status[:1].upper() + status[1:], sections)
 
 
-def _results(rows: Rows, environment: dict) -> str:
+def _results(rows: Rows, config: dict, environment: dict) -> str:
     """A table of the last value of every metric, with the value of real data."""
     names = metric_names(rows.values())
     if not names:
         return ""
+    names = [n for base in names for n in (base, f"{base}_train") if series(rows, f"eval/{n}")]
     lines = ""
-    for name in [n for base in names for n in (base, f"{base}_train") if series(rows, f"eval/{n}")]:
+    for name in names:
         full_name, better, meaning = describe_metric(name)
         cells = ""
-        for suffixes in ([""], ["_floor", "_real"]):
+        for suffixes, head in (([""], "This run"), (["_floor", "_real"], "Real data")):
             values = next((v for s in suffixes if (v := series(rows, f"eval/{name}{s}"))), {})
-            cells += f'<td class="number">{format_number(values[max(values)]) if values else ""}</td>'
-        lines += f"<tr><th>{escape(full_name)} <code>{escape(name)}</code></th>{cells}<td>{better} {escape(meaning)}</td></tr>"
+            number = format_number(values[max(values)]) if values else ""
+            cells += f'<td class="number" data-head="{head}">{number}</td>'
+        metric = f"<th scope=row>{escape(full_name)} <code>{escape(name)}</code></th>"
+        lines += f"<tr>{metric}{cells}<td>{better} {escape(meaning)}</td></tr>"
     step = max(step for step, row in rows.items() if any(key.startswith("eval/") for key in row))
     protocol = f" Measured on {escaped_text(environment['evaluation'])}." if environment.get("evaluation") else ""
-    head = "<tr><th>Metric</th><th>This run</th><th>Real data</th><th>↑ higher is better, ↓ lower</th></tr>"
+    heads = "".join(f"<th scope=col>{head}</th>" for head in ("Metric", "This run", "Real data", "↑ higher is better, ↓ lower"))
     note = f"<p class='note'>At step {step:,}.{protocol} “Real data”: the same metric for real samples.</p>"
-    return section("Results", f"<table class=results><thead>{head}</thead><tbody>{lines}</tbody></table>{note}")
+    table = f"<table class=results><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    return section("Results", f"{caution_box(cautions(names, config, environment))}{table}{note}")
 
 
 def _data_notes(environment: dict) -> str:
@@ -160,39 +173,17 @@ def _doctor(rows: Rows) -> str:
     """The alarms that are raised at the end of the log."""
     items = ""
     for diagnosis in diagnose([{"step": step, **row} for step, row in sorted(rows.items())]):
-        text = f"<b>{escape(diagnosis.name)}</b>: {escape(diagnosis.sentence)}. Remedy: {escape(diagnosis.remedy)}."
-        numbers = f"{format_number(float(diagnosis.value))}, limit {diagnosis.threshold:g}"
-        items += f"<li>{text} <span class='note'>Since step {diagnosis.step:,}: {numbers}.</span></li>"
-    return section("Doctor", items and f"<ul>{items}</ul>")
+        numbers = f"{format_number(float(diagnosis.value))}, limit {diagnosis.threshold:g}, since step {diagnosis.step:,}"
+        sentence = diagnosis.sentence[:1].upper() + diagnosis.sentence[1:]
+        remedy = diagnosis.remedy[:1].upper() + diagnosis.remedy[1:]
+        head = f"<h3>{escape(diagnosis.name[:1].upper() + diagnosis.name[1:])} <span>{numbers}</span></h3>"
+        items += f"<li>{head}<p>{escape(sentence)}.</p><p><b>Remedy</b> {_with_flags(remedy)}.</p></li>"
+    return section("Doctor", items and f'<ul class="alarms">{items}</ul>')
 
 
-def _samples(run_dir: Path, config: dict) -> str:
-    """The last grid next to the real samples, any other files in samples/, and the series of grids over training."""
-    groups: dict[str, list[Path]] = {}
-    for path in media_files(run_dir):
-        groups.setdefault(re.match(r"step-\d+|[^-]*", path.stem)[0], []).append(path)
-    steps = sorted(name for name in groups if name.startswith("step-"))
-    last = len(steps) - 1
-    picks = steps if last < MAX_GRIDS else [steps[round(i * last / (MAX_GRIDS - 1))] for i in range(MAX_GRIDS)]
-    media = {name: "".join(map(embed, groups[name])) for name in groups if name in picks or name not in steps}
-    step_numbers = {name: f"{int(name[5:]):,}" for name in picks}
-    body = ""
-    if picks:
-        caption = f'Generated, step <span id="step">{step_numbers[picks[-1]]}</span>'
-        slider = f'<input id="scrub" type="range" max="{len(picks) - 1}" value="{len(picks) - 1}" aria-label="step" hidden>'
-        body += figure(f'<div id="stage">{media[picks[-1]]}</div>', caption + slider)
-    captions = {
-        "real": f"Real: {escaped_text(config.get('data', ''))}",
-        "interpolation": "Interpolations between pairs of latents",
-    }
-    for name in sorted(media.keys() - set(picks), key=lambda name: (name != "real", name)):
-        body += figure(media[name], captions.get(name, escape(name)))
-    if len(picks) > 1:
-        css_class = "thumbs" if all(media[name].count("<img") == 1 for name in picks) else "clips"
-        cells = "".join(figure(media[name], step_numbers[name]) for name in picks)
-        selection = f"; {len(picks)} of {len(steps)} steps are shown" if len(picks) < len(steps) else ""
-        body += figure(f'<div id="training">{cells}</div>', f"The same latents at each step of training{selection}", css_class)
-    return section("Samples", body and f'<div class="pair">{body}</div>')
+def _with_flags(text: str) -> str:
+    """The text as HTML, with the flags in it marked as code."""
+    return re.sub(r"--\w+(?: \w+)?", lambda match: f"<code>{match[0]}</code>", escape(text))
 
 
 def _spectrum(run_dir: Path) -> str:
@@ -207,24 +198,22 @@ def _spectrum(run_dir: Path) -> str:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is corrupt: expected a step and two lists of numbers") from error
     curves = [Curve("real", "ink", "-", spectra[0]), Curve("generated", "g", "-", spectra[1])]
-    if not all(any(value and math.isfinite(value) for value in curve.points.values()) for curve in curves):
-        return ""
     caption = f"Mean power at each frequency, in cycles per shorter side, at step {step:,}. Peaks are periodic artefacts."
-    content = figure(svg("Power spectrum", curves, axis="frequencies"), f"<b>Power spectrum</b> {caption}")
-    return section("Spectrum", f'<div class="panels">{content}</div>')
+    content = panel("Power spectrum", caption, curves, x="frequency (cycles per shorter side)", y="power")
+    return section("Spectrum", content and f'<div class="panels">{content}</div>')
 
 
 def _curves(rows: Rows) -> Iterator[str]:
     """Yield a section of training metrics and one of evaluation metrics, each of the latter with its value for real data."""
     training, evaluation = "", ""
-    in_panels = {key for _, keys, _ in PANELS for key in keys}
+    in_panels = {key for _, _, keys, _ in PANELS for key in keys}
     others = {key for row in rows.values() for key in row if not key.startswith("eval/")} - in_panels - {"seconds"}
-    for title, keys, caption in PANELS + [(key, {key: (key, "d")}, "") for key in sorted(others)]:
-        training += panel(title, caption, [Curve(*style, "-", series(rows, key)) for key, style in keys.items()])
+    for title, y, keys, caption in PANELS + [(key, key, {key: (key, "d")}, "") for key in sorted(others)]:
+        training += panel(title, caption, [Curve(*style, "-", series(rows, key)) for key, style in keys.items()], y=y)
     for name in metric_names(rows.values()):
         full_name, better, _ = describe_metric(name)
         curves = [Curve("generated", "g", "-", series(rows, f"eval/{name}"))]
         curves += [Curve(*style, series(rows, f"eval/{name}{suffix}")) for suffix, style in REFERENCES.items()]
-        evaluation += panel(f"{full_name} {better}", "", curves)
+        evaluation += panel(f"{full_name} {better}".rstrip(), "", curves, y=name)
     for title, panels in (("Training", training), ("Evaluation", evaluation)):
         yield section(title, panels and f'<div class="panels">{panels}</div>')

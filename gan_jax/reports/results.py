@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax.reports.html import Rows, media_files, metric_names, series
+from gan_jax.reports.html import Rows, metric_names, series
+from gan_jax.reports.media import media_files
 from gan_jax.spec.glossary import published_protocol
 
 # Facts about an evaluation (`Measure.facts`) that do not change the values of its metrics.
-_NOT_OF_THE_MEASURE = {"protocols", "metrics", "not measured", "caution"}
+_NOT_OF_THE_MEASURE = {"protocols", "metrics", "not measured", "caution", "features"}
 
 
 class Seed(NamedTuple):

@@ -5,7 +5,11 @@ import re
 # By key: full name, better direction, meaning. A metric that is not listed is shown by its key.
 METRICS: dict[str, tuple[str, str, str]] = {
     "fd": ("Fréchet distance", "↓", "Distance between Gaussians fitted to features of generated and of real samples."),
-    "fd_train": ("… to the training samples", "↓", "Far below the Fréchet distance above: G memorises training samples."),
+    "fd_train": (
+        "Fréchet distance to the training samples",
+        "↓",
+        "Far below the Fréchet distance above: G memorises training samples.",
+    ),
     "fid": ("Fréchet Inception distance", "↓", "Fréchet distance in the features of the Inception network."),
     "fd_all": ("Fréchet distance to all real samples", "↓", "The same for two sets of samples: no real one is held out."),
     "fid_all": ("FID to all real samples", "↓", "The same for two sets of samples: no real one is held out."),
@@ -54,8 +58,16 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "swd": ("Sliced Wasserstein distance", "↓", "Mean distance along random directions of the features."),
     "path_length": ("Path length", "↓", "How much features change with the latents; with LPIPS, the perceptual path length."),
     "cas": ("Classification accuracy score", "↑", "Accuracy on real images of a classifier trained on samples."),
-    "cas_resnet50": ("… by a ResNet-50", "↑", "The same of a ResNet-50, as published for ImageNet."),
-    "cas_reverse": ("… the reverse", "↑", "Accuracy on samples of a classifier trained on real images."),
+    "cas_resnet50": (
+        "Classification accuracy score by a ResNet-50",
+        "↑",
+        "The same of a ResNet-50, as published for ImageNet.",
+    ),
+    "cas_reverse": (
+        "Classification accuracy score, reversed",
+        "↑",
+        "Accuracy on samples of a classifier trained on real images.",
+    ),
     "duality_gap": ("Duality gap", "↓", "Sum of what each player could still gain against the other; 0 at an equilibrium."),
     "d_exploitability": ("Exploitability of G by D", "↓", "What a better discriminator could gain against this generator."),
     "g_exploitability": ("Exploitability of D by G", "↓", "What a better generator could gain against this discriminator."),
@@ -72,18 +84,22 @@ METRICS: dict[str, tuple[str, str, str]] = {
         "↑",
         "Accuracy on held-out rows of classifiers trained on generated rows only.",
     ),
-    "tstr_f1": ("… macro F1", "↑", "The same, with equal weight for each class."),
+    "tstr_f1": ("Train on synthetic, test on real: macro F1", "↑", "The same, with equal weight for each class."),
     "tstr_r2": (
         "Train on synthetic, test on real: R²",
         "↑",
         "R² on held-out rows of regressions trained on generated rows only: 1 is exact, 0 the mean.",
     ),
     "dcr": ("Distance to the closest record", "", "Median over rows; far below that of held-out rows: G copies."),
-    "dcr_low": ("… its 5th percentile", "", "The same for the rows closest to a training row."),
+    "dcr_low": ("Distance to the closest record: 5th percentile", "", "The same for the rows closest to a training row."),
     "jsd1": ("Jensen-Shannon divergence of symbols", "↓", "Between the symbols of generated and held-out text; 0 to 1 bit."),
-    "jsd2": ("… of 2-grams", "↓", "The same for two consecutive symbols."),
-    "jsd3": ("… of 3-grams", "↓", "The same for three."),
-    "jsd4": ("… of 4-grams", "↓", "The same for four. Depends on the number of samples: compare with the floor."),
+    "jsd2": ("Jensen-Shannon divergence of 2-grams", "↓", "The same for two consecutive symbols."),
+    "jsd3": ("Jensen-Shannon divergence of 3-grams", "↓", "The same for three."),
+    "jsd4": (
+        "Jensen-Shannon divergence of 4-grams",
+        "↓",
+        "The same for four. Depends on the number of samples: compare with the floor.",
+    ),
     "distinct2": ("Distinct 2-grams", "", "Fraction of distinct 2-grams; far below real text: repetition."),
     "distinct4": ("Distinct 4-grams", "", "Fraction of distinct 4-grams; far above real text: noise."),
     "unique": ("Unique samples", "↑", "Fraction of distinct samples."),
@@ -94,11 +110,11 @@ METRICS: dict[str, tuple[str, str, str]] = {
     "intdiv": ("Internal diversity", "↑", "1 − mean similarity of pairs of molecules."),
     "scaffold": ("Scaffold similarity", "↑", "Cosine similarity of scaffold counts to those of held-out molecules."),
     "qed": ("Drug-likeness", "", "Mean QED of valid molecules, from 0 to 1."),
-    "qed_w1": ("… distance", "↓", "Wasserstein distance of QED to held-out molecules."),
+    "qed_w1": ("Drug-likeness: distance", "↓", "Wasserstein distance of QED to held-out molecules."),
     "logp": ("logP", "", "Mean of Crippen’s estimate: lipophilic above 0, hydrophilic below."),
-    "logp_w1": ("… distance", "↓", "Wasserstein distance of logP to held-out molecules."),
+    "logp_w1": ("logP: distance", "↓", "Wasserstein distance of logP to held-out molecules."),
     "sa": ("Synthetic accessibility", "", "Mean over valid molecules, from 1 (easy to synthesise) to 10."),
-    "sa_w1": ("… distance", "↓", "Wasserstein distance of SA to held-out molecules."),
+    "sa_w1": ("Synthetic accessibility: distance", "↓", "Wasserstein distance of SA to held-out molecules."),
     "fcd": (
         "Fréchet ChemNet distance",
         "↓",
@@ -106,19 +122,23 @@ METRICS: dict[str, tuple[str, str, str]] = {
     ),
     "nll": ("NLL of held-out text", "↓", "−log p per symbol under G, in nats: heavily penalises text that G cannot generate."),
     "bleu2": ("BLEU-2", "↑", "Precision of n-grams of 1 to 2 words against held-out text: quality; not meaningful alone."),
-    "bleu3": ("… BLEU-3", "↑", "Precision of n-grams of 1 to 3 words against held-out text: quality; not meaningful alone."),
-    "bleu4": ("… BLEU-4", "↑", "Precision of n-grams of 1 to 4 words against held-out text: quality; not meaningful alone."),
-    "bleu5": ("… BLEU-5", "↑", "Precision of n-grams of 1 to 5 words against held-out text: quality; not meaningful alone."),
+    "bleu3": ("BLEU-3", "↑", "Precision of n-grams of 1 to 3 words against held-out text: quality; not meaningful alone."),
+    "bleu4": ("BLEU-4", "↑", "Precision of n-grams of 1 to 4 words against held-out text: quality; not meaningful alone."),
+    "bleu5": ("BLEU-5", "↑", "Precision of n-grams of 1 to 5 words against held-out text: quality; not meaningful alone."),
     "self_bleu2": ("Self-BLEU-2", "↓", "BLEU against the other samples; far above real text: low diversity."),
-    "self_bleu3": ("… self-BLEU-3", "↓", "BLEU against the other samples; far above real text: low diversity."),
-    "self_bleu4": ("… self-BLEU-4", "↓", "BLEU against the other samples; far above real text: low diversity."),
-    "self_bleu5": ("… self-BLEU-5", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu3": ("Self-BLEU-3", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu4": ("Self-BLEU-4", "↓", "BLEU against the other samples; far above real text: low diversity."),
+    "self_bleu5": ("Self-BLEU-5", "↓", "BLEU against the other samples; far above real text: low diversity."),
     "nll_oracle": (
         "NLL under the oracle",
         "",
         "−log p per symbol under the data distribution, in nats. Low values alone mean little.",
     ),
-    "nll_oracle_gap": ("… over its entropy", "↓", "The same minus the oracle’s entropy; below 0: too little diversity."),
+    "nll_oracle_gap": (
+        "NLL under the oracle, over its entropy",
+        "↓",
+        "The same minus the oracle’s entropy; below 0: too little diversity.",
+    ),
     "mel_l1": ("Mel distance", "↓", "Mean absolute difference of log-mel spectrograms, in nepers."),
     "mstft": (
         "Multi-resolution STFT distance",
@@ -160,6 +180,9 @@ def describe_metric(name: str) -> tuple[str, str, str]:
     """A metric's full name, better direction and meaning; for one that is not listed, a full name made from `name`."""
     if name in METRICS:
         return METRICS[name]
+    if (base := name.removesuffix("_train")) != name:
+        title, better, _ = describe_metric(base)
+        return f"{title} to the training samples", better, f"Far below {base}: G memorises training samples."
     if match := _PUBLISHED.fullmatch(name):
         title, better = PROTOCOLS[match[2]]
         # Precision and recall are two values of one protocol.

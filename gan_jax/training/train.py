@@ -14,6 +14,7 @@ import numpy as np
 
 from gan_jax.config import Config
 from gan_jax.errors import InputError, RunError
+from gan_jax.evaluation.monitor import show_real
 from gan_jax.game.state import TrainState, count_parameters, step_of
 from gan_jax.game.sweep import Sweep
 from gan_jax.reports.doctor import diagnose
@@ -179,8 +180,7 @@ def begin(loop: Loop, fork: Fork | None) -> None:
     if fork is not None:
         loop.state = trainer.plan.place(fork.begin(trainer.game, trainer.plan.gather(loop.state)))
         loop.progress.say(f"starts with the weights of {fork.record['run_dir']} at step {fork.record['step']}")
-    data = trainer.data
-    run.show("real", data.show(data.to_float(data.test.take(slice(data.num_shown)).samples)))
+    show_real(trainer.game, trainer.data, run)
     host_state = trainer.plan.gather(loop.state)
     # A copy, because the first step overwrites the buffers of the state.
     loop.initial = jax.tree.map(np.array, host_state.replace(g=None, d=None, posthoc=()))

@@ -1,6 +1,8 @@
 """Points in the plane: their distributions, metrics and pictures."""
 
 import math
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -82,6 +84,9 @@ def test_metrics_of_held_out_points_of_curves(name, sigma):
     measure = data.evaluator(data)
     assert measure.description == f"the 20 pieces of equal length of {name}, standard deviation {sigma}"
     values = measure(data.test.samples, None)
+    assert {name: values[f"{name}_real"] for name in ("modes", "spread")} == {
+        name: values[name] for name in ("modes", "spread")
+    }
     n, fraction = 10_000, math.erf(3 / math.sqrt(2))
     assert values["modes"] == 20
     assert values["high_quality"] == pytest.approx(fraction, abs=4 * math.sqrt(fraction * (1 - fraction) / n))
@@ -127,3 +132,26 @@ def test_the_outline_of_a_curve_is_at_three_sigma(name):
     distance = np.array([np.abs(curve - point).min() for point in x + 1j * y])
     beyond = (distance - 0.06) / (2 * reach / (0.89 * 480))
     assert beyond.mean() == pytest.approx(0.55, abs=0.3) and beyond.min() > -1 and beyond.max() < 2
+
+
+def test_metrics_come_with_those_of_as_many_held_out_points():
+    """A point of a mode is within 3 sigma with probability 1 - exp(-4.5)."""
+    data = load("ring", 0, 8)
+    values = data.evaluator(data)(np.zeros((4_000, 2), np.float32), None)
+    fraction = 1 - math.exp(-4.5)
+    assert values["high_quality_real"] == pytest.approx(fraction, abs=4 * math.sqrt(fraction * (1 - fraction) / 4_000))
+    assert (values["modes"], values["modes_real"], values["high_quality"]) == (0, 8, 0)
+
+
+@pytest.mark.parametrize("source", [toy.ring, toy.spiral])
+def test_a_drawing_has_a_dot_at_each_point_of_the_frame(source):
+    """Coordinates grow to the right and upwards; the axes are 326 pixels wide, from 46 and 30 on."""
+    data = source()
+    points = np.array([[0.5, 0.25], [0.0, -1.1], [99.0, 0.0]])
+    drawing = data.show(points)[".svg"].decode()
+    dots = [tuple(map(float, dot)) for dot in re.findall(r"M([\d.]+) ([\d.]+)h0", drawing)]
+    reach, scale = 1.25, 326 / 2.5
+    expected = [(46 + (x + reach) * scale, 30 + (reach - y) * scale) for x, y in points[:2].tolist()]
+    assert np.allclose(sorted(dots), sorted(expected), atol=0.06)
+    assert "1 outside the frame" in drawing and 'fill="white"' not in drawing
+    ElementTree.fromstring(drawing)

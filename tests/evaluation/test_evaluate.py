@@ -43,10 +43,11 @@ def test_results_record_the_protocol(run_dir):
     assert facts["checksum"] == load("ring(sigma=0.3)", 0, 1).checksum
     metrics = result["metrics"]
     assert set(metrics) == {
-        "modes", "high_quality", "high_quality_error", "reverse_kl", "reverse_kl_error", "spread", "spread_error",
+        "modes", "modes_real", "high_quality", "high_quality_error", "high_quality_real", "reverse_kl", "reverse_kl_error",
+        "reverse_kl_real", "spread", "spread_error", "spread_real",
     }  # fmt: skip
     lines = {line.split()[0]: line.split()[1:] for line in table(result).splitlines()[2:]}
-    assert lines["spread"] == [f"{metrics['spread']:.4f}", f"{metrics['spread_error']:.4f}"]
+    assert lines["spread"] == [f"{metrics[name]:.4f}" for name in ("spread", "spread_error", "spread_real")]
     assert evaluate_run(run_dir, Protocol(errors=True), 300, seed=3) == result  # bit for bit
     assert evaluate_run(run_dir, Protocol(), 300, seed=4)["metrics"]["spread"] != metrics["spread"]
 

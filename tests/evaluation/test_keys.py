@@ -21,7 +21,7 @@ from gan_jax.game.state import init_state
 from gan_jax.training.train import train
 
 BLOCKS = 8
-LABELS = ("labels", "grid_labels", "interpolation_labels")
+LABELS = ("labels", "grid_labels", "column_labels", "interpolation_labels")
 
 
 def as_tuple(key) -> tuple[int, ...]:

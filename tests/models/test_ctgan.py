@@ -119,6 +119,6 @@ def test_a_run_learns_a_table(tmp_path):
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["eval/tstr"] > 0.95 and last["eval/wasserstein"] < 0.3
     assert last["eval/jsd"] < last["eval/jsd_floor"] + 0.01  # levels are as frequent as in the training rows
-    assert sorted(path.suffix for path in (tmp_path / "run" / "samples").glob("step-*")) == sorted(2 * [".csv", ".png", ".txt"])
+    assert sorted(path.suffix for path in (tmp_path / "run" / "samples").glob("step-*")) == sorted(2 * [".csv", ".svg", ".txt"])
     with pytest.raises(InputError, match="numbers of z"):
         train(replace(config, z_dim=2), tmp_path / "other")

@@ -272,7 +272,7 @@ def test_page_is_self_contained_and_escaped(tmp_path):
     page, _ = compare(tmp_path / "out", run, other)
     source = (tmp_path / "out" / "comparison.html").read_text()
     assert "<script>alert" not in source
-    assert page.tags.count(("script", {})) == 1  # our own
+    assert page.tags.count(("script", {})) == 2  # our own
     assert ATTACK in page.text
     assert shlex.split(page.pre[0])[2] == str(run / "config.json")
     for name in ("src", "href", "xlink:href", "data", "srcset", "action"):
@@ -348,10 +348,10 @@ def test_twenty_methods_have_different_line_styles(tmp_path):
 
 def test_band_spans_minimum_to_maximum():
     curve = Curve("a", "m0", "-", {10: 2.0, 20: 2.0}, {10: (1.0, 3.0), 20: (1.0, 9.0)})
-    with_band = svg("band", [curve], legend=False)
+    with_band = svg("band", "step", "fd", [curve], legend=False)
     assert "fill-opacity: 0.18" in with_band
     assert ">8</text>" in with_band  # the axis includes the band
-    without = svg("band", [curve._replace(band=None)], legend=False)
+    without = svg("band", "step", "fd", [curve._replace(band=None)], legend=False)
     assert "fill-opacity" not in without
     assert ">8</text>" not in without
 

@@ -1,6 +1,7 @@
 """The report: a self-contained page that escapes what it shows and states whether the run finished."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -11,8 +12,9 @@ from html.parser import HTMLParser
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.reports.report import MAX_GRIDS, write_report
-from gan_jax.reports.svg import MAX_POINTS, Curve, svg
+from gan_jax.reports.report import write_report
+from gan_jax.reports.samples import MAX_GRIDS, MAX_SERIES_BYTES
+from gan_jax.reports.svg import MAX_POINTS, Curve, chart, svg
 
 CONFIG = {"name": "digits", "data": "digits", "loss": "hinge", "penalty": None, "steps": 20, "seed": 3, "g_lr": 8e-4}
 ATTACK = "<script>alert('x')</script>"
@@ -94,7 +96,7 @@ def test_pictures_are_complete_and_in_order(run_dir):
         assert source.startswith("data:image/png;base64,")
         image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
         levels.append(image.getpixel((0, 0)))
-    assert levels == [3, 0, 1, 2, 3]  # the last grid, real samples, interpolation, grids over training
+    assert levels == [3, 0, 1, 2]  # the last grid, real samples, interpolation, the other grids over training
 
 
 def test_page_shows_config_environment_and_metrics(run_dir):
@@ -114,7 +116,7 @@ def test_names_are_escaped(run_dir):
     write(run_dir, CONFIG | {"name": ATTACK, "data": ATTACK, ATTACK: ATTACK}, {"status": ATTACK, "evaluation": ATTACK}, rows)
     (run_dir / "samples" / f"{ATTACK.replace('/', '')}.txt").write_text(ATTACK)
     source = page_of(run_dir)
-    assert Page(source).tags.count(("script", {})) == 1  # our own
+    assert Page(source).tags.count(("script", {})) == 2  # our own
     assert "<script>alert" not in source
     assert ATTACK in Page(source).text
 
@@ -187,8 +189,8 @@ def test_the_file_suffix_determines_the_medium(run_dir):
     (run_dir / "samples" / "step-00000020.npz").write_bytes(b"not shown")
     page = Page(page_of(run_dir))
     tags = [tag for tag, _ in page.tags]
-    assert (tags.count("audio"), tags.count("img")) == (6, 0)  # those of the last step also occur in the series
-    assert page.text.count("CC(=O)O>") == 3
+    assert (tags.count("audio"), tags.count("img")) == (4, 0)
+    assert page.text.count("CC(=O)O>") == 2
 
 
 def test_a_long_series_of_grids_is_thinned_evenly(run_dir):
@@ -196,7 +198,7 @@ def test_a_long_series_of_grids_is_thinned_evenly(run_dir):
         (run_dir / "samples" / f"step-{step:08d}.png").write_bytes(png())
     page = Page(page_of(run_dir))
     assert page.values("max") == [str(MAX_GRIDS - 1)]
-    assert len(page.values("src")) == MAX_GRIDS + 3
+    assert len(page.values("src")) == MAX_GRIDS + 2
     assert f"{MAX_GRIDS} of 100" in page.text
 
 
@@ -229,22 +231,38 @@ def test_the_page_is_reproducible(run_dir):
 
 def test_a_long_curve_shows_its_extremes_as_a_band():
     spike = {step: 1.0 + (step == 7_777) for step in range(10_000)}
-    short = svg("short", [Curve("D", "d", "-", dict(list(spike.items())[:MAX_POINTS]))])
-    long = svg("long", [Curve("D", "d", "-", spike)])
+    short = svg("short", "step", "loss", [Curve("D", "d", "-", dict(list(spike.items())[:MAX_POINTS]))])
+    long = svg("long", "step", "loss", [Curve("D", "d", "-", spike)])
     assert "fill-opacity: 0.18" in long
     assert "fill-opacity: 0.18" not in short
     assert len(long) < 100_000
 
 
+def test_the_points_of_a_chart_are_those_drawn():
+    """The mean, minimum and maximum of each bin; a constant reference is a level, and equal steps are stored once."""
+    losses = {step: float(step % 4) for step in range(2 * MAX_POINTS)}
+    curves = [
+        Curve("D", "d", "-", losses),
+        Curve("G", "g", "-", losses),
+        Curve("real", "ink", "--", dict.fromkeys(losses, 7.0)),
+    ]
+    data = json.loads(Page(chart("Losses", "step", "loss", curves)).values("data-chart")[0])
+    first, second, level = data["curves"]
+    assert first["x"] == list(range(0, 2 * MAX_POINTS, 2)) and "x" not in second
+    assert (first["y"][:2], first["low"][:2], first["high"][:2]) == ([0.5, 2.5], [0.0, 2.0], [1.0, 3.0])
+    assert level["level"] == 7.0 and (data["x"], data["y"]) == ("step", "loss")
+
+
 def test_values_that_are_not_finite_do_not_stretch_the_axis():
-    text = svg("gap", [Curve("D", "d", "-", {0: 5.0, 1: 5.1, 2: float("nan"), 3: 5.2})])
-    assert ">5.100</text>" in text
+    text = svg("gap", "step", "loss", [Curve("D", "d", "-", {0: 5.0, 1: 5.1, 2: float("nan"), 3: 5.2})])
+    ticks = [float(tick) for tick in re.findall(r">(\d\.\d+)</text>", text)]
+    assert len(ticks) > 2 and 4.9 < min(ticks) and max(ticks) < 5.3
 
 
 def test_the_axis_is_logarithmic_for_a_wide_range_of_positive_values():
     decay = {step: 10.0 ** (3 - step) for step in range(6)}
-    assert ">0.01</text>" in svg("log", [Curve("D", "d", "-", decay)])
-    linear = svg("linear", [Curve("D", "d", "-", {step: -value for step, value in decay.items()})])
+    assert ">0.01</text>" in svg("log", "step", "loss", [Curve("D", "d", "-", decay)])
+    linear = svg("linear", "step", "loss", [Curve("D", "d", "-", {step: -value for step, value in decay.items()})])
     assert ">0.01</text>" not in linear
 
 
@@ -260,8 +278,56 @@ def test_power_spectra_are_drawn(run_dir):
     path = run_dir / "samples" / "spectrum.json"
     path.write_text(json.dumps({"step": 20, "real": [500, 100, 1, 0.1, 0.01], "generated": [400, 50, 2, 0.3, 0.2]}))
     source = page_of(run_dir)
-    assert 'aria-label="Power spectrum over frequencies"' in source and "at step 20" in source
+    label = "Power spectrum over frequency (cycles per shorter side): real from 100 at 1 to 0.0100 at 4; generated from 50"
+    assert f'aria-label="{label}' in source and "at step 20" in source
     assert ">100</text>" in source and ">500</text>" not in source
     path.write_text('{"step": 20, "real": [1], "generated": "no"}')
     with pytest.raises(InputError, match=r"spectrum.json is corrupt: expected a step and two lists of numbers"):
         write_report(run_dir)
+
+
+def test_files_with_one_name_are_one_item(run_dir):
+    """A drawing instead of the picture with its name, a table instead of the text of its rows, a sound with its picture."""
+    for suffix, content in {
+        ".svg": b"<svg><desc>8 &lt; 9 modes</desc></svg>",
+        ".csv": b"age,home\n31,own\n,<b>\n",
+        ".txt": b"age home\n",
+        "-0.wav": b"RIFF....WAVE",
+        "-0.png": png(),
+    }.items():
+        (run_dir / "samples" / f"step-00000020{suffix}").write_bytes(content)
+    page = Page(page_of(run_dir))
+    images = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert images[0] == "Samples of digits generated at step 20. 8 < 9 modes"
+    assert images[1].startswith("Spectrogram of sound 1")
+    assert len(images) == 5  # and real, interpolation and the picture of step 10
+    assert "age home" not in page.text and "missing" in page.text and "<b>" in page.text
+    assert [tag for tag, _ in page.tags].count("audio") == 1
+
+
+def test_classes_are_named_over_columns_that_have_only_one(run_dir):
+    labels = run_dir / "samples" / "labels.json"
+    labels.write_text(
+        json.dumps({"step": ["ant", "bee"] * 2, "real": ["ant", "bee", "bee", "ant"], "interpolation": ["x", "x", "y", "y"]})
+    )
+    source = page_of(run_dir)
+    assert source.count("<span>ant</span><span>bee</span>") == 2  # at both steps; real samples are not in columns
+    assert source.count("<span>x</span><span>y</span>") == 1
+    labels.write_text('{"step": 3}')
+    with pytest.raises(InputError, match=r"labels.json is corrupt: expected lists of class names"):
+        write_report(run_dir)
+
+
+def test_sounds_thin_the_series_so_that_the_page_stays_small(run_dir):
+    for step in range(10, 110, 10):
+        (run_dir / "samples" / f"step-{step:08d}-0.wav").write_bytes(b"RIFF" + bytes(MAX_SERIES_BYTES // 3))
+    assert Page(page_of(run_dir)).values("max") == ["1"]
+    assert (run_dir / "report.html").stat().st_size < 1.5 * MAX_SERIES_BYTES
+
+
+def test_the_policy_names_the_digest_of_each_script(run_dir):
+    source = page_of(run_dir)
+    scripts = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    policy = next(attributes["content"] for tag, attributes in Page(source).tags if "http-equiv" in attributes)
+    assert re.findall(r"'sha256-([^']*)'", policy) == digests and "script-src 'unsafe" not in policy

@@ -67,9 +67,9 @@ def test_a_run_directory(tiny, whole):
     assert [line["step"] for line in log_of(whole)] == [4, 6, 8, 12, 16, 18, 20, 24]
     assert all(np.isfinite(list(line.values())).all() for line in log_of(whole))
     assert ["eval/modes" in line for line in log_of(whole)] == [False, False, False, True, False, False, False, True]
-    assert sorted(path.name for path in (whole / "samples").iterdir()) == [
-        "interpolation.png", "real.png", "step-00000000.png", "step-00000012.png", "step-00000024.png",
-    ]  # fmt: skip
+    stems = ["interpolation", "real", "step-00000000", "step-00000012", "step-00000024"]
+    names = [f"{stem}{suffix}" for stem in stems for suffix in (".png", ".svg")]
+    assert sorted(path.name for path in (whole / "samples").iterdir()) == names
     environment = json.loads((whole / "environment.json").read_text())
     assert environment["status"] == "finished"
     assert environment["dispatch"] == "scan"

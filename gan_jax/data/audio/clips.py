@@ -175,7 +175,30 @@ def _show_waves(mel: Mel, samples: np.ndarray) -> dict[str, bytes]:
 
 def _files(mel: Mel, spectrograms: np.ndarray, sounds: np.ndarray) -> dict[str, bytes]:
     upright = spectrograms.swapaxes(1, 2)[:, ::-1]
-    return pixels.show(upright) | _wav_files(mel, sounds, "-{}")
+    palette = _palette()
+    files = pixels.show(upright, palette) | _wav_files(mel, sounds, "-{}")
+    for i in range(len(sounds)):  # the spectrogram of each sound, next to it
+        files[f"-{i}.png"] = _spectrogram(upright[i, ..., 0], palette)
+    return files
+
+
+def _spectrogram(levels: np.ndarray, palette: bytes) -> bytes:
+    """Return the spectrogram [bands, frames], in about [-1, 1], as a PNG with a pixel for each number."""
+    from PIL import Image
+
+    scaled = np.nan_to_num(np.clip((levels + 1) * 127.5, 0, 255))
+    picture = Image.fromarray(np.rint(scaled).astype(np.uint8))
+    picture.putpalette(palette)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def _palette() -> bytes:
+    """Matplotlib's magma, from quiet to loud: its lightness is even, so it also reads in grey."""
+    import matplotlib
+
+    return matplotlib.colormaps["magma"](np.arange(256), bytes=True)[:, :3].tobytes()
 
 
 def _wav_files(mel: Mel, sounds: np.ndarray, name: str) -> dict[str, bytes]:

@@ -110,6 +110,7 @@ def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         "extractor": extractor.name,
         "weights": extractor.hash,
         "resize": extractor.resize,
+        "features": real.train.features.shape[1],
         "data": data.name,
         "checksum": data.checksum,
         **({"real": train} if protocol.whole else {"held_out": held_out, "train": train}),

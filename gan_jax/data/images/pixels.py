@@ -1,7 +1,6 @@
 """Images: the functions common to all image sources, and the reader of `PATH.npz`."""
 
 import io
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from gan_jax.data.dataset import Data, Format, Measure, Presentation, Protocol, Source, Split, Stored
 from gan_jax.data.reading import listed, split_rows
 from gan_jax.errors import InputError
+from gan_jax.imaging.grid import grid_columns
 from gan_jax.storage.npz import load_headers, load_npz
 
 FORMAT = Format("images", {})
@@ -146,9 +146,10 @@ def png_files(images: np.ndarray) -> dict[str, bytes]:
     return files
 
 
-def show(samples: np.ndarray) -> dict[str, bytes]:
+def show(samples: np.ndarray, palette: bytes | None = None) -> dict[str, bytes]:
     """Return the images [N, H, W, 1 or 3] in [-1, 1] as one PNG: a grid as close to square as N allows, row by row, each image
-    enlarged by an integer factor (nearest neighbour) so that the grid is about 600 pixels wide. NaNs are drawn black.
+    enlarged by an integer factor (nearest neighbour) so that the grid is about 600 pixels wide. NaNs are drawn black. A
+    `palette`, 256 colours of 3 bytes, replaces the greys of images with one channel.
     """
     from PIL import Image
 
@@ -156,20 +157,22 @@ def show(samples: np.ndarray) -> dict[str, bytes]:
     if samples.ndim != 4 or samples.shape[-1] not in (1, 3) or not samples.size:
         raise ValueError(f"samples must be [N, H, W, 1 or 3] with N > 0, got {samples.shape}")
     number, height, width, channels = samples.shape
-    near_square = math.ceil(math.sqrt(number))
-    columns = next((c for c in range(near_square, 2 * near_square) if number % c == 0), near_square)
+    columns = grid_columns(number)
     rows = -(-number // columns)
     factor = max(1, round(600 / (columns * width)))
-    gap = 2
+    gap, gap_level = 2, 96 if palette is None else 0  # a grey, visible next to black and to white; or the first colour
     levels = np.rint((np.nan_to_num(samples.clip(-1, 1), nan=-1) + 1) * 127.5).astype(np.uint8)
     levels = levels.repeat(factor, axis=1).repeat(factor, axis=2)
     cell = (height * factor + gap, width * factor + gap)
-    canvas = np.full((rows * columns, *cell, channels), 96, np.uint8)  # grey, visible next to black and to white
+    canvas = np.full((rows * columns, *cell, channels), gap_level, np.uint8)
     canvas[:number, gap:, gap:] = levels
     canvas = canvas.reshape(rows, columns, *cell, channels).swapaxes(1, 2).reshape(rows * cell[0], -1, channels)
-    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=96)
+    canvas = np.pad(canvas, ((0, gap), (0, gap), (0, 0)), constant_values=gap_level)
+    picture = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
+    if palette is not None:
+        picture.putpalette(palette)
     out = io.BytesIO()
-    Image.fromarray(canvas[..., 0] if channels == 1 else canvas).save(out, "PNG")
+    picture.save(out, "PNG")
     return {".png": out.getvalue()}
 
 

@@ -1,55 +1,50 @@
-"""Pictures and text of the rows of a table: the distribution of each column next to the real one, the associations of columns,
+"""Drawings and text of the rows of a table: the distribution of each column next to the real one, the associations of columns,
 and the first rows."""
 
-import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gan_jax.data.tables.dates import Dates
 from gan_jax.data.tables.metrics import association
 from gan_jax.data.tables.schema import Categorical, Numeric, Schema, Table, cells
+from gan_jax.imaging import vector
 
 MAX_PANELS = 30  # columns drawn
-MAX_LEVELS = 12  # levels drawn per column: the most frequent ones
+MAX_LEVELS = 10  # levels drawn per column: the most frequent ones
 MAX_ROWS = 12  # rows in the text
-REAL, FAKE = "0.78", "tab:blue"
+BINS = 30
+COLUMNS, WIDTH, HEIGHT = 3, 300, 190  # panels beside each other, and the size of one in pixels
+LEFT, RIGHT, TOP, BOTTOM = 40, 16, 30, 44  # margins of a panel
+MAX_CELL = 14  # side of a cell of the associations, in pixels
+NAMES = 75  # width of the names of its rows
 
 
 def picture(schema: Schema, rows: Table, real: Table) -> bytes:
-    """Return a PNG with a panel for each column, real rows in grey behind generated ones in blue, and two panels with the
-    associations of all pairs of columns. The axes depend only on the real rows, so pictures of different steps are
+    """Return an SVG with a panel for each column, real rows filled behind the outline of generated ones, and two panels
+    with the associations of all pairs of columns. The axes depend only on the real rows, so pictures of different steps are
     comparable."""
-    # The object-oriented API, because pyplot keeps global state and chooses a display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = schema.columns[:MAX_PANELS]
-    wide = min(6, max(3, math.ceil(math.sqrt(len(shown) + 2))))
-    high = math.ceil((len(shown) + 2) / wide)
-    figure = Figure(figsize=(2.3 * wide, 1.9 * high), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(high, wide, squeeze=False).flat)
-    for axes in panels:
-        axes.tick_params(labelsize=6)
-        axes.set_yticks([])
-    for axes, column in zip(panels, shown, strict=False):
+    panels = []
+    for column in shown:
         if isinstance(column, Numeric):
             i = schema.numeric.index(column)
-            _numbers(axes, column, rows.numbers[:, i], real.numbers[:, i])
+            panels.append(_numbers(column, rows.numbers[:, i], real.numbers[:, i]))
         else:
             i = schema.categorical.index(column)
-            _levels(axes, column, rows.codes[:, i], real.codes[:, i])
-    titles = ("associations, real", "associations, generated")
-    for axes, table, title in zip(panels[len(shown) :], map(schema.grouped, (real, rows)), titles, strict=False):
-        axes.imshow(association(table, schema.levels), vmin=-1, vmax=1, cmap="RdBu_r")
-        axes.set_xticks([])
-        axes.set_title(title, fontsize=7)
-    for axes in panels[len(shown) + 2 :]:
-        axes.set_axis_off()
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()
+            panels.append(_levels(column, rows.codes[:, i], real.codes[:, i]))
+    panels += [""] * (len(panels) % COLUMNS == COLUMNS - 1)  # so that the next two are beside each other
+    for table, title in ((real, "Associations, real"), (rows, "Associations, generated")):
+        panels.append(_associations(title, schema.columns, association(schema.grouped(table), schema.levels)))
+    body = f'<g transform="translate(0 14)">{_key()}</g>'
+    for i, panel in enumerate(panels):
+        body += f'<g transform="translate({i % COLUMNS * WIDTH} {28 + i // COLUMNS * HEIGHT})">{panel}</g>'
+    names = ", ".join(column.name for column in shown)
+    description = (
+        f"Distributions of the columns {names} among {len(rows.numbers):,} generated and {len(real.numbers):,} real rows"
+    )
+    return vector.document(COLUMNS * WIDTH, 28 + math.ceil(len(panels) / COLUMNS) * HEIGHT, body, description)
 
 
 def text(schema: Schema, rows: Table) -> bytes:
@@ -64,30 +59,102 @@ def text(schema: Schema, rows: Table) -> bytes:
     return "\n".join([*(line.rstrip() for line in lines), "", *descriptions, ""]).encode()
 
 
-def _numbers(axes, column: Numeric, fake: np.ndarray, real: np.ndarray) -> None:
+def _key() -> str:
+    """What the two colours mean."""
+    real = '<rect x="0" y="-9" width="14" height="10" fill="var(--real)"/>' + vector.text(20, 0, "real", 12)
+    outline = '<rect x="61" y="-8" width="13" height="8" fill="none" stroke="var(--fake)" stroke-width="2"/>'
+    return real + outline + vector.text(80, 0, "generated", 12)
+
+
+def _frame(title: str, top: float, unit: str = "fraction of rows") -> str:
+    """The title of a panel, its base line and its vertical axis from 0 to `top`."""
+    bottom = HEIGHT - BOTTOM
+    marks = vector.line(LEFT, bottom, WIDTH - RIGHT, bottom, "muted")
+    for value in (0.0, top / 2, top):
+        y = bottom - (bottom - TOP) * value / top
+        marks += vector.line(LEFT, y, WIDTH - RIGHT, y) if value else ""
+        marks += vector.text(LEFT - 5, y + 3.5, f"{value:.2g}", 10, "end", "muted")
+    marks += vector.text(10, (TOP + bottom) / 2, unit, 9.5, "middle", "muted", -90)
+    return vector.text(LEFT, 18, title, 12.5) + marks
+
+
+def _nice(value: float) -> float:
+    """The next number of 1, 2, 4, 5, 6, 8 times a power of ten that is not below `value`."""
+    power = 10 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1, 2, 4, 5, 6, 8, 10) if factor * power >= value * (1 - 1e-9))
+
+
+def _numbers(column: Numeric, fake: np.ndarray, real: np.ndarray) -> str:
     missing_fractions = [np.isnan(x).mean() if len(x) else 0.0 for x in (real, fake)]
     fake, real = (column.scaled(x[np.isfinite(x)]) for x in (fake, real))
     low, high = np.quantile(real, [0.002, 0.998])
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
-    edges = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 31)
-    tops = []
-    for values, color, filled in ((real, REAL, True), (fake, FAKE, False)):
-        fractions = np.histogram(values, edges)[0] / max(len(values), 1)
-        axes.stairs(fractions, edges, color=color, fill=filled, linewidth=1)
-        tops.append(fractions.max())
-    axes.set(xlim=edges[[0, -1]], ylim=(0, 1.5 * tops[0]))  # bars of a collapsed column may exceed the axes
+    edges = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), BINS + 1)
+    fractions = [np.histogram(values, edges)[0] / max(len(values), 1) for values in (real, fake)]
+    top, bottom = _nice(1.2 * max(fractions[0].max(), 1e-9)), HEIGHT - BOTTOM
+    x = LEFT + (WIDTH - LEFT - RIGHT) * np.arange(BINS + 1) / BINS
+
+    def steps(heights: np.ndarray) -> str:
+        y = np.maximum(TOP - 6, bottom - (bottom - TOP) * heights / top)  # bars of a collapsed column leave the axes
+        return f"M{x[0]:.1f} {bottom}" + "".join(f"V{y[i]:.1f}H{x[i + 1]:.1f}" for i in range(BINS)) + f"V{bottom}"
+
     missing = f"; missing {missing_fractions[1]:.0%}, real {missing_fractions[0]:.0%}" if any(missing_fractions) else ""
-    axes.set_title(f"{column.name[:28]}{missing}", fontsize=7)
-    if column.log_unit or isinstance(column.form, Dates):
-        places = np.array([low, high])
-        axes.set_xticks(places, map(column.form.write, column.unscaled(places)))
+    body = _frame(f"{column.name[:28]}{missing}", top)
+    body += f'<path d="{steps(fractions[0])}" fill="var(--real)"/>'
+    body += f'<path d="{steps(fractions[1])}" fill="none" stroke="var(--fake)" stroke-width="1.6"/>'
+    for place, fraction in ((low, 0.05 / 1.1), ((low + high) / 2, 0.5), (high, 1.05 / 1.1)):
+        written = column.form.write(column.unscaled(np.array([place]))[0]) if _has_form(column) else _plain(place)
+        body += vector.text(LEFT + (WIDTH - LEFT - RIGHT) * fraction, bottom + 15, str(written), 10, "middle", "muted")
+    return body
 
 
-def _levels(axes, column: Categorical, fake: np.ndarray, real: np.ndarray) -> None:
+def _plain(value: float) -> str:
+    """The number to four significant digits, with an exponent only if it is very large or small."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def _has_form(column: Numeric) -> bool:
+    """Whether positions on the axis are not the numbers themselves."""
+    return bool(column.log_unit) or isinstance(column.form, Dates)
+
+
+def _levels(column: Categorical, fake: np.ndarray, real: np.ndarray) -> str:
     counts = np.bincount(real, minlength=len(column.levels))
     order = np.argsort(-counts, kind="stable")[:MAX_LEVELS]
-    positions = np.arange(len(order))
-    axes.bar(positions, counts[order] / max(len(real), 1), color=REAL, width=0.9)
-    axes.bar(positions, np.bincount(fake, minlength=len(column.levels))[order] / max(len(fake), 1), color=FAKE, width=0.35)
-    axes.set_xticks(positions, [(column.levels[i] or "(missing)")[:9] for i in order], rotation=30 if len(order) > 3 else 0)
-    axes.set_title(column.name[:28], fontsize=7)
+    fractions = [counts[order] / max(len(real), 1)]
+    fractions.append(np.bincount(fake, minlength=len(column.levels))[order] / max(len(fake), 1))
+    more = f" ({len(order)} of {len(column.levels)} levels)" if len(column.levels) > len(order) else ""
+    top, bottom = _nice(1.05 * max(fractions[0].max(), fractions[1].max(), 1e-9)), HEIGHT - BOTTOM
+    body, step = _frame(f"{column.name[:28]}{more}", top), (WIDTH - LEFT - RIGHT) / len(order)
+    crowded = step < 54
+    for i, level in enumerate(order):
+        x = LEFT + (i + 0.5) * step
+        for fraction, width, look in ((fractions[0][i], 0.8, 'fill="var(--real)"'), (fractions[1][i], 0.5, _OUTLINE)):
+            height = (bottom - TOP) * fraction / top
+            body += f'<rect x="{x - width * step / 2:.1f}" y="{bottom - height:.1f}" width="{width * step:.1f}"'
+            body += f' height="{height:.1f}" {look}/>'
+        name = column.levels[level] or "(missing)"
+        if crowded:
+            body += vector.text(x + 4, bottom + 13, name[:9], 10, "end", "muted", -30)
+        else:
+            body += vector.text(x, bottom + 15, name[: int(step / 5.5)], 10, "middle", "muted")
+    return body
+
+
+_OUTLINE = 'fill="none" stroke="var(--fake)" stroke-width="1.6"'
+
+
+def _associations(title: str, columns: Sequence[Categorical | Numeric], table: np.ndarray) -> str:
+    """The matrix of associations of columns, as squares whose opacity is the absolute value."""
+    cell = min(MAX_CELL, (HEIGHT - TOP - BOTTOM + 20) / max(len(table), 1))
+    named = len(table) == len(columns) and cell >= 9
+    left = LEFT + NAMES if named else LEFT
+    body = vector.text(LEFT, 18, title, 12.5)
+    for i, column in enumerate(columns if named else ()):
+        body += vector.text(left - 5, TOP + (i + 0.75) * cell, column.name[:14], 9, "end", "muted")
+    for i, j in np.ndindex(*table.shape):
+        value = float(np.nan_to_num(table[i, j]))
+        colour = "positive" if value > 0 else "negative"
+        body += f'<rect x="{left + j * cell:.1f}" y="{TOP + i * cell:.1f}" width="{cell - 1:.1f}" height="{cell - 1:.1f}"'
+        body += f' fill="var(--{colour})" fill-opacity="{max(0.04, abs(value)):.2f}"/>'
+    return body + vector.text(left, TOP + len(table) * cell + 14, "full red is 1, full blue −1", 10, "start", "muted")

@@ -140,7 +140,7 @@ def _source(schema: Schema, train: Table, test: Table, target: str) -> Source:
     def show(samples: dict) -> dict[str, bytes]:
         from gan_jax.data.tables.drawing import picture
 
-        return {".png": picture(schema, decode(schema, samples), train), **shown.show(samples)}
+        return {".svg": picture(schema, decode(schema, samples), train), **shown.show(samples)}
 
     def evaluator(data: Data, protocol: Protocol = Protocol()) -> Measure:
         from gan_jax.data.tables import evaluator

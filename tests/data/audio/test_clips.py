@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from made import REAL_DATA
+from PIL import Image
 
 from gan_jax.data.audio.clips import _wav, audio
 from gan_jax.data.dataset import Measure, Protocol
@@ -106,7 +107,11 @@ def test_samples_are_written_as_sounds():
     data = load("audio(length=2048)", 0, 8)
     assert data.sample_shape == (16, 64, 1) and data.num_classes == 3
     files = data.show(data.test.samples[:10])
-    assert list(files) == [".png", *(f"-{i}.wav" for i in range(10))]
+    assert list(files) == [".png", *(f"-{i}.wav" for i in range(10)), *(f"-{i}.png" for i in range(10))]
+    picture = Image.open(io.BytesIO(files["-3.png"]))
+    assert picture.size == (16, 64)  # time to the right, a pixel for each frame and each band
+    level = np.clip((data.test.samples[3, 5, 60, 0] + 1) * 127.5, 0, 255)
+    assert abs(picture.getpixel((5, 63 - 60)) - level) <= 0.5  # low frequencies at the bottom
     with wave.open(io.BytesIO(files["-3.wav"])) as file:
         assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (8_000, 2_048, 1)
         written = np.frombuffer(file.readframes(2_048), "<i2")

@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -313,6 +314,18 @@ def test_a_report_contains_structures(tmp_path):
     assert "C" in (tmp_path / "run" / "samples" / "real.smi").read_text()
     logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0 <= logged["eval/valid"] <= 1 and logged["eval/valid_real"] == 1
+
+
+def test_drawings_name_the_molecules_and_count_the_others():
+    from rdkit import Chem
+
+    from gan_jax.data.molecules.drawing import picture
+
+    drawing = ElementTree.fromstring(picture([Chem.MolFromSmiles("CCO"), None, Chem.MolFromSmiles("c1ccncc1")]))
+    texts = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == "2 of 3 samples are molecules"
+    assert {"CCO", "C2H6O", "c1ccncc1", "C5H5N"} <= set(texts)
+    assert sum(text.startswith("drug-likeness 0.") for text in texts) == 2
 
 
 def test_a_model_for_graphs_rejects_other_samples():
