@@ -52,7 +52,7 @@ def add_options(parser):
 
 @lossy_output()
 def main() -> None:
-    config, options = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
+    config, options, recipe = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
     fork_from = options.fork_from and path_of("--fork_from", options.fork_from)
     config = smoke(config) if options.smoke else config
     if options.deterministic:

@@ -1,7 +1,7 @@
 """The run directory: whether a run may use it, its environment, and its log, in which no step occurs twice.
 
 config.json  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  samples/  code/  report.html  lock; averages/
-with `posthoc_ema`
+with `posthoc_ema`, tensorboard/ and wandb/ with `--log`, profile/ with `--profile`
 """
 
 import fcntl
@@ -30,6 +30,7 @@ from gan_jax.runs.code import changed_code, copies, user_code
 from gan_jax.runs.config_changes import continues, differences
 from gan_jax.runs.environment import current_environment, describe_data, list_of, read_environment
 from gan_jax.runs.identity import Identity
+from gan_jax.runs.trackers import Trackers
 from gan_jax.runs.trust import check_code
 from gan_jax.storage.files import check_entries, remove_leftovers, unused_path, write_atomically
 from gan_jax.storage.log import Log, read_log
@@ -59,6 +60,7 @@ class RunDir:
         self.environment = (recorded or current_environment()) | {"data": describe_data(data)} | facts
         self.seconds_before = 0.0
         self._start = time.monotonic()
+        self.trackers: Trackers | None = None  # what follows the log
 
     def _acquire(self, config: Config) -> None:
         new = not self.path.exists()
@@ -87,6 +89,8 @@ class RunDir:
 
     def close(self) -> None:
         """Release the directory to other processes."""
+        if self.trackers:
+            self.trackers.close()
         if self._writes:
             self._lock.close()
 
@@ -113,6 +117,8 @@ class RunDir:
                 write_atomically(aside, file.read_bytes())
             self.note()
             write_atomically(file, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if self.trackers:
+            self.trackers.begin(lines)
         hosts.barrier()  # all continue from the same log
         return messages
 
@@ -161,14 +167,18 @@ class RunDir:
         """Append a line to metrics.jsonl, with the seconds of training so far."""
         if not self._writes:
             return
-        seconds = round(self.seconds_before + time.monotonic() - self._start, 3)
+        line = line | {"seconds": round(self.seconds_before + time.monotonic() - self._start, 3)}
         with open(self.path / "metrics.jsonl", "a") as log:
-            log.write(json.dumps(line | {"seconds": seconds}) + "\n")
+            log.write(json.dumps(line) + "\n")
+        if self.trackers:
+            self.trackers.log(line)
 
     def show(self, stem: str, files: dict[str, bytes]) -> None:
         """Write pictures (or sounds, ...) of samples as samples/STEM + suffix."""
         for suffix, content in files.items() if self._writes else ():
             write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
+        if self.trackers:
+            self.trackers.show(stem, files)
 
     def save_averages(self, state: TrainState) -> None:
         """Write the power-function averages of this step, if there are any."""

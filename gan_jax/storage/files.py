@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 from gan_jax.errors import InputError
 
 # What a run writes in its own directory.
-RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial")
+RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial", "tensorboard", "wandb", "profile")
 RUN_FILES = (
     "config.json", "environment.json", "metrics.jsonl", "checkpoints.sha256", "report.html", "lock", "evaluation.json",
+    "wandb.json",
 )  # fmt: skip
 _TEMPORARY = ".tmp"
 
