@@ -84,10 +84,12 @@ def _parse(parser: Any, argv: Sequence[str]) -> Any:
     try:
         return parser.parse_args(argv)
     except Exception as error:
-        unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)[\s=]?(\S*)", str(error))
+        unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)", str(error))
         if unrecognised:
             known = {action.dest for action in parser._actions} - {"help", "print_shtab", "recipe"}
-            raise unknown_flag("field", unrecognised[1], unrecognised[2], known) from error
+            following = dict(zip(argv, argv[1:], strict=False)).get(f"--{unrecognised[1]}", "")
+            value = next((part.partition("=")[2] for part in argv if part.startswith(f"--{unrecognised[1]}=")), following)
+            raise unknown_flag("field", unrecognised[1], value, known) from error
         raise InputError(_one_line(error)) from error
 
 

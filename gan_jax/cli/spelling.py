@@ -98,5 +98,6 @@ def unknown_flag(what: str, name: str, value: str, known: Collection[str]) -> In
     else the nearest one. Advice that names flags which the command lacks is not given."""
     advice = FLAGS.get(name.replace("-", "_").lower(), "")
     if advice and set(re.findall(r"--(\w+)", advice)) <= set(known):
-        return InputError(f"there is no --{name}: {advice.format(value=value or 'VALUE')}")
+        value = "VALUE" if not value or value.startswith("-") else value
+        return InputError(f"there is no --{name}: {advice.format(value=value)}")
     return unknown(what, name, known)
