@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 LONG = 60  # more names than this are a list that hides the answer
 
+
 class InputError(ValueError):
     """The user's input is invalid. The message names it and says what is allowed. Exit code 2; nothing is written."""
 

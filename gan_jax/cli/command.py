@@ -19,7 +19,7 @@ SAMPLES = 10**9  # the most samples that a command generates
 
 # Help texts of options that several commands have.
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
-EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema true"
+EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema"
 TRUST_HELP = "run the code that the config.json of a run directory names, although you have not trained with it on this machine"
 NO_CACHE_HELP = "compile all programs anew: neither read nor write the cache of compiled programs"
 STANDING_HELP = "recompute the statistics of batch norm over this many batches of samples"
@@ -147,10 +147,7 @@ def use_cached_programs(enabled: bool) -> None:
 
 def command(main: Callable[[], None]) -> None:
     """Run a command's `main`. An error becomes one line on stderr, after its traceback if `--debug` is given; a warning becomes
-    one line, without the code that raised it. XLA's own messages, such as its warnings about slow compilation, are shown only
-    with `--debug`: its errors also arrive as exceptions."""
-    if "--debug" not in sys.argv:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    one line, without the code that raised it."""
     warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()

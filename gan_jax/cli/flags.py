@@ -1,5 +1,6 @@
 """From a command line to a Config. jsonargparse parses the flags, which `help.py` makes from the fields of Config."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -87,7 +88,7 @@ def _parse(parser: Any, argv: Sequence[str]) -> Any:
         unrecognised = re.search(r"unrecognized arguments: --([^\s=]+)", str(error))
         if unrecognised:
             known = {action.dest for action in parser._actions} - {"help", "print_shtab", "recipe"}
-            following = dict(zip(argv, argv[1:], strict=False)).get(f"--{unrecognised[1]}", "")
+            following = dict(itertools.pairwise(argv)).get(f"--{unrecognised[1]}", "")
             value = next((part.partition("=")[2] for part in argv if part.startswith(f"--{unrecognised[1]}=")), following)
             raise unknown_flag("field", unrecognised[1], value, known) from error
         raise InputError(_one_line(error)) from error

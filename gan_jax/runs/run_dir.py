@@ -6,7 +6,6 @@ with `posthoc_ema`, tensorboard/ and wandb/ with `--log`, profile/ with `--profi
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from gan_jax.runs.environment import current_environment, describe_data, list_of
 from gan_jax.runs.identity import Identity
 from gan_jax.runs.trackers import Trackers
 from gan_jax.runs.trust import check_code
-from gan_jax.storage.files import check_entries, remove_leftovers, unused_path, write_atomically
+from gan_jax.storage.files import check_entries, check_name, remove_leftovers, unused_path, write_atomically
 from gan_jax.storage.log import Log, read_log
 
 
@@ -197,7 +196,7 @@ def check_run_dir(
     """The environment.json of an earlier start of the same run; {} if the directory is new. Raises InputError if the directory
     belongs to another run, or cannot be used. With `accept_changes`, a run may continue with changed code, and without its
     environment.json."""
-    _check_name(path)
+    check_name(path)
     try:
         if not path.exists():
             return {}
@@ -223,19 +222,6 @@ def check_run_dir(
             f"{path / 'code'}), choose another --run_dir, or add --accept_changes to continue with the changed code"
         )
     return environment
-
-
-def _check_name(path: Path) -> None:
-    """Raise InputError for a path below which Orbax cannot write, before a directory is created."""
-    real = os.path.realpath(path)
-    if "\\" in real:
-        raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
-    try:
-        real.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
-        ) from error
 
 
 def _check_record(path: Path, environment: dict[str, Any], identity: Identity, data: str) -> None:

@@ -71,8 +71,8 @@ class TensorBoard:
 
 class WeightsAndBiases:
     """A run of W&B, online or offline as WANDB_MODE and its settings say. RUN_DIR/wandb.json holds its id, with which a resumed
-    run continues it, and the newest step that was sent: steps that are repeated after an interruption, with the same values, are
-    not sent again."""
+    run continues it, and the newest step that was sent: steps that are repeated after an interruption, with the same values,
+    are not sent again."""
 
     def __init__(self, run_dir: Path, member: str, config: Config):
         import wandb

@@ -11,7 +11,7 @@ _ADVICE = {
         "wgan w": "use --loss wasserstein, with --d_clip 0.01 (WGAN) or --penalty gradient_penalty --gamma 10 (WGAN-GP)",
         "wgangp": "use --loss wasserstein --penalty gradient_penalty --gamma 10",
         "lsgan ls mse l2": "use --loss least_squares",
-        "gan vanilla dcgan bce ns nsgan logistic softplus": "use --loss non_saturating, or minimax for the value function itself",
+        "gan vanilla dcgan bce ns nsgan logistic softplus": "use --loss non_saturating, or minimax, the value function",
         "rgan rpgan rsgan": "use --loss relativistic",
         "ragan rasgan": "use --loss relativistic_average",
         "r3gan": "use --loss relativistic --penalty r1_r2 (experiments/images/cifar10_r3gan.py is the whole recipe)",

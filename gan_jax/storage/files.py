@@ -109,6 +109,19 @@ def check_entries(path: Path) -> None:
             raise InputError(f"{path / name} is not a {kind}: move it away, or choose another --run_dir")
 
 
+def check_name(path: Path) -> None:
+    """Raise InputError for a path below which Orbax cannot write, before a directory is created."""
+    real = os.path.realpath(path)
+    if "\\" in real:
+        raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
+    try:
+        real.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
+        ) from error
+
+
 def checksums(directory: Path, prefix: str) -> dict[str, str]:
     """Return the sha256 of every file below `directory`, keyed by `prefix` + its path relative to `directory`."""
     sha256 = {}

@@ -51,7 +51,7 @@ def batches_of_step(game: Game, feed_at: Callable[[int], Any], step: int) -> Any
 
 
 def batches_of_steps(trainer: "OneRun | ManyRuns", step: int, count: int, steps_per_call: int) -> Any:
-    """The batches of `count` steps from `step` on, padded to those of `steps_per_call` steps: [K, ...] as `Advance` takes them."""
+    """The batches of `count` steps from `step` on, [K, ...], padded to those of K = `steps_per_call` steps."""
     batches = [trainer.batches_of_step(step + i) for i in range(count)]
     padding = itertools.repeat(batches[-1], steps_per_call - count)
     return jax.tree.map(lambda *steps: np.stack(steps), *batches, *padding)

@@ -48,8 +48,8 @@ def train(
     With `seeds`, train a run of each in one compiled program, and with a `sweep`, one of each combination of its values; the
     report then compares them. With `fork_from`, the directory of another run, a new run starts with that run's weights
     (`runs/fork.py`). With `accept_changes`, a run resumes although the user's files that it executes have changed, which is
-    recorded. `log` names the trackers that follow it (`runs/trackers.py`), and `profile` is a number of steps of which a trace is
-    written (`training/profile.py`).
+    recorded. `log` names the trackers that follow it (`runs/trackers.py`), and `profile` is a number of steps of which a trace
+    is written (`training/profile.py`).
 
     Raises InputError before anything is written if the run cannot start, and RunError if it diverged or was stopped."""
     check_trackers(log)

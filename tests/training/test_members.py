@@ -199,6 +199,8 @@ def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
 
 
 def test_a_dry_run_of_seeds(config, tmp_path):
-    assert "seeds            0, 1, 2, on 2 of the devices" in describe(prepare(replace(config, devices=2), tmp_path / "run", seeds=SEEDS))
+    assert "seeds            0, 1, 2, on 2 of the devices" in describe(
+        prepare(replace(config, devices=2), tmp_path / "run", seeds=SEEDS)
+    )
     with pytest.raises(InputError, match="seeds must be different"):
         describe(prepare(config, tmp_path / "run", seeds=[1, 1]))

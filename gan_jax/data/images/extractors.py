@@ -54,7 +54,9 @@ def classifier(data: Data) -> Extractor:
     if params is None:
         size = data.train.count
         steps = num_steps(size)
-        note = f"training a classifier, in whose features samples are compared: {steps} steps on {size:,} images; kept in {path}"
+        note = (
+            f"training a classifier, in whose features samples are compared: {steps} steps on {size:,} images; kept in {path}"
+        )
         tqdm.write(note, file=sys.stderr)
         params = fit(network, data.train.samples, labels, to_float=data.to_float)
         write_cache(path, {name: np.asarray(array) for name, array in flatten_dict(params, sep="/").items()})
