@@ -1,5 +1,5 @@
-"""The flags of the fields of Config, in groups, with the names that they accept. Nothing here imports JAX: names of functions
-are read from the source files."""
+"""The flags of the fields of Config, in groups, with the names that they accept. JAX is not imported: names of functions are
+read from the source files."""
 
 import ast
 from collections.abc import Iterable

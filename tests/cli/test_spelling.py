@@ -42,7 +42,7 @@ def test_whole_numbers_in_other_notations(text, digits):
 def test_whole_numbers_are_fields_of_the_config():
     assert parsed("--steps", "1e4", "--batch=6.4e1").config.steps == 10_000
     assert parsed("--steps", "1e4", "--batch=6.4e1").config.batch == 64
-    with pytest.raises(InputError, match="steps: expected a whole number, got 1.5"):
+    with pytest.raises(InputError, match=r"steps: expected a whole number, got 1\.5"):
         parsed("--steps", "1.5")
 
 
@@ -124,7 +124,7 @@ def test_the_flags_of_compare():
         ["--no_compilation_cache"],
         {"g_lr": ["1", "2"], "doctor": ["true"]},
     )
-    with pytest.raises(InputError, match="there is no --lr: each player has its own: --g_lr 0.1 --d_lr 0.1"):
+    with pytest.raises(InputError, match=r"there is no --lr: each player has its own: --g_lr 0\.1 --d_lr 0\.1"):
         split_flags(["--lr", "0.1"])
 
 
