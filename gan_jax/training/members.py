@@ -155,7 +155,7 @@ class OneRun:
             if broken := not_finite(values):
                 for line in [*lines, {"step": step, "broken": broken}]:
                     self._run.log(line)
-                raise RunError(f"training broke at step {step}: {broken}. {self._advice(step)}")
+                raise RunError(f"training broke at step {step}: {broken}{self._advice(step)}")
             if is_logged(self.config, step):
                 lines.append({"step": step, **values})
         return lines
@@ -163,11 +163,11 @@ class OneRun:
     def _advice(self, step: int) -> str:
         """What to do about a run that broke at this step."""
         if step > 1:
-            return "The last good checkpoint is kept; lower g_lr or d_lr, or add a penalty, in a new --run_dir"
+            return ". The last good checkpoint is kept; lower g_lr or d_lr, or add a penalty, in a new --run_dir"
         state = jax.jit(self.initial)(self.init_inputs)
         batch = self.data.decode(self.data.store, self.data.feed_at(0))
         key = jax.random.split(jax.random.fold_in(self._keys.train, 0), self.game.d_steps + 1)[0]
-        return explain_first_step(self.game, state, batch, key)
+        return f"; {explain_first_step(self.game, state, batch, key)}"
 
     def draw(self, state: TrainState, final: bool) -> None:
         """Write pictures of samples."""

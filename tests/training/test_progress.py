@@ -80,7 +80,7 @@ def test_a_loss_that_breaks_on_the_first_batch_is_named_with_the_logits(tiny, tm
         "import jax.numpy as jnp\ndef bad(real, fake):\n    return jnp.log(-1 - real**2).mean(), fake.mean()\n"
     )
     message = (
-        r"training broke at step 1: .*d/loss is nan.*\. the loss gives nan for D on the first batch, before any update: "
+        r"training broke at step 1: .*d/loss is nan.*; the loss gives nan for D on the first batch, before any update: "
         r"logits of real samples from \S+ to \S+, of generated ones from"
     )
     with pytest.raises(RunError, match=message):
