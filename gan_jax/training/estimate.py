@@ -21,7 +21,7 @@ def estimate(experiment: Experiment) -> str:
     return (
         f"{'time':16s} about {format_seconds(config.steps * per_step)} of training on this machine: {config.steps:,} steps of "
         f"{per_step * 1e3:.3g} ms, measured now over {steps:,} steps, after compiling for {format_seconds(compilation)}. "
-        f"Not included: preparing the metrics, {evaluations:,} evaluation{'s' * (evaluations > 1)} with pictures, and checkpoints"
+        f"Not included: preparing the metrics, {evaluations:,} evaluation{'s' * (evaluations > 1)} with pictures, checkpoints"
     )
 
 

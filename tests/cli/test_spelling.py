@@ -193,7 +193,7 @@ def test_data_name_the_run():
     assert parsed("--data", "../photos", "--name", "mine").config.name == "mine"
     assert parsed("--data=digits").config.name == parsed("--steps", "9").config.name == "digits"
     assert list(combine([], {"data": ["grid", "spiral"], "steps": ["9"]}, RING)) == ["grid", "spiral"]
-    assert list(combine([str(RING)], {"data": ["ring", "grid"]}, RING)) == ["ring", "ring-grid"]
+    assert list(combine([str(RING)], {"data": ["ring", "grid"]}, RING)) == ["ring", "ring_grid"]
 
 
 @pytest.mark.parametrize("name", ["compare", "train", "report", "evaluate"])
