@@ -89,8 +89,12 @@ def public_names(path: Path) -> list[str]:
 
 def network_families() -> list[str]:
     """The files of `gan_jax/models` that define a Generator."""
-    return [
-        path.stem
-        for path in sorted((PACKAGE / "models").glob("*.py"))
-        if any(isinstance(node, ast.ClassDef) and node.name == "Generator" for node in ast.parse(path.read_text()).body)
-    ]
+    families = []
+    for path in sorted((PACKAGE / "models").glob("*.py")):
+        nodes = ast.parse(path.read_text(encoding="utf-8")).body
+        assigned = [
+            target.id for node in nodes if isinstance(node, ast.Assign) for target in node.targets if hasattr(target, "id")
+        ]
+        if "Generator" in [*assigned, *(node.name for node in nodes if isinstance(node, ast.ClassDef))]:
+            families.append(path.stem)
+    return families
