@@ -69,8 +69,8 @@ class Config:
     z_dim: int = bounded(64, COUNT)
     """size of the latent vector z"""
     latent: str = names("normal", single_call)
-    """distribution of z: a function of gan_jax/latents.py (normal, uniform, truncated) or your own; ctgan, molgan, relgan,
-    stylegan2's mixing and mode_seeking assume normal"""
+    """distribution of z: a function of gan_jax/latents.py or your own; ctgan, molgan, relgan, stylegan2's mixing and
+    mode_seeking assume normal"""
     code_classes: int = bounded(
         0, Bounds("0, or at least 2: one class carries no information", lambda value: value in range(LARGEST) and value != 1)
     )

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+LONG = 60  # more names than this are a list that hides the answer
+
 
 class InputError(ValueError):
     """The user's input is invalid. The message names it and says what is allowed. Exit code 2; nothing is written."""
@@ -14,12 +16,14 @@ class RunError(RuntimeError):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
-    """Return an `InputError` for a name that is not in `known`, which lists all known names and suggests the nearest."""
+    """Return an `InputError` for a name that is not in `known`: it suggests the nearest name and lists all; if there are more
+    than `LONG`, it lists them only if none is near."""
     known = sorted(known)
     lower_case = {text.lower(): text for text in known}
     nearest = difflib.get_close_matches(name.lower(), lower_case, n=1)
-    hint = f"did you mean {lower_case[nearest[0]]!r}? " if nearest else ""
-    return InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(known) or 'none'}")
+    hint = [f"did you mean {lower_case[nearest[0]]!r}?"] if nearest else []
+    names = [] if nearest and len(known) > LONG else [f"known: {', '.join(known) or 'none'}"]
+    return InputError(f"unknown {what} {name!r}: {' '.join(hint + names)}")
 
 
 @contextmanager

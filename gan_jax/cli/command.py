@@ -7,10 +7,11 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_jax.cli.spelling import unknown_flag, usual_spelling, whole
 from gan_jax.errors import InputError, RunError, reason
 from gan_jax.storage.files import write_atomically
 
@@ -18,20 +19,34 @@ SAMPLES = 10**9  # the most samples that a command generates
 
 # Help texts of options that several commands have.
 DATA_DIR_HELP = "directory that is searched for tfds:NAME data sets and relative paths (default: $GAN_JAX_DATA)"
-EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema true"
+EMA_HELP = "use an average of this relative width, 0.01 to 0.28, reconstructed from a run with --posthoc_ema"
 TRUST_HELP = "run the code that the config.json of a run directory names, although you have not trained with it on this machine"
 NO_CACHE_HELP = "compile all programs anew: neither read nor write the cache of compiled programs"
 STANDING_HELP = "recompute the statistics of batch norm over this many batches of samples"
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that reports an error in one line, like all other errors, and prints its description unchanged."""
+    """An ArgumentParser that reports an error in one line, like all other errors, and prints its description unchanged. Flags
+    may be spelled in all the ways of `spelling.py`."""
 
     def __init__(self, **options: Any):
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False} | options)
 
     def error(self, message: str) -> None:
         raise InputError(f"{message}; see --help")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        flags = {flag[2:]: action for flag, action in self._option_string_actions.items() if flag.startswith("--")}
+        switches = {name: False for name, action in flags.items() if action.nargs == 0 and name != "help"}
+        argv = usual_spelling(sys.argv[1:] if args is None else args, flags, switches)
+        options, rest = self.parse_known_args(argv, namespace)
+        for i, part in enumerate(rest):
+            if part.startswith("--") and part != "--":
+                name, _, value = part[2:].partition("=")
+                raise unknown_flag("option", name, value or "".join(rest[i + 1 : i + 2]), flags)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return options
 
 
 def seed(text: str) -> int:
@@ -40,12 +55,13 @@ def seed(text: str) -> int:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """Return the parser of a whole number from `low` to `high`: the `type` of a flag."""
+    """Return the parser of a whole number from `low` to `high`, also written as 1e4: the `type` of a flag."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text.strip()) or not low <= int(text) <= high:
+        digits = whole(text)
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", digits.strip(), re.ASCII) or not low <= int(digits) <= high:
             raise argparse.ArgumentTypeError(f"must be a whole number from {low:,} to {high:,}, got {text}")
-        return int(text)
+        return int(digits)
 
     return parse
 
@@ -131,10 +147,7 @@ def use_cached_programs(enabled: bool) -> None:
 
 def command(main: Callable[[], None]) -> None:
     """Run a command's `main`. An error becomes one line on stderr, after its traceback if `--debug` is given; a warning becomes
-    one line, without the code that raised it. XLA's own messages, such as its warnings about slow compilation, are shown only
-    with `--debug`: its errors also arrive as exceptions."""
-    if "--debug" not in sys.argv:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    one line, without the code that raised it."""
     warnings.formatwarning = lambda message, *_: f"warning: {' '.join(str(message).split())}\n"
     try:
         main()

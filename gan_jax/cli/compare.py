@@ -33,8 +33,9 @@ from gan_jax.cli.command import (
     write_output,
 )
 from gan_jax.cli.flags import RECIPE_HELP, parse, parse_seeds
+from gan_jax.cli.spelling import unknown_flag, usual_spelling
 from gan_jax.config import Config
-from gan_jax.errors import InputError, unknown
+from gan_jax.errors import InputError
 from gan_jax.reports.load import load_methods
 from gan_jax.runs import trust
 from gan_jax.spec.expressions import listed_names
@@ -43,7 +44,8 @@ from gan_jax.training.compare import train_methods
 from gan_jax.training.progress import lossy_output
 
 # Flags of compare.py that are not fields of Config.
-OPTIONS = {"seeds", "out", "data_dir", "csv", "latex", "json", "verify", "no_compilation_cache", "trust", "debug", "help"}
+SWITCHES = {"no_compilation_cache", "trust", "debug"}
+OPTIONS = {"seeds", "out", "data_dir", "csv", "latex", "json", "verify", "help"} | SWITCHES
 DEFAULT = RECIPES / "toy" / "ring.py"
 
 
@@ -122,12 +124,13 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     `--loss 'hinge,mmd(kernel="gaussian")' --steps=500` -> {"loss": ["hinge", 'mmd(kernel="gaussian")'], "steps": ["500"]}.
     Raises InputError for a flag without a value."""
     known = {field.name for field in fields(Config)} - {"seed"}
+    switches = dict.fromkeys(SWITCHES, False) | {field.name: True for field in fields(Config) if field.type is bool}
     lists = {
         name for name, parse in Config.with_property("calls").items() if parse is listed_names
     }  # their commas are their own
     rest: list[str] = []
     choices: dict[str, list[str]] = {}
-    parts = iter(argv)
+    parts = iter(usual_spelling(argv, known | OPTIONS, switches))
     for part in parts:
         flag, equals, value = part.partition("=")
         field = flag.removeprefix("--")
@@ -135,7 +138,7 @@ def split_flags(argv: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
             rest.append(part)
             continue
         if field not in known:
-            raise unknown("field", field, known | OPTIONS)
+            raise unknown_flag("field", field, value or next(parts, ""), known | OPTIONS)
         value = value if equals else next(parts, None)
         if not value or value.startswith("--"):
             raise InputError(f"{flag} needs a value, or several between commas")
@@ -147,12 +150,13 @@ def combine(recipes: Sequence[str], choices: dict[str, list[str]], default: Path
     """The Configs of every recipe with every combination of `choices`, by a name that shows the choices. Raises InputError for
     values that are out of bounds."""
     methods: dict[str, Config] = {}
-    for recipe in recipes or [str(default)]:
+    for recipe in recipes or [None]:
         for values in itertools.product(*choices.values()):
             chosen = list(zip(choices, values, strict=True))
-            argv = [recipe, *(part for field, value in chosen for part in (f"--{field}", value))]
-            config, _ = parse(argv, default, "", lambda parser: None)
-            words = [config.name, *(value for field, value in chosen if len(choices[field]) > 1)]
+            flags = [part for field, value in chosen for part in (f"--{field}", value)]
+            config = parse([*([recipe] if recipe else []), *flags], default, "", lambda parser: None).config
+            # The name already says which data they are.
+            words = [config.name, *(value for field, value in chosen if len(choices[field]) > 1 and field != "data")]
             name = "-".join(re.sub(r"[^\w.]+", "_", word).strip("_") for word in words)
             if name in methods and methods[name] != config:
                 name = f"{name}-{len(methods)}"

@@ -15,6 +15,7 @@ COMMANDS = {
     "sample": "write samples of a run's generator, and other views of it",
     "compare": "train methods over several seeds, and compare them on one page",
     "export": "write a generator as files that run without this package",
+    "report": "write the page of a run, or serve it while the run trains",
     "temperatures": "evaluate text generators at several temperatures",
     "weights": "download the networks of metrics, or import a pretrained generator as a run",
     "benchmark": "time training steps, beside PyTorch if it is installed",

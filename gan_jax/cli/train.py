@@ -43,7 +43,13 @@ def add_options(parser):
     parser.add_argument("--coordinator", **text, help="HOST:PORT of process 0, if no cluster manager provides it")
     parser.add_argument("--processes", **number, help="number of processes, if no cluster manager provides it")
     parser.add_argument("--rank", **number, help="index of this process, from 0, if no cluster manager provides it")
-    parser.add_argument("--dry_run", action="store_true", help="show what would be trained, and stop")
+    parser.add_argument(
+        "--log", action="append", type=str, help="tensorboard or wandb, which then follow metrics.jsonl; may be repeated"
+    )
+    parser.add_argument("--profile", **number, metavar="N", help="write a trace of N steps, for a profiler, in RUN_DIR/profile")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show what would be trained and for how long, by a few steps, and stop"
+    )
     parser.add_argument("--cost", action="store_true", help="like --dry_run, and also compile a step to show its cost")
     parser.add_argument("--smoke", action="store_true", help="train two small steps only, to see that the recipe runs")
     parser.add_argument("--no_compilation_cache", action="store_true", help=NO_CACHE_HELP)
@@ -53,7 +59,7 @@ def add_options(parser):
 
 @lossy_output()
 def main() -> None:
-    config, options = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
+    config, options, recipe = parse(sys.argv[1:], _default_recipe(sys.argv[1:]), __doc__, add_options)
     fork_from = options.fork_from and path_of("--fork_from", options.fork_from)
     config = smoke(config) if options.smoke else config
     if options.deterministic:
@@ -63,9 +69,14 @@ def main() -> None:
     use_cached_programs(not options.no_compilation_cache)
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.runs import hosts
-    from gan_jax.training.experiment import dry_run
+    from gan_jax.runs.trackers import check_trackers
+    from gan_jax.training.estimate import estimate
+    from gan_jax.training.experiment import describe, prepare
     from gan_jax.training.train import train
 
+    if not 0 <= (options.profile or 0) < 2**31:
+        raise InputError(f"--profile must be a number of steps, got {options.profile}")
+    check_trackers(options.log or ())
     if options.distributed:
         hosts.join(options.coordinator, options.processes, options.rank)
 
@@ -76,9 +87,12 @@ def main() -> None:
     arguments = (config, run_dir, options.data_dir, seeds, fork_from, sweep, options.accept_changes)
     with hosts.abort_on_failure():
         if options.dry_run or options.cost:
-            print(dry_run(*arguments, options.cost))
+            experiment = prepare(*arguments)
+            print(describe(experiment, recipe, options.cost), flush=True)
+            if options.dry_run:
+                print(estimate(experiment))
             return
-        report = train(*arguments)
+        report = train(*arguments, log=options.log or (), profile=options.profile or 0)
     if hosts.is_first():
         print(f"report: {report}")
 

@@ -198,7 +198,7 @@ def diagnose_run(path: Path) -> str:
         raise InputError(f"{path} holds several seeds, and the doctor diagnoses one: train it on its own")
     diagnoses = diagnose(lines)
     has_vitals = any(name.startswith("doctor/") for line in lines for name in line)
-    hint = "" if has_vitals else "; train with --doctor true for more checks"
+    hint = "" if has_vitals else "; train with --doctor for more checks"
     return "\n".join(map(str, diagnoses)) or f"no alarms at step {lines[-1]['step']:,}{hint}"
 
 

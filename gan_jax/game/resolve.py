@@ -24,6 +24,7 @@ from gan_jax.config import Config
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError, unknown
 from gan_jax.models.nnx_bridge import as_linen, is_nnx, option_names
+from gan_jax.spec.elsewhere import unknown_name
 from gan_jax.spec.expressions import bind, parse_call, parse_sum
 from gan_jax.spec.lookup import find_function, load_module, public_functions, variants
 from gan_jax.types import Array, DataPenalty, Memory, Shape, StatefulPenalty, packed_shape
@@ -132,7 +133,7 @@ def _family(name: str) -> ModuleType:
         module = importlib.import_module(f"gan_jax.models.{name}")
         if hasattr(module, "Generator"):
             return module
-    raise unknown("model", name, [*families(), "path/file.py"])
+    raise unknown_name("model", name, [*families(), "path/file.py"])
 
 
 def _class(model: str, module: ModuleType, name: str) -> type:

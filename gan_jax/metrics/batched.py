@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from tqdm import tqdm
 
 
 def in_batches(function: Callable[..., Any], size: int, prepare: Callable[[Any], Any] = lambda x: x) -> Callable[..., Any]:
@@ -28,7 +29,7 @@ def in_batches(function: Callable[..., Any], size: int, prepare: Callable[[Any],
         count = len(jax.tree.leaves(arguments)[0])
         variables = jax.device_put(variables, replicated)
         pending, results = deque(), []
-        for start in range(0, count, rows):
+        for start in tqdm(range(0, count, rows), "batches of samples", leave=False, disable=None, delay=2):
             batch = jax.tree.map(lambda x, i=start: _padded(prepare(np.asarray(x[i : i + rows])), rows), arguments)
             pending.append(function(variables, *jax.device_put(batch, sharded)))
             if len(pending) > 1:

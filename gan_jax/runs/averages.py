@@ -41,7 +41,7 @@ def save_averages(run_dir: Path, config: Config, state: TrainState) -> None:
 def averages(run_dir: Path, config: Config, step: int) -> dict[str, Path]:
     """The files of the averages that count at `step`, by name, oldest first. Raises InputError if the run saves none."""
     if not config.posthoc_ema:
-        raise InputError(f"{run_dir} has no power-function averages: it was not trained with --posthoc_ema true")
+        raise InputError(f"{run_dir} has no power-function averages: it was not trained with --posthoc_ema")
     steps = sorted({*range(config.save_every, step + 1, config.save_every), *([step] if step else [])})
     files = [_file(run_dir, saved, sigma) for saved in steps for sigma in ema.SIGMAS]
     return {file.name: file for file in files}

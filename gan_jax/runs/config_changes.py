@@ -13,13 +13,14 @@ def differences(old: Config, new: Config) -> list[str]:
 
 
 def continues(old: Config, new: Config) -> bool:
-    """Whether `new` continues a run of `old`: the same config, or one with more steps, if that stretches no schedule."""
+    """Whether `new` continues a run of `old`: the same config under any name, or one with more steps, if that stretches no
+    schedule."""
 
     def end(config: Config) -> int | None:
         scheduled = any(getattr(config, field.name) is not None for field in fields(Config) if field.name.endswith("_final"))
         return (config.schedule_steps or config.steps) if scheduled else None
 
-    same = replace(old, steps=new.steps, schedule_steps=new.schedule_steps) == new
+    same = replace(old, name=new.name, steps=new.steps, schedule_steps=new.schedule_steps) == new
     return same and new.steps >= old.steps and end(old) == end(new)
 
 

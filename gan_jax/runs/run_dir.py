@@ -1,11 +1,10 @@
 """The run directory: whether a run may use it, its environment, and its log, in which no step occurs twice.
 
 config.json  description.npz  environment.json  metrics.jsonl  checkpoints/  checkpoints.sha256  samples/  code/  report.html
-lock; averages/ with `posthoc_ema`
+lock; averages/ with `posthoc_ema`, tensorboard/ and wandb/ with `--log`, profile/ with `--profile`
 """
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +26,8 @@ from gan_jax.runs.code import changed_code, copies, user_code
 from gan_jax.runs.config_changes import continues, differences
 from gan_jax.runs.environment import current_environment, describe_data, list_of, read_environment
 from gan_jax.runs.identity import Identity
-from gan_jax.storage.files import check_entries, remove_leftovers, unused_path, write_atomically
+from gan_jax.runs.trackers import Trackers
+from gan_jax.storage.files import check_entries, check_name, remove_leftovers, unused_path, write_atomically
 from gan_jax.storage.log import Log, read_log
 
 
@@ -55,6 +55,7 @@ class RunDir:
         self.environment = (recorded or current_environment()) | {"data": describe_data(data)} | facts
         self.seconds_before = 0.0
         self._start = time.monotonic()
+        self.trackers: Trackers | None = None  # what follows the log
 
     def _acquire(self, config: Config, data: Data) -> None:
         new = not self.path.exists()
@@ -84,6 +85,8 @@ class RunDir:
 
     def close(self) -> None:
         """Release the directory to other processes."""
+        if self.trackers:
+            self.trackers.close()
         if self._writes:
             self._lock.release()
 
@@ -110,6 +113,8 @@ class RunDir:
                 write_atomically(aside, file.read_bytes())
             self.note()
             write_atomically(file, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if self.trackers:
+            self.trackers.begin(lines)
         hosts.barrier()  # all continue from the same log
         return messages
 
@@ -158,14 +163,18 @@ class RunDir:
         """Append a line to metrics.jsonl, with the seconds of training so far."""
         if not self._writes:
             return
-        seconds = round(self.seconds_before + time.monotonic() - self._start, 3)
+        line = line | {"seconds": round(self.seconds_before + time.monotonic() - self._start, 3)}
         with open(self.path / "metrics.jsonl", "a") as log:
-            log.write(json.dumps(line | {"seconds": seconds}) + "\n")
+            log.write(json.dumps(line) + "\n")
+        if self.trackers:
+            self.trackers.log(line)
 
     def show(self, stem: str, files: dict[str, bytes]) -> None:
         """Write pictures (or sounds, ...) of samples as samples/STEM + suffix."""
         for suffix, content in files.items() if self._writes else ():
             write_atomically(self.path / "samples" / f"{stem}{suffix}", content)
+        if self.trackers:
+            self.trackers.show(stem, files)
 
     def save_averages(self, state: TrainState) -> None:
         """Write the power-function averages of this step, if there are any."""
@@ -184,7 +193,7 @@ def check_run_dir(
     """The environment.json of an earlier start of the same run; {} if the directory is new. Raises InputError if the directory
     belongs to another run, or cannot be used. With `accept_changes`, a run may continue with changed code, and without its
     environment.json."""
-    _check_name(path)
+    check_name(path)
     try:
         if not path.exists():
             return {}
@@ -210,19 +219,6 @@ def check_run_dir(
             f"{path / 'code'}), choose another --run_dir, or add --accept_changes to continue with the changed code"
         )
     return environment
-
-
-def _check_name(path: Path) -> None:
-    """Raise InputError for a path below which Orbax cannot write, before a directory is created."""
-    real = os.path.realpath(path)
-    if "\\" in real:
-        raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
-    try:
-        real.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
-        ) from error
 
 
 def _check_record(path: Path, environment: dict[str, Any], identity: Identity, data: str) -> None:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gan_jax.errors import InputError, reading, reason, unknown
+from gan_jax.spec.elsewhere import unknown_name
 from gan_jax.spec.expressions import bind, parse_call
 
 
@@ -46,7 +47,7 @@ def find_function(what: str, name: str, functions: dict[str, Callable[..., Any]]
     if name in functions:
         return functions[name]
     if ":" not in name:
-        raise unknown(what, name, [*functions, "path/file.py:function"])
+        raise unknown_name(what, name, [*functions, "path/file.py:function"])
     source, function = split_code(name)
     module = load_module(what, source)
     if not callable(getattr(module, function, None)):

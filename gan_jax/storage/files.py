@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 from gan_jax.errors import InputError
 
 # What a run writes in its own directory.
-RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial")
+RUN_FOLDERS = ("checkpoints", "samples", "averages", "code", "trial", "tensorboard", "wandb", "profile")
 RUN_FILES = (
     "config.json", "description.npz", "environment.json", "metrics.jsonl", "checkpoints.sha256", "report.html", "lock",
-    "evaluation.json",
+    "evaluation.json", "wandb.json",
 )  # fmt: skip
 _TEMPORARY = ".tmp"
 
@@ -87,6 +87,19 @@ def check_entries(path: Path) -> None:
         if (path / name).exists() and not ((path / name).is_dir() if name in RUN_FOLDERS else (path / name).is_file()):
             kind = "folder" if name in RUN_FOLDERS else "file"
             raise InputError(f"{path / name} is not a {kind}: move it away, or choose another --run_dir")
+
+
+def check_name(path: Path) -> None:
+    """Raise InputError for a path below which Orbax cannot write, before a directory is created."""
+    real = os.path.realpath(path)
+    if "\\" in real:
+        raise InputError(f"--run_dir {path}: checkpoints cannot be saved below a name with a backslash; choose another")
+    try:
+        real.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--run_dir {str(path)!a} is not valid UTF-8 in this locale, as checkpoints need; choose another"
+        ) from error
 
 
 def checksums(directory: Path, prefix: str) -> dict[str, str]:

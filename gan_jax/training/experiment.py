@@ -1,6 +1,6 @@
 """An experiment: everything that a training needs, loaded, built and checked before anything is written.
 
-`train` and `dry_run` both begin with `prepare`, so a dry run finds every mistake that training would find at its start.
+Training and a dry run both begin with `prepare`, so a dry run finds every mistake that training would find at its start.
 """
 
 import sys
@@ -23,6 +23,7 @@ from gan_jax.reports.comparison import write_comparison
 from gan_jax.reports.report import write_report
 from gan_jax.runs import hosts
 from gan_jax.runs.code import user_code
+from gan_jax.runs.config_changes import differences
 from gan_jax.runs.fork import Fork, find_fork
 from gan_jax.runs.run_dir import RunDir, check_run_dir
 from gan_jax.spec.glossary import published_protocol
@@ -164,25 +165,18 @@ def prepare(
     return Experiment(config, run_dir, data, game, plan, runs, measure, fork, label_warning(config, game), accept_changes)
 
 
-def dry_run(
-    config: Config,
-    run_dir: Path,
-    data_dir: str | None = None,
-    seeds: Sequence[int] | None = None,
-    fork_from: Path | None = None,
-    sweep: Sweep | None = None,
-    accept_changes: bool = False,
-    with_cost: bool = False,
-) -> str:
-    """Describe what `train` would do, after the same `prepare`; nothing is written. With `with_cost`, also compile a step
-    and describe its cost; raises InputError for several runs and for `pmap`, whose cost XLA does not report."""
-    experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
+def describe(experiment: Experiment, recipe: Config | None = None, with_cost: bool = False) -> str:
+    """Describe what `train` would do with this experiment; nothing is written. Begins with what differs from `recipe`. With
+    `with_cost`, also compile a step and describe its cost; raises InputError for several runs and for `pmap`, whose cost XLA
+    does not report."""
     config, data, game, plan = experiment.config, experiment.data, experiment.game, experiment.plan
     if with_cost and (plan.runs is not None or plan.form == "pmap"):
         raise InputError("--cost needs one seed and --parallel jit: leave off --cost, or leave off --seeds, --sweep and pmap")
     parameters = count_parameters(game)
     rows = f"{data.num_train:,} training samples, {'streamed' if data.streamed else f'{data.test.count:,} held out'}"
-    lines = [_row(name, value) for name, value in asdict(config).items() if value is not None]
+    changes = [] if recipe is None else differences(recipe, config) or ["nothing"]
+    lines = [_row("changed", change) for change in changes]
+    lines += [_row(name, value) for name, value in asdict(config).items() if value is not None]
     lines += [_row("samples", f"{data.sample_shape}: {rows}")]
     lines += [_row("data", note) for note in data.notes]
     lines += [_row("parameters", f"generator {parameters['g']:,}, discriminator {parameters['d']:,}")]
@@ -194,7 +188,7 @@ def dry_run(
         record = experiment.fork.record
         new = f", {len(record['new'])} arrays new, for other classes" if "new" in record else ""
         lines += [_row("forked from", f"{record['run_dir']}, step {record['step']}{new}")]
-    return "\n".join([*lines, _row("run_dir", run_dir)])
+    return "\n".join([*lines, _row("run_dir", experiment.run_dir)])
 
 
 def _row(name: str, value: Any) -> str:

@@ -1,6 +1,7 @@
 """One run, or many in one compiled program: `OneRun` and `ManyRuns` have the same methods, which are all that the training loop
 uses."""
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from gan_jax.config import Config
 from gan_jax.data.batches import batch_rows
 from gan_jax.data.dataset import Data, Measure
 from gan_jax.errors import RunError
+from gan_jax.evaluation.first_batch import explain_first_step
 from gan_jax.evaluation.monitor import Monitor, prepare_evaluators
 from gan_jax.evaluation.sample import sampler
 from gan_jax.game.build import with_tuned_values
@@ -23,7 +25,7 @@ from gan_jax.game.state import TrainState, init_state
 from gan_jax.game.sweep import Sweep, combinations, suffix
 from gan_jax.runs.run_dir import RunDir
 from gan_jax.storage.log import read_log
-from gan_jax.training.compile import Plan, compile_update
+from gan_jax.training.compile import Plan, choose_dispatch, compile_update
 
 Lines = list[dict[str, Any]]  # of metrics.jsonl
 Advance = Callable[[TrainState, Any, int], tuple[TrainState, dict[str, Any]]]  # (state, batches, count) -> (state, metrics)
@@ -46,6 +48,22 @@ def batches_of_step(game: Game, feed_at: Callable[[int], Any], step: int) -> Any
     """The N = `game.batches` batches of real samples that a step uses: row numbers [N, B] or samples [N, B, ...]."""
     batches = [feed_at(step * game.batches + i) for i in range(game.batches)]
     return jax.tree.map(lambda *steps: np.stack(steps), *batches)
+
+
+def batches_of_steps(trainer: "OneRun | ManyRuns", step: int, count: int, steps_per_call: int) -> Any:
+    """The batches of `count` steps from `step` on, [K, ...], padded to those of K = `steps_per_call` steps."""
+    batches = [trainer.batches_of_step(step + i) for i in range(count)]
+    padding = itertools.repeat(batches[-1], steps_per_call - count)
+    return jax.tree.map(lambda *steps: np.stack(steps), *batches, *padding)
+
+
+def dispatch_of(config: Config, game: Game, data: Data) -> str:
+    """How the steps of a run are sent to the device: `scan` or `loop`."""
+    if config.dispatch != "auto":
+        return config.dispatch
+    if data.streamed:  # the samples of many steps at once could exceed the device's memory
+        return "loop"
+    return choose_dispatch(game, data)
 
 
 def is_logged(config: Config, step: int) -> bool:
@@ -89,7 +107,7 @@ class OneRun:
         self.config, self.game, self.data, self._run, self.plan = config, game, data, run, plan
         self._keys = run_keys(config.seed)
         self._monitor = Monitor(config, game, data, run, self._keys.z, self._keys.label, sampler(game))
-        # Slow: prepared once, at the first evaluation.
+        # Slow: prepared once.
         self._evaluators = cache(partial(prepare_evaluators, config, game, data, run, measure))
 
     @property
@@ -105,6 +123,14 @@ class OneRun:
     def initial(self, init_key: jax.Array) -> TrainState:
         """The state before the first step."""
         return init_state(self.game, init_key)
+
+    @property
+    def dispatch(self) -> str:
+        return dispatch_of(self.config, self.game, self.data)
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Prepare the metrics, which may take minutes."""
+        self._evaluators(say)
 
     def compile(self, dispatch: str) -> tuple[Advance, int]:
         """-> (advance, the number of steps per call)"""
@@ -129,13 +155,19 @@ class OneRun:
             if broken := not_finite(values):
                 for line in [*lines, {"step": step, "broken": broken}]:
                     self._run.log(line)
-                raise RunError(
-                    f"training broke at step {step}: {broken}. The last good checkpoint is kept; "
-                    "lower g_lr or d_lr, or add a penalty, in a new --run_dir"
-                )
+                raise RunError(f"training broke at step {step}: {broken}{self._advice(step)}")
             if is_logged(self.config, step):
                 lines.append({"step": step, **values})
         return lines
+
+    def _advice(self, step: int) -> str:
+        """What to do about a run that broke at this step."""
+        if step > 1:
+            return ". The last good checkpoint is kept; lower g_lr or d_lr, or add a penalty, in a new --run_dir"
+        state = jax.jit(self.initial)(self.init_inputs)
+        batch = self.data.decode(self.data.store, self.data.feed_at(0))
+        key = jax.random.split(jax.random.fold_in(self._keys.train, 0), self.game.d_steps + 1)[0]
+        return f"; {explain_first_step(self.game, state, batch, key)}"
 
     def draw(self, state: TrainState, final: bool) -> None:
         """Write pictures of samples."""
@@ -174,7 +206,7 @@ class ManyRuns:
             Monitor(config, game, data, run, k.z, k.label, sample, suffix(member))
             for member, k in zip(self._members, keys, strict=True)
         ]
-        # Slow: prepared once, at the first evaluation.
+        # Slow: prepared once.
         self._evaluators = cache(partial(prepare_evaluators, config, game, data, run, measure))
         self._broken: set[int] = set()  # indices of members
 
@@ -194,6 +226,14 @@ class ManyRuns:
     def initial(self, init_inputs: tuple[jax.Array, dict[str, jax.Array]]) -> TrainState:
         """The states of all runs before the first step, stacked along a leading axis."""
         return jax.vmap(lambda key, numbers: init_state(self._tuned(numbers), key))(*init_inputs)
+
+    @property
+    def dispatch(self) -> str:
+        return dispatch_of(self.config, self.game, self.data)
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Prepare the metrics, which may take minutes."""
+        self._evaluators(say)
 
     def compile(self, dispatch: str) -> tuple[Advance, int]:
         """-> (advance, the number of steps per call)"""

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -31,6 +31,15 @@ class Interrupt:
     def __exit__(self, *_: Any) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Within this context, signals have their usual effect: for long work at which nothing is lost."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def _record(self, number: int, frame: Any) -> None:
         self.name = signal.Signals(number).name
@@ -118,22 +127,79 @@ class Progress:
             tqdm.write(text, file=sys.stderr)
 
     def begin(self, step: int) -> None:
-        self._first, self._began, self._printed = step, time.monotonic(), step
+        self._printed, self._pace = step, Pace(step, time.monotonic())
         if self._live:
-            self._bar = tqdm(total=self._steps, initial=step, unit="step", dynamic_ncols=True)
+            shape = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+            self._bar = tqdm(total=self._steps, initial=step, unit="step", dynamic_ncols=True, bar_format=shape)
 
-    def show(self, line: dict[str, Any]) -> None:
-        """Show a line of the log."""
+    def restart(self, step: int) -> None:
+        """Measure the speed from `step` on."""
+        self._pace = Pace(step, time.monotonic())
+
+    @contextmanager
+    def pause(self, what: str) -> Iterator[None]:
+        """What happens in this context, `what`, is no training: its time does not count in the rate of steps."""
+        began = time.monotonic()
+        if self._bar is not None:
+            self._bar.set_description_str(f"{what} ... ")
+        try:
+            yield
+        finally:
+            self._pace.paused(time.monotonic() - began)
+            if self._bar is not None:
+                self._bar.set_description_str("")
+
+    def show(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Show the newest of some lines of the log, which have just been read from the devices."""
+        if not lines:
+            return
+        line = {name: value for each in lines for name, value in each.items()}
         step = line["step"]
+        self._pace.reach(step, time.monotonic())
         values = {name: f"{line[name]:.3f}" for name in ("d/loss", "g/loss", "eval/fd", "eval/modes") if name in line}
         if "eval/fd_floor" in line:
             values["eval/fd"] += f" (real {line['eval/fd_floor']:.3f})"
+        words = "  ".join(f"{name} {value}" for name, value in values.items())
+        if rate := self._pace.rate:
+            speed = f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s/step"
+            words += f"  {speed}  {format_seconds(self._pace.seconds_left(self._steps))} left"
         if self._bar is not None:
-            self._bar.set_postfix(values, refresh=False)
+            self._bar.set_postfix_str(words, refresh=False)
             self._bar.update(step - self._bar.n)
         elif step == self._steps or "eval/fd" in line or step - self._printed >= self._steps / 20:
             self._printed = step
-            rate = (step - self._first) / max(time.monotonic() - self._began, 1e-9)
-            left = (self._steps - step) / max(rate, 1e-9)
-            words = "  ".join(f"{name} {value}" for name, value in values.items())
-            self.say(f"step {step}/{self._steps}  {words}  {rate:.1f} steps/s  {left:.0f} s left")
+            self.say(f"step {step}/{self._steps}  {words}")
+
+
+class Pace:
+    """How fast steps are made: the rate of the last interval, without the time of pauses, and the time that is left."""
+
+    def __init__(self, step: int, now: float):
+        self._first, self._began = step, now
+        self._step, self._now = step, now
+        self._pause = self._pauses = 0.0
+        self.rate = 0.0  # steps per second in the last interval
+
+    def paused(self, seconds: float) -> None:
+        """Exclude these seconds from the interval that has begun."""
+        self._pause += seconds
+        self._pauses += seconds
+
+    def reach(self, step: int, now: float) -> None:
+        """End an interval, at `step`."""
+        if step > self._step:
+            self.rate = (step - self._step) / max(now - self._now - self._pause, 1e-9)
+            self._step, self._now, self._pause = step, now, 0.0
+
+    def seconds_left(self, steps: int) -> float:
+        """The seconds to step `steps` at the present rate, with as many pauses for each step as so far."""
+        pauses = self._pauses / max(self._step - self._first, 1)
+        return (steps - self._step) * (1 / max(self.rate, 1e-9) + pauses)
+
+
+def format_seconds(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`, `2.1 days`."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{0 if unit == 'min' else 1}f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 or seconds == 0 else f"{seconds:.2g} s"

@@ -1,7 +1,7 @@
 """The training loop: batch -> step -> metrics.jsonl -> checkpoint -> evaluation -> samples, in a run directory from which the
 same command resumes."""
 
-import itertools
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,13 +22,14 @@ from gan_jax.runs import hosts
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.runs.fork import Fork
 from gan_jax.runs.run_dir import RunDir
+from gan_jax.runs.trackers import Trackers, check_trackers
 from gan_jax.runs.trust import remember
 from gan_jax.spec.stop import stop_reason
 from gan_jax.storage.log import read_log
-from gan_jax.training.compile import choose_dispatch
 from gan_jax.training.experiment import prepare
-from gan_jax.training.members import Lines, ManyRuns, OneRun, mean_lines
-from gan_jax.training.progress import Interrupt, Progress, lossy_output
+from gan_jax.training.members import Lines, ManyRuns, OneRun, batches_of_steps, mean_lines
+from gan_jax.training.profile import StepProfile
+from gan_jax.training.progress import Interrupt, Progress, format_seconds, lossy_output
 
 
 @lossy_output()
@@ -40,15 +41,19 @@ def train(
     fork_from: Path | None = None,
     sweep: Sweep | None = None,
     accept_changes: bool = False,
+    log: Sequence[str] = (),
+    profile: int = 0,
 ) -> Path:
     """Train to `config.steps`, resuming from the newest intact checkpoint in the run directory; return the path of the report.
 
     With `seeds`, train a run of each in one compiled program, and with a `sweep`, one of each combination of its values; the
     report then compares them. With `fork_from`, the directory of another run, a new run starts with that run's weights
     (`runs/fork.py`). With `accept_changes`, a run resumes although the user's files that it executes have changed, which is
-    recorded.
+    recorded. `log` names the trackers that follow it (`runs/trackers.py`), and `profile` is a number of steps of which a trace
+    is written (`training/profile.py`).
 
     Raises InputError before anything is written if the run cannot start, and RunError if it diverged or was stopped."""
+    check_trackers(log)
     experiment = prepare(config, run_dir, data_dir, seeds, fork_from, sweep, accept_changes)
     run = experiment.open()
     remember(config)
@@ -61,11 +66,14 @@ def train(
                 progress.say(f"data: {note}")
             if experiment.warning:
                 progress.say(f"warning: {experiment.warning}")
-            loop = Loop(experiment.trainer(run), run, checkpoints, interrupt, progress)
-            reason = run_loop(loop, experiment.fork)
+            if log and hosts.is_first():
+                run.trackers = Trackers(log, run_dir, experiment.config, progress.say)
+            with StepProfile(profile if hosts.is_first() else 0, run_dir / "profile", progress.say) as trace:
+                loop = Loop(experiment.trainer(run), run, checkpoints, interrupt, progress, trace)
+                reason = run_loop(loop, experiment.fork)
         run.note(status="finished" if reason is None else f"finished: {reason}")
     except RunError as error:
-        with suppress(OSError, InputError):  # a full disk must not hide the first error
+        with suppress(OSError, InputError), Interrupt():  # a full disk must not hide the first error
             run.note(status=str(error))
             experiment.write_report()
         raise
@@ -73,7 +81,8 @@ def train(
         raise RunError(f"training stopped: {error}; the same command resumes from the newest checkpoint") from error
     finally:
         run.close()
-    return experiment.write_report()
+    with Interrupt():  # the page of a finished run is written whole, whatever signal arrives
+        return experiment.write_report()
 
 
 class Events(NamedTuple):
@@ -95,12 +104,14 @@ class Loop:
     checkpoints: Checkpoints
     interrupt: Interrupt
     progress: Progress
+    trace: StepProfile
     step: int = 0
     state: TrainState | None = None  # on the devices
     history: Lines = field(default_factory=list)  # of metrics.jsonl
     initial: Any = None  # the initial state, on the host, until its samples are drawn
     pending: deque[tuple[int, int, dict[str, Any]]] = field(default_factory=deque)  # dispatched: (first step, steps, metrics)
     diagnosed: set[str] = field(default_factory=set)  # alarms already announced
+    compiled: bool = False  # whether the first steps have been dispatched
     reason: str | None = None  # the stopping rule that is met
 
     @property
@@ -116,8 +127,10 @@ def run_loop(loop: Loop, fork: Fork | None = None) -> str | None:
     """Train from the newest checkpoint, or from the start, until all steps are done, a stopping rule is met or no run is left;
     return which rule was met."""
     resume(loop, fork)
+    if loop.active:
+        with loop.progress.pause("preparing the metrics"), loop.interrupt.released():
+            loop.trainer.prepare(loop.progress.say)
     advance, steps_per_call = loop.trainer.compile(loop.run.environment["dispatch"])
-    loop.progress.say("compiling the training step, or reading it from the cache")
     while loop.active:
         dispatch_steps(loop, advance, steps_per_call)
         draw_initial(loop)
@@ -127,12 +140,10 @@ def run_loop(loop: Loop, fork: Fork | None = None) -> str | None:
         lines = read_metrics(loop, events)
         host_state = loop.trainer.plan.gather(loop.state) if events.evaluate or events.save or not loop.trainer.alive else None
         if events.evaluate:
-            loop.trainer.evaluate(host_state, lines, loop.progress.say)
+            evaluate(loop, host_state, lines)
         loop.history += lines
         if events.evaluate:
-            apply_stopping_rules(loop)
-            loop.trainer.draw(host_state, final=events.last or loop.reason is not None)
-            announce_alarms(loop)
+            draw(loop, host_state, events)
         log_lines(loop, lines)
         if events.save or loop.reason is not None or not loop.trainer.alive:
             save(loop, host_state)
@@ -152,7 +163,7 @@ def resume(loop: Loop, fork: Fork | None) -> None:
         loop.progress.say(message)
     run.note(status=f"training, from step {loop.step}")
     if "dispatch" not in run.environment:
-        run.note(dispatch=_dispatch(loop))
+        run.note(dispatch=trainer.dispatch)
     if restored is None:
         begin(loop, fork)
     else:
@@ -162,15 +173,6 @@ def resume(loop: Loop, fork: Fork | None) -> None:
     loop.history = read_log(run.path / "metrics.jsonl").lines
     loop.reason = stop_reason(config.stop_rules, loop.history)
     loop.progress.begin(loop.step)
-
-
-def _dispatch(loop: Loop) -> str:
-    trainer = loop.trainer
-    if loop.config.dispatch != "auto":
-        return loop.config.dispatch
-    if trainer.data.streamed:  # the samples of many steps at once could exceed the device's memory
-        return "loop"
-    return choose_dispatch(trainer.game, trainer.data)
 
 
 def begin(loop: Loop, fork: Fork | None) -> None:
@@ -192,21 +194,31 @@ def begin(loop: Loop, fork: Fork | None) -> None:
 def draw_initial(loop: Loop) -> None:
     """Draw the samples of the initial generator, while the devices compute the first steps."""
     if loop.initial is not None:
-        loop.trainer.draw(loop.initial, final=False)
+        with loop.progress.pause("drawing the first samples"):
+            loop.trainer.draw(loop.initial, final=False)
         loop.initial = None
+        loop.progress.restart(loop.step)
 
 
 def dispatch_steps(loop: Loop, advance: Any, steps_per_call: int) -> None:
     """Send the steps up to the next event to the devices, at most `steps_per_call`, without waiting for them."""
     config = loop.config
     until_event = [every - loop.step % every for every in (config.log_every, config.eval_every, config.save_every)]
-    count = min(steps_per_call, config.steps - loop.step, *until_event)
-    batches = [loop.trainer.batches_of_step(loop.step + i) for i in range(count)]
-    padding = itertools.repeat(batches[-1], steps_per_call - count)
-    stacked = jax.tree.map(lambda *steps: np.stack(steps), *batches, *padding)
-    loop.state, metrics = advance(loop.state, stacked, count)
+    count = min(steps_per_call, config.steps - loop.step, loop.trace.limit(loop.step), *until_event)
+    batches = batches_of_steps(loop.trainer, loop.step, count, steps_per_call)
+    if loop.compiled:
+        loop.trace.begin(loop.step, loop.state)
+        loop.state, metrics = advance(loop.state, batches, count)
+    else:
+        loop.progress.say("compiling the training step, or reading it from the cache ...")
+        began = time.monotonic()
+        with loop.progress.pause("compiling"):
+            loop.state, metrics = advance(loop.state, batches, count)
+        loop.progress.say(f"compiled in {format_seconds(time.monotonic() - began)}")
+        loop.compiled = True
     loop.pending.append((loop.step, count, metrics))
     loop.step += count
+    loop.trace.end(loop.step, loop.state)
 
 
 def upcoming_events(loop: Loop) -> Events:
@@ -227,8 +239,18 @@ def read_metrics(loop: Loop, events: Events) -> Lines:
     return loop.trainer.read(loop.pending, loop.step if up_to_date else loop.step - loop.config.log_every)
 
 
-def apply_stopping_rules(loop: Loop) -> None:
+def evaluate(loop: Loop, host_state: TrainState, lines: Lines) -> None:
+    """Add the metrics of the state to the last of `lines`."""
+    with loop.progress.pause("evaluating"):
+        loop.trainer.evaluate(host_state, lines, loop.progress.say)
+
+
+def draw(loop: Loop, host_state: TrainState, events: Events) -> None:
+    """After an evaluation: apply the stopping rules, draw samples and print alarms."""
     loop.reason = stop_reason(loop.config.stop_rules, loop.history)
+    with loop.progress.pause("drawing"):
+        loop.trainer.draw(host_state, final=events.last or loop.reason is not None)
+    announce_alarms(loop)
 
 
 def announce_alarms(loop: Loop) -> None:
@@ -242,8 +264,7 @@ def announce_alarms(loop: Loop) -> None:
 def log_lines(loop: Loop, lines: Lines) -> None:
     for line in lines:
         loop.run.log(line)
-    for line in mean_lines(lines):
-        loop.progress.show(line)
+    loop.progress.show(mean_lines(lines))
 
 
 def save(loop: Loop, host_state: TrainState) -> None:

@@ -63,8 +63,8 @@ def test_seeds():
 
 
 def test_whole_numbers_and_paths(tmp_path, monkeypatch):
-    assert [whole_number(-3, 10**6)(text) for text in ("-3", "+7", " 1000000 ")] == [-3, 7, 10**6]
-    for text in ("-4", "1000001", "1e3", "", "1_0", "\u0663", "9" * 5000):
+    assert [whole_number(-3, 10**6)(text) for text in ("-3", "+7", " 1000000 ", "1e3", "2.5e2")] == [-3, 7, 10**6, 1000, 250]
+    for text in ("-4", "1000001", "1e7", "1.5", "1e-1", "", "1_0", "\u0663", "9" * 5000):
         with pytest.raises(ArgumentTypeError, match=r"from -3 to 1,000,000, got"):
             whole_number(-3, 10**6)(text)
     monkeypatch.setenv("HOME", str(tmp_path))

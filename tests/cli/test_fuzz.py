@@ -18,16 +18,17 @@ from gan_jax.benchmark.measure import record
 from gan_jax.cli import benchmark, benchmark_accelerator, benchmark_data, benchmark_metrics, benchmark_scaling
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
+from gan_jax.reports import serve
 from gan_jax.runs import hosts, trust
 from gan_jax.spec.lookup import load_file
 from gan_jax.storage import weights
-from gan_jax.training import experiment
+from gan_jax.training import estimate, experiment
 from gan_jax.training import train as training
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ("benchmark", "benchmark_data", "benchmark_metrics", "benchmark_scaling")
-NAMES = ("train", "compare", "sample", "evaluate", "temperatures", "weights", *BENCHMARKS)
+NAMES = ("train", "compare", "sample", "evaluate", "temperatures", "report", "weights", *BENCHMARKS)
 COMMANDS = {name: load_file(ROOT / "experiments" / f"{name}.py") for name in NAMES}
 FIELDS = [field.name for field in fields(Config)]
 # No slash and no dot: random paths must not lead out of the test directory.
@@ -51,7 +52,7 @@ OTHER_FLAGS = [
     "generator", "doctor", "standing_statistics", "sampler", "path_length", "view", "temperatures", "to", "truncation",
     "trust", "json", "repeats", "cases", "growth", "markdown", "results", "check", "width", "size", "batches", "images", "n",
     "small_n", "dim", "tools", "python", "attained", "png", "cost", "no_compilation_cache", "accelerator", "minutes",
-    "inception", "parts",
+    "inception", "parts", "log", "profile", "serve", "port", "learning_rate", "batch-size", "no_doctor", "g-lr",
 ]  # fmt: skip
 PLACES = st.sampled_from(
     [
@@ -185,6 +186,8 @@ def run_command(command, line):
         patch.setenv("XLA_FLAGS", "")
         patch.setattr(hosts, "join", join)
         patch.setattr(training, "run_loop", no_training)
+        patch.setattr(estimate, "time_steps", lambda _: (1.0, 1, 1.0))
+        patch.setattr(serve, "serve", lambda *_: None)
         patch.setattr(experiment, "cost", lambda *_: None)
         patch.setattr(experiment, "describe_cost", lambda *_: [])
         patch.setattr(trust, "_accepts_all", False)

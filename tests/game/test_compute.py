@@ -16,7 +16,7 @@ from gan_jax.game.state import apply, init_state
 from gan_jax.models import dcgan, mlp
 from gan_jax.training.compile import compile_update, plan_devices
 from gan_jax.training.cost import communicated, cost, describe_cost
-from gan_jax.training.experiment import dry_run
+from gan_jax.training.experiment import describe, prepare
 from gan_jax.training.members import batches_of_step
 
 NETWORKS = {
@@ -104,7 +104,7 @@ def test_a_run_in_bfloat16_learns_the_same(tiny):
 
 
 def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path):
-    text = dry_run(tiny, tmp_path / "run", with_cost=True)
+    text = describe(prepare(tiny, tmp_path / "run"), with_cost=True)
     assert not (tmp_path / "run").exists()
     assert re.search(
         r"devices +1 cpu, jit\nstep +[\d.e-]+ GFLOP on each device, 0 MB through collectives\nmemory +[\d.e-]+ GB", text
@@ -122,11 +122,11 @@ def test_a_dry_run_reports_the_cost_of_a_step_and_whether_it_fits(tiny, tmp_path
 
 def test_a_dry_run_compiles_nothing_unless_it_reports_the_cost(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("jax.stages.Lowered.compile", None)  # fails if called
-    assert "devices          1 cpu, jit\nrun_dir" in dry_run(tiny, tmp_path / "run")
+    assert "devices          1 cpu, jit\nrun_dir" in describe(prepare(tiny, tmp_path / "run"))
     with pytest.raises(TypeError, match="NoneType"):
-        dry_run(tiny, tmp_path / "run", with_cost=True)
+        describe(prepare(tiny, tmp_path / "run"), with_cost=True)
     with pytest.raises(InputError, match="--cost needs one seed and --parallel jit"):
-        dry_run(tiny, tmp_path / "run", seeds=[0, 1], with_cost=True)
+        describe(prepare(tiny, tmp_path / "run", seeds=[0, 1]), with_cost=True)
 
 
 def test_communicated_bytes_are_counted():

@@ -15,7 +15,7 @@ from gan_jax.game import sweep
 from gan_jax.game.build import build, with_tuned_values
 from gan_jax.game.state import init_state
 from gan_jax.reports.load import load_methods
-from gan_jax.training.experiment import dry_run
+from gan_jax.training.experiment import describe, prepare
 from gan_jax.training.train import train
 
 SWEEP = {"g_lr": [0.001, 0.01], "gamma": [0.1, 1.0]}
@@ -107,7 +107,7 @@ def test_values_out_of_bounds_are_refused_before_anything_is_written(config, swe
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="holds a run of the sweep"):
         train(replace(config, g_lr=0.001), swept, seeds=SEEDS, sweep={"gamma": [0.1, 1.0]})
-    assert "g_lr             0.001, 0.01" in dry_run(config, tmp_path / "run", sweep=SWEEP)
+    assert "g_lr             0.001, 0.01" in describe(prepare(config, tmp_path / "run", sweep=SWEEP))
 
 
 def test_a_sweep_is_read_from_flags():

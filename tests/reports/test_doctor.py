@@ -77,7 +77,7 @@ def test_diagnosis_without_alarms_or_without_a_log(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log(*[{}] * 3)))
     assert diagnose_run(tmp_path) == "no alarms at step 300"
     (tmp_path / "metrics.jsonl").write_text('{"step": 100, "d/loss": 0.5}\n')
-    assert diagnose_run(tmp_path) == "no alarms at step 100; train with --doctor true for more checks"
+    assert diagnose_run(tmp_path) == "no alarms at step 100; train with --doctor for more checks"
     (tmp_path / "metrics.jsonl").write_text('{"step": 100, "seed": 1, "d/loss": 0.5}\n')
     with pytest.raises(InputError, match="holds several seeds"):
         diagnose_run(tmp_path)

@@ -17,7 +17,7 @@ from gan_jax.errors import InputError
 from gan_jax.runs.checkpoint import Checkpoints
 from gan_jax.spec.lookup import load_file
 from gan_jax.training.compile import plan_devices
-from gan_jax.training.experiment import dry_run
+from gan_jax.training.experiment import describe, prepare
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -200,6 +200,8 @@ def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
 
 
 def test_a_dry_run_of_seeds(config, tmp_path):
-    assert "seeds            0, 1, 2, on 2 of the devices" in dry_run(replace(config, devices=2), tmp_path / "run", seeds=SEEDS)
+    assert "seeds            0, 1, 2, on 2 of the devices" in describe(
+        prepare(replace(config, devices=2), tmp_path / "run", seeds=SEEDS)
+    )
     with pytest.raises(InputError, match="seeds must be different"):
-        dry_run(config, tmp_path / "run", seeds=[1, 1])
+        describe(prepare(config, tmp_path / "run", seeds=[1, 1]))

@@ -30,7 +30,7 @@ from gan_jax.runs.load import load_run
 from gan_jax.runs.run_dir import RunDir
 from gan_jax.runs.verify import verify
 from gan_jax.storage.files import digest
-from gan_jax.training.experiment import dry_run
+from gan_jax.training.experiment import describe, prepare
 from gan_jax.training.progress import LossyStream
 from gan_jax.training.train import train
 
@@ -391,7 +391,7 @@ def test_a_users_own_functions(tiny, tmp_path):
 
 
 def test_dry_run_describes_the_run_and_writes_nothing(tiny, tmp_path):
-    text = dry_run(tiny, tmp_path / "run")
+    text = describe(prepare(tiny, tmp_path / "run"))
     # G: 2*8 + 8 and 8*2 + 2. D: 2*8 + 8 and 8 + 1.
     assert "generator 42, discriminator 33" in text
     assert list(tmp_path.iterdir()) == []

@@ -4,12 +4,14 @@ Distances between features depend on the features: report an Extractor's `name` 
 """
 
 import hashlib
+import sys
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from tqdm import tqdm
 
 from gan_jax.data.dataset import Data
 from gan_jax.errors import InputError
@@ -20,7 +22,7 @@ from gan_jax.storage.files import digest
 from gan_jax.storage.tensor_files import load_tensors
 from gan_jax.storage.weights import CLIP, DINOV2, INCEPTION, LPIPS, RESNET50, SWAV, VGG16, Weights, sha256
 
-_VERSION = 1  # of everything that determines the classifier's weights: raise it when the network or its training changes
+_VERSION = 2  # of everything that determines the classifier's weights: raise it when the network or its training changes
 _SEED = 0
 _SCALE_SAMPLES = 10_000  # training samples that set the scale of random features
 
@@ -34,7 +36,7 @@ def classifier(data: Data) -> Extractor:
     file is replaced; if the directory is not writable, the next run trains again. Raises InputError if the
     data's labels are not classes, or its samples are not images.
     """
-    from gan_jax.metrics.features.classifier import fit
+    from gan_jax.metrics.features.classifier import fit, num_steps
 
     labels = data.train.labels
     if not data.num_classes or labels is None or labels.ndim != 1:
@@ -50,6 +52,12 @@ def classifier(data: Data) -> Extractor:
     abstract = jax.eval_shape(network.init, jax.random.key(_SEED), images)["params"]
     params = _cached_params(path, abstract)
     if params is None:
+        size = data.train.count
+        steps = num_steps(size)
+        note = (
+            f"training a classifier, in whose features samples are compared: {steps} steps on {size:,} images; kept in {path}"
+        )
+        tqdm.write(note, file=sys.stderr)
         params = fit(network, data.train.samples, labels, to_float=data.to_float)
         write_cache(path, {name: np.asarray(array) for name, array in flatten_dict(params, sep="/").items()})
 

@@ -262,6 +262,8 @@ def image_set(data: Data, split: str, extractor: Extractor, max_samples: int) ->
     cached = read_cache(path) if extractor.hash else None
     if cached is not None and len(cached.get("features", ())) == len(samples):
         return ImageSet(samples, cached["features"], cached.get("logits"), label)
+    kept = f", kept in {path.parent}" if extractor.hash else ""
+    tqdm.write(f"computing the features of {len(samples):,} {split} images{kept}", file=sys.stderr)
     images = extract(extractor, samples, label)
     if extractor.hash:
         arrays = {"features": images.features, "logits": images.logits}

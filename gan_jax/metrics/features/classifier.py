@@ -1,4 +1,4 @@
-"""Training of the classifier whose features are used for small images, for a fixed number of steps."""
+"""Training of the classifier whose features are used for small images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,14 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from tqdm import tqdm
 
 from gan_jax.metrics.features.network import Network
 from gan_jax.types import Array
 
 _SEED = 0
 _STEPS = 800
+_FEW_STEPS = 100
 _BATCH_SIZE = 128
 _LEARNING_RATE = 3e-3
+
+
+def num_steps(size: int) -> int:
+    """The number of training steps on `size` images: 128 epochs, at least 100 steps and at most 800."""
+    return min(_STEPS, max(_FEW_STEPS, size * 128 // _BATCH_SIZE))
 
 
 def fit(
@@ -25,22 +32,25 @@ def fit(
     to_float: Callable[[Array], Array] = lambda images: images,
     seed: int = _SEED,
 ) -> dict:
-    """Train `network` for 800 steps of batch size 128 on images [N, H, W, C] with classes int32 [N], and return its parameters.
+    """Train `network` on images [N, H, W, C] with classes int32 [N], for `num_steps(N)` steps of batch size 128, and return its
+    parameters.
 
     `to_float` maps stored images to float32 in [-1, 1]. Adam with a cosine schedule, augmented by one-pixel translations.
     A Python loop over steps, because XLA:CPU is slow at convolutions inside a scan.
     """
     store = jax.device_put((samples, labels))
     key = jax.random.key(seed)
-    params, opt_state = _init(network, _STEPS, key, np.zeros((1, *samples.shape[1:]), np.float32))
+    size, steps = len(samples), num_steps(len(samples))
+    params, opt_state = _init(network, steps, key, np.zeros((1, *samples.shape[1:]), np.float32))
     rng = np.random.default_rng(seed)
-    size = len(samples)
-    epochs = -(-_STEPS * _BATCH_SIZE // size)
-    order = np.concatenate([rng.permutation(size) for _ in range(epochs)])[: _STEPS * _BATCH_SIZE].astype(np.int32)
-    dropout_keys = jax.random.split(jax.random.fold_in(key, 1), _STEPS)
-    for rows, dropout_key in zip(order.reshape(_STEPS, _BATCH_SIZE), dropout_keys, strict=True):
+    epochs = -(-steps * _BATCH_SIZE // size)
+    order = np.concatenate([rng.permutation(size) for _ in range(epochs)])[: steps * _BATCH_SIZE].astype(np.int32)
+    dropout_keys = jax.random.split(jax.random.fold_in(key, 1), steps)
+    batches = zip(order.reshape(steps, _BATCH_SIZE), dropout_keys, strict=True)
+    for rows, dropout_key in tqdm(batches, "training the classifier", steps, leave=False, disable=None):
         shift = rng.integers(0, 3, 2, dtype=np.int32)
-        params, opt_state = _step(network, to_float, _STEPS, params, opt_state, store, rows, shift, dropout_key)
+        params, opt_state = _step(network, to_float, steps, params, opt_state, store, rows, shift, dropout_key)
+        jax.block_until_ready(opt_state)  # so that the bar is honest, and Ctrl-C ends the training
     return params
 
 
