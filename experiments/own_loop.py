@@ -18,7 +18,7 @@ from gan_jax.metrics.modes import modes
 from gan_jax.penalties import r1_r2
 
 STEPS, BATCH = 3_000, 256
-ANGLES = 2 * jnp.pi * jnp.arange(8) / 8
+ANGLES = jnp.linspace(0, 2 * jnp.pi, 8, endpoint=False)
 CENTERS = jnp.stack([jnp.cos(ANGLES), jnp.sin(ANGLES)], axis=1)
 
 

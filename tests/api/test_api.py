@@ -66,8 +66,8 @@ def test_a_diverged_run_has_nan_where_it_broke(tmp_path):
     assert rows[1] == {"step": 5, "broken": "d/loss is nan"}
 
 
-def test_the_same_call_resumes(run):
-    """A finished run is not trained again: its log stays as it is."""
+def test_training_needs_the_data(run):
+    """Unlike sampling. The run stays as it is."""
     before = (run.directory / "metrics.jsonl").read_bytes()
     with pytest.raises(InputError, match=r"squares.npz"):  # its data is gone
         gan_jax.train(run.config, run.directory)
