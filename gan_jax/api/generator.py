@@ -93,7 +93,10 @@ class Generator:
             check_seed(int(key))
             key = jax.random.key(int(key))
         z_key, label_key, _ = jax.random.split(jax.random.fold_in(key, SAMPLING), 3)  # as `sample_keys` does
-        return replace(self._loaded, z_key=z_key, label_key=label_key)
+        keyed = replace(self._loaded, z_key=z_key, label_key=label_key)
+        compiled = ("sample", "styles", "synthesize") if self._loaded.has_w else ("sample",)
+        vars(keyed).update({name: getattr(self._loaded, name) for name in compiled})  # so that each is compiled once
+        return keyed
 
     def _labels(self, keyed: LoadedGenerator, n: int, label: Label | None) -> np.ndarray | None:
         """The labels of n samples, [n, ...]."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -48,7 +47,6 @@ def path_key(seed: int) -> Array:
     return jax.random.fold_in(jax.random.key(seed), PATHS)
 
 
-@lru_cache(maxsize=4)  # compiled once for each game
 def sampler(game: Game) -> Sampler:
     """Return the function from a generator's variables, latents and labels to samples on the host. Normalisation uses running
     statistics, not the batch's: a sample does not depend on the others in its batch."""
@@ -161,7 +159,6 @@ def rows_of_classes(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray | None
     return chosen
 
 
-@lru_cache(maxsize=4)
 def conditional(game: Game) -> bool:
     """Whether the generator uses its labels."""
     if game.label is None:

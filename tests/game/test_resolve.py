@@ -221,7 +221,7 @@ def test_networks_receive_their_own_options(tiny):
         ({"model": "mpl"}, "unknown model 'mpl': did you mean 'mlp'? known: "),
         ({"model": "layers"}, "unknown model 'layers'"),  # a file of models/ without networks
         ({"g_window": 3}, "unknown option of mlp's Generator 'g_window'"),
-        ({"model": "gan_jax.losses"}, "model gan_jax.losses must define a flax.linen module named Generator"),
+        ({"model": "gan_jax.losses"}, "model gan_jax.losses must define a flax.linen or flax.nnx module named Generator"),
     ],
 )
 def test_unknown_networks_and_options_are_refused(tiny, changes, words):

@@ -16,7 +16,7 @@ def saved(path, config, *steps):
         posthoc = tuple({"params": {"w": np.full(3, step + i, np.float32)}} for i in range(2))
         path.mkdir(exist_ok=True)
         save_averages(path, config, SimpleNamespace(step=step, posthoc=posthoc))
-    return SimpleNamespace(step=steps[-1])
+    return SimpleNamespace(step=steps[-1], ema=posthoc[0])
 
 
 def test_an_average_of_another_step_width_or_run_is_refused(tiny, tmp_path):

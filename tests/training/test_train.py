@@ -430,7 +430,7 @@ def test_view_a_run(whole, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("x = 1", "must define a flax.linen module named Generator"),
+        ("x = 1", "must define a flax.linen or flax.nnx module named Generator"),
         (
             "import flax.linen as nn\nclass Generator(nn.Module):\n    depth: int = 1",
             "must have the fields num_classes, sample_shape",
