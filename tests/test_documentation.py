@@ -169,7 +169,7 @@ def migration_rows() -> list[tuple[str, str]]:
 def test_our_flags_beside_those_of_other_projects_are_accepted(monkeypatch):
     monkeypatch.chdir(ROOT)
     checked = 0
-    for theirs, ours in migration_rows():
+    for _, ours in migration_rows():
         for span in re.findall(r"`([^`]*)`", ours):
             words = shlex.split(span)
             if words[0] in ("evaluate.py", "sample.py", "weights.py"):
