@@ -1,6 +1,5 @@
 """train: what the command does, from Python; and Run, a run directory."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,9 +11,11 @@ import gan_jax.training.train as training
 from gan_jax.api.generator import Generator, Label, load, warn_about
 from gan_jax.api.picture import Picture
 from gan_jax.config import Config, load_config
+from gan_jax.data.names import short_name
 from gan_jax.errors import InputError
 from gan_jax.game.sweep import Sweep
 from gan_jax.reports.html import read_lines
+from gan_jax.runs.names import default_directory
 from gan_jax.storage.compiled import cache_programs
 
 
@@ -82,30 +83,17 @@ def train(
     sweep: Sweep | None = None,
     fork_from: str | Path | None = None,
     accept_changes: bool = False,
+    log: Sequence[str] = (),
+    profile: int = 0,
 ) -> Run:
     """Train to `config.steps` in the directory `run_dir`, by default runs/NAME-seedSEED; the same call again resumes. The
     arguments are those of the command `gan_jax train`: with `seeds` or a `sweep`, {"g_lr": [1e-4, 2e-4]}, several runs are
     trained in one program.
 
     Raises InputError, before anything is written, if the run cannot start, and RunError if it diverged or was stopped."""
-    config = config if config.name else replace(config, name=_name(config))
+    config = config if config.name else replace(config, name=short_name(config.data))
     warn_about(cache_programs())
-    directory = Path("runs") / f"{config.name}-{_suffix(config, seeds, sweep or {})}" if run_dir is None else Path(run_dir)
     fork = None if fork_from is None else Path(fork_from).expanduser()
-    training.train(config, directory.expanduser(), data_dir, seeds, fork, sweep, accept_changes)
+    directory = default_directory(config, seeds, sweep or {}, fork is not None) if run_dir is None else Path(run_dir)
+    training.train(config, directory.expanduser(), data_dir, seeds, fork, sweep, accept_changes, log, profile)
     return Run(directory)
-
-
-def _name(config: Config) -> str:
-    """The name of a run whose Config has none: that of its data."""
-    path = re.search(r"path=[\"']([^\"']+)", config.data)
-    text = path[1] if path else config.data.partition("(")[0].rpartition(":")[2]
-    return re.sub(r"[^\w.-]+", "-", Path(text).stem)[:100] or "run"
-
-
-def _suffix(config: Config, seeds: Sequence[int] | None, sweep: Sweep) -> str:
-    values = [f"{field}{','.join(map(str, numbers))}" for field, numbers in sweep.items()]
-    if seeds is None:
-        return "-".join([*values, f"seed{config.seed}"])
-    listed = f"{seeds[0]}-{seeds[-1]}" if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) else ",".join(map(str, seeds))
-    return "-".join([*values, f"seeds{listed}"])

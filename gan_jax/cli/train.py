@@ -20,7 +20,7 @@ from gan_jax.cli.command import (
 )
 from gan_jax.cli.flags import parse, parse_seeds, smoke
 from gan_jax.errors import InputError
-from gan_jax.game.sweep import Sweep, parse_sweep
+from gan_jax.game.sweep import parse_sweep
 from gan_jax.spec.recipes import RECIPES
 from gan_jax.training.progress import lossy_output
 
@@ -69,6 +69,7 @@ def main() -> None:
     use_cached_programs(not options.no_compilation_cache)
     # Imported late, so that --help and a mistyped flag answer without JAX.
     from gan_jax.runs import hosts
+    from gan_jax.runs.names import default_directory
     from gan_jax.runs.trackers import check_trackers
     from gan_jax.training.estimate import estimate
     from gan_jax.training.experiment import describe, prepare
@@ -82,8 +83,7 @@ def main() -> None:
 
     seeds = None if options.seeds is None else parse_seeds(options.seeds)
     sweep = parse_sweep(options.sweep or [])
-    suffix = f"{_members_name(config.seed, options.seeds, seeds, sweep)}{'-fork' if fork_from else ''}"
-    run_dir = path_of("--run_dir", options.run_dir or f"runs/{config.name}-{suffix}")
+    run_dir = path_of("--run_dir", options.run_dir or str(default_directory(config, seeds, sweep, bool(fork_from))))
     arguments = (config, run_dir, options.data_dir, seeds, fork_from, sweep, options.accept_changes)
     with hosts.abort_on_failure():
         if options.dry_run or options.cost:
@@ -111,11 +111,3 @@ def _default_recipe(argv: list[str]) -> Path:
         if getattr(options, name) and config.is_file():
             return config
     raise InputError(f"--fork_from {options.fork_from} is not a run directory: it has no config.json")
-
-
-def _members_name(seed: int, text: str | None, seeds: list[int] | None, sweep: Sweep) -> str:
-    """`seed0`, `seeds0-9`, `g_lr0.001,0.002-seeds0,3`: what distinguishes this command's run directory."""
-    name = f"seed{seed}"
-    if seeds is not None:
-        name = f"seeds{seeds[0]}-{seeds[-1]}" if ":" in text else f"seeds{','.join(map(str, seeds))}"
-    return "-".join([*(f"{field}{','.join(map(str, values))}" for field, values in sweep.items()), name])
