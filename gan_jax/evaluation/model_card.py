@@ -12,7 +12,8 @@ from gan_jax.data.load import BUILTIN
 from gan_jax.evaluation.generator import LoadedGenerator
 from gan_jax.evaluation.load import Choice
 from gan_jax.evaluation.sample import conditional
-from gan_jax.reports.html import format_number, metric_names, read_lines
+from gan_jax.reports.formatting import format_number
+from gan_jax.reports.html import metric_names, read_lines
 from gan_jax.runs.environment import read_environment
 from gan_jax.spec.glossary import describe_metric
 
