@@ -100,15 +100,15 @@ class Browser:
             self.errors.append(params["entry"]["text"])
         return message
 
-    def open(self, path: Path, width: int = 1400, height: int = 900, dark: bool = False, scripts: bool = True) -> None:
-        """Load the file in a window of this size, in the light or the dark scheme, with or without scripts."""
+    def open(self, page: Path | str, width: int = 1400, height: int = 900, dark: bool = False, scripts: bool = True) -> None:
+        """Load a file or an address in a window of this size, in the light or the dark scheme, with or without scripts."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.errors.clear()
         self._events.clear()
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while "Page.loadEventFired" not in self._events:
             self._receive()
 

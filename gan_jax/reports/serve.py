@@ -1,5 +1,6 @@
 """Serve the page of a run on this machine, renewed while the run trains."""
 
+import base64
 import hashlib
 import http.server
 import threading
@@ -11,13 +12,17 @@ from gan_jax.errors import InputError
 SECONDS = 2  # between two questions of an open page whether it is still the newest
 HOST = "127.0.0.1"
 
-# Reloads the page, at the place to which it is scrolled, once the server has another one.
-_RENEW = f"""<script>
+# Reloads the page, at the place to which it is scrolled, once the server has another one than the page's tag.
+_RENEW = f"""
+const shown = document.querySelector("meta[name=tag]").content;
 setInterval(async () => {{
   const answer = await fetch("/", {{method: "HEAD", cache: "no-store"}}).catch(() => null);
-  if (answer && answer.ok && answer.headers.get("ETag") !== '"$tag"') location.reload();
+  if (answer && answer.ok && answer.headers.get("ETag") !== `"${{shown}}"`) location.reload();
 }}, {SECONDS * 1000});
-</script>"""
+"""
+# The policy of a page (reports/html.py) lets only scripts run whose digest it names, and lets none of them connect.
+_DIGEST = base64.b64encode(hashlib.sha256(_RENEW.encode()).digest()).decode()
+_ALLOWED = f"connect-src 'self'; script-src 'sha256-{_DIGEST}'"
 
 
 class Page:
@@ -35,7 +40,8 @@ class Page:
             if (state := self._changes()) != self._state:
                 content, end, rest = self._html().rpartition("</body>")
                 self._tag = hashlib.sha256(content.encode(errors="backslashreplace")).hexdigest()[:16]
-                page = content + _RENEW.replace("$tag", self._tag) + end + rest
+                renewal = f'<meta name="tag" content="{self._tag}"><script>{_RENEW}</script>'
+                page = content.replace("script-src", _ALLOWED, 1) + renewal + end + rest
                 self._content = page.encode(errors="backslashreplace")
                 self._state = state
             return self._content, self._tag

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, Browser
 
 from gan_jax.config import Config, config_json
 from gan_jax.errors import InputError
+from gan_jax.reports.report import write_report
 from gan_jax.reports.serve import make_server
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,7 @@ def write(run_dir):
 
 
 @contextmanager
-def serving(run_dir):
+def serving(run_dir, write=write):
     with make_server(run_dir, write, 0) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server.server_address
@@ -71,6 +74,21 @@ def test_the_page_is_renewed_when_the_log_is(run_dir):
         os.utime(run_dir / "metrics.jsonl", ns=(1, 1))  # the clock of the file system may be coarse
         _, after, content = ask(address)
         assert after != before and '"d/loss": 7.0' in content
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_an_open_page_renews_itself(run_dir):
+    """The policy of the real page lets the script of the server run, and ask for the newest page."""
+    with serving(run_dir, write_report) as address, Browser() as browser:
+        browser.open(f"http://{address[0]}:{address[1]}/")
+        browser.run("document.title = 'the first page'")
+        with (run_dir / "metrics.jsonl").open("a") as log:
+            log.write(json.dumps({"step": 2, "d/loss": 7.0, "seconds": 2.0}) + "\n")
+        end = time.monotonic() + 30
+        while browser.run("document.title") == "the first page" and time.monotonic() < end:
+            time.sleep(0.2)
+        assert browser.run("document.title") != "the first page"
+        assert not browser.errors
 
 
 def test_a_run_that_has_not_logged_yet(run_dir):
