@@ -9,7 +9,7 @@ Published: FID 9.01, inception score 8.83, by StudioGAN
 Settings of StudioGAN (figures of arXiv:2206.09479: 50,000 samples against the train split, TensorFlow's Inception, standing
 statistics, best checkpoint). Differences: initial weights of the paper, there orthogonal; class tables of G start at zero,
 there orthogonal and without a bias; there batch norm with epsilon 1e-4 and mixed precision; one label for each pair of real and
-fake samples, there independent. cifar10_sngan_narrow.py is a version for two CPU cores.
+fake samples, there independent. cifar10_conditional.py is for two CPU cores.
 """
 
 from dataclasses import replace

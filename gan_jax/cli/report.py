@@ -1,7 +1,7 @@
-"""Write the page of a run: `python experiments/report.py RUN_DIR`.
+"""Write the page of a run: `gan_jax report RUN_DIR`.
 
 While the run trains, too: with --serve the page is shown at a local address and renews itself with every evaluation and line of
-the log, until Ctrl-C. The page of a comparison is written by compare.py.
+the log, until Ctrl-C. The page of a comparison is written by `gan_jax compare`.
 """
 
 from pathlib import Path

@@ -14,7 +14,7 @@ _ADVICE = {
         "gan vanilla dcgan bce ns nsgan logistic softplus": "use --loss non_saturating, or minimax, the value function",
         "rgan rpgan rsgan": "use --loss relativistic",
         "ragan rasgan": "use --loss relativistic_average",
-        "r3gan": "use --loss relativistic --penalty r1_r2 (experiments/images/cifar10_r3gan.py is the whole recipe)",
+        "r3gan": "use --loss relativistic --penalty r1_r2 (images/cifar10_r3gan is the whole recipe)",
         "mmdgan": "use --loss mmd",
     },
     "penalty": {
@@ -31,8 +31,8 @@ _ADVICE = {
     "augment": {"diffaug diffaugment": "use --augment 'color + translation + cutout'"},
     "model": {
         "stylegan stylegan2ada": "use --model stylegan2",
-        "sngan": "use --model resnet (experiments/images/cifar10_sngan.py is the whole recipe)",
-        "sagan": "use --model 'resnet(attention=16, spectral=True)' (experiments/images/cifar10_sagan.py is the whole recipe)",
+        "sngan": "use --model resnet (images/cifar10_sngan is the whole recipe)",
+        "sagan": "use --model 'resnet(attention=16, spectral=True)' (images/cifar10_sagan is the whole recipe)",
     },
 }
 
