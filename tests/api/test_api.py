@@ -26,9 +26,10 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tiny, images, tmp_path_factory):
-    """A run of a conditional generator, after which its data is deleted."""
+    """A run of a conditional generator, from which the command has written samples; its data is then deleted."""
     config = replace(tiny, name="", data=str(images), g_condition="concat", eval_samples=200, extractor="random", steps=12)
     run = gan_jax.train(config, tmp_path_factory.mktemp("api") / "run")
+    sample_run(run.directory, 5, 3, run.directory.parent / "samples")
     images.unlink()
     return run
 
@@ -74,13 +75,12 @@ def test_training_needs_the_data(run):
     assert (run.directory / "metrics.jsonl").read_bytes() == before
 
 
-def test_samples_are_those_of_the_command(run, tmp_path):
+def test_samples_are_those_of_the_command(run):
     G = gan_jax.load(run.directory)
     assert (G.step, G.classes) == (12, ())
     images = G(3, 5)
     assert (images.shape, images.dtype) == ((5, 8, 8, 1), np.uint8)
-    sample_run(run.directory, 5, 3, tmp_path)
-    archive = np.load(next(tmp_path.glob("samples-*.npz")))
+    archive = np.load(next((run.directory.parent / "samples").glob("samples-*.npz")))
     assert np.array_equal(archive["images"], images)
     assert np.array_equal(archive["z"], G.latents(3, 5))
     assert np.array_equal(G(jax.random.key(3), 3), images[:3])  # more samples only append to fewer

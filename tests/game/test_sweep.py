@@ -61,7 +61,8 @@ def test_a_comparison_shows_them_as_methods(swept):
     rounding = 4 * 0.0005  # of four, each to milliseconds
     assert sum(method.seconds for method in methods) == pytest.approx(whole, abs=rounding)
     step, pictures = methods[2].seeds[1].grid()
-    assert step == 4 and [path.name for path in pictures] == ["step-00000004-seed4-g_lr0.01-gamma0.1.png"]
+    names = {f"step-00000004-seed4-g_lr0.01-gamma0.1.{form}" for form in ("png", "svg")}
+    assert step == 4 and {path.name for path in pictures} == names
 
 
 def test_all_fields_can_be_traced(tiny):

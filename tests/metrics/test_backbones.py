@@ -432,7 +432,7 @@ def test_other_weights_of_lpips_are_refused():
 def test_without_weights_the_error_says_where_to_put_them(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GAN_JAX_CACHE", str(tmp_path))
     function = getattr(extractors, name)
-    with pytest.raises(InputError, match=rf"--extractor {name}: .* not in {tmp_path}/\S+: .*weights.py {name} fetches them"):
+    with pytest.raises(InputError, match=rf"{name}: .* not in {tmp_path}/\S+: .*gan_jax weights {name} fetches them"):
         function(None)
     with pytest.raises(InputError, match=rf"--extractor {name}: no file {tmp_path}/mine.pth"):
         function(None, weights=str(tmp_path / "mine.pth"))

@@ -82,7 +82,7 @@ def test_evaluation_uses_running_statistics(tiny, model):
     [
         ("num_classes, z_dim=64", "z_dim=64", "Generator must have the parameters of __init__ num_classes"),
         ("class Generator(nnx.Module)", "class Generator", "must define a flax.linen or flax.nnx module named Generator"),
-        ("return self.out(x)", "return nnx.Dropout(0.5)(self.out(x), rngs=nnx.Rngs(params=0))", "Generator fails at .*mine.py"),
+        ("return self.out(x)", "return nnx.Dropout(0.5)(self.out(x), rngs=nnx.Rngs(params=0))", "fails at .*mine.py"),
         ("return self.out(x)", "return self.out(x)[:, :1]", "Generator must return samples"),
     ],
 )

@@ -1,6 +1,7 @@
 """The doctor: each alarm on logs with one fault, and the diagnosis of a run."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -68,9 +69,10 @@ def test_diagnosis_of_a_run(tiny, tmp_path):
     diagnoses = diagnose(lines)
     assert "narrow samples" in [diagnosis.name for diagnosis in diagnoses]
     assert diagnose_run(tmp_path / "run") == "\n".join(map(str, diagnoses))
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = re.sub("<[^>]*>", "", (tmp_path / "run" / "report.html").read_text())
     for diagnosis in diagnoses:
-        assert f"<b>{diagnosis.name}</b>: {diagnosis.sentence}. Remedy: {diagnosis.remedy}." in page.replace("&#x27;", "'")
+        for text in (diagnosis.name, diagnosis.sentence, diagnosis.remedy):
+            assert text.capitalize()[0] + text[1:] in page.replace("&#x27;", "'")
 
 
 def test_diagnosis_without_alarms_or_without_a_log(tmp_path):

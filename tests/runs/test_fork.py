@@ -22,7 +22,7 @@ from gan_jax.runs.run_dir import RunDir
 from gan_jax.runs.verify import verify
 from gan_jax.spec.lookup import load_file
 from gan_jax.storage.files import digest
-from gan_jax.training.experiment import dry_run
+from gan_jax.training.experiment import prepare
 from gan_jax.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_an_impossible_fork_raises_a_one_line_error_and_writes_nothing(tiny, for
         (tiny, uninterrupted, origin, "was started from random weights: leave off --fork_from"),
         (forked, tmp_path / "other", uninterrupted, f"was forked from {origin}: leave off --fork_from"),
     ):
-        for start in (train, dry_run):
+        for start in (train, prepare):
             with pytest.raises(InputError) as error:
                 start(config, target, fork_from=fork_from)
             assert words in str(error.value) and "\n" not in str(error.value)

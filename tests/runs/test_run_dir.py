@@ -252,6 +252,11 @@ def average(path, value):
     np.savez(path, **{"params/w": np.full(3, value, np.float32)})
 
 
+def at_step_24(state):
+    """The state at the end of a `posthoc_run`, with the one variable of its averages."""
+    return state.replace(step=np.asarray(24, np.int32), ema={"params": {"w": np.zeros(3, np.float32)}})
+
+
 def posthoc_run(path, config, state, leftovers=()):
     """A run at step 24 with averages of every 6 steps, and of `leftovers`."""
     saved(path, state, None, steps=[24])
@@ -264,7 +269,7 @@ def posthoc_run(path, config, state, leftovers=()):
 
 
 def test_averages_that_a_stopped_run_leaves_change_nothing(tiny, state, tmp_path):
-    config, at_end = replace(tiny, posthoc_ema=True), state.replace(step=np.asarray(24, np.int32))
+    config, at_end = replace(tiny, posthoc_ema=True), at_step_24(state)
     whole = posthoc_run(tmp_path / "whole", config, state)
     stopped = posthoc_run(tmp_path / "stopped", config, state, leftovers=[15])
     assert list(averages(stopped, config, 24)) == [f"{step:08d}-{s}.npz" for step in (6, 12, 18, 24) for s in ("0.05", "0.10")]
@@ -286,7 +291,7 @@ def test_verify_compares_averages(tiny, state, tmp_path):
     same, text = verify(a, b)
     assert not same and "averages: 00000012-0.10.npz, only in the first run" in text
     with pytest.warns(UserWarning, match="1 of 8 files are missing"):
-        posthoc_average(b, config, state.replace(step=np.asarray(24, np.int32)), 0.07)
+        posthoc_average(b, config, at_step_24(state), 0.07)
 
 
 def test_a_loaded_run_says_what_has_changed(tiny, ring, state, tmp_path):

@@ -186,7 +186,7 @@ def test_other_seeds_in_the_same_directory_are_refused(fragile, together, seeds)
 def test_the_command_takes_seeds(text, seeds, name, monkeypatch, capsys):
     command = load_file(ROOT / "experiments" / "train.py")
     calls = []
-    monkeypatch.setattr("gan_jax.training.train.train", lambda *arguments: calls.append(arguments) or "page.html")
+    monkeypatch.setattr("gan_jax.training.train.train", lambda *arguments, **_: calls.append(arguments) or "page.html")
     monkeypatch.setattr("sys.argv", ["train.py", "experiments/toy/ring.py", "--seeds", text])
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
     monkeypatch.chdir(ROOT)

@@ -419,8 +419,9 @@ def test_sample_a_run(whole, tmp_path):
 
 
 def test_view_a_run(whole, tmp_path):
-    (path,) = view_run(whole, "truncation(values=(0.5, 2.0))", 1, tmp_path)
-    assert path.name == "truncation-seed1.png" and path.stat().st_size > 1_000
+    paths = view_run(whole, "truncation(values=(0.5, 2.0))", 1, tmp_path)
+    assert {path.name for path in paths} == {"truncation-seed1.png", "truncation-seed1.svg"}
+    assert all(path.stat().st_size > 1_000 for path in paths)
     with pytest.raises(InputError, match="unknown view 'truncate': did you mean 'truncation'"):
         view_run(whole, "truncate", 1, tmp_path)
     with pytest.raises(InputError, match="neighbours is for images"):

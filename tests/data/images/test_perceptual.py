@@ -55,7 +55,7 @@ def test_lpips_of_constant_images(narrow):
 def test_either_set_of_weights_serves(narrow):
     x, y = (jnp.full((1, 16, 16, 3), v, jnp.float32) for v in (0.75, 1.0))
     with pytest.raises(
-        InputError, match=r"lpips: its weights are not in .*weights.py vgg16 fetches them.*vgg16_torchvision and"
+        InputError, match=r"lpips: its weights are not in .*gan_jax weights vgg16 fetches them.*vgg16_torchvision and"
     ):
         perceptual.lpips(x, y)
     write(narrow / "vgg16.pt", [f"layers.conv{i + 1}" for i in range(13)], [], 0.0)
