@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from importlib.metadata import version
 
@@ -29,6 +30,9 @@ import pytest
 from jax._src import dtypes
 
 from gan_jax.config import Config
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, which their subprocesses would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _promoted_type = dtypes._least_upper_bound
 
