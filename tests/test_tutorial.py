@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -22,12 +23,14 @@ def test_the_committed_notebook_was_executed_without_an_error():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # as in a notebook
 def test_the_cells_show_what_the_text_says(tmp_path, monkeypatch):
     matplotlib.use("agg")
     monkeypatch.chdir(tmp_path)
     names: dict = {"__name__": "__main__"}
     for number, cell in enumerate(code_cells()):
-        exec(compile(cell, f"cell {number}", "exec"), names)  # the repository's own file
+        with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+            exec(compile(cell, f"cell {number}", "exec"), names)  # the repository's own file
     assert float(names["d_loss"]) == pytest.approx(np.log(4))
     assert float(abs(names["learnt"] - names["best"]).max()) < 0.1  # D*, known in closed form
     assert names["collapsed"].metrics()[-1]["eval/modes"] < 8
