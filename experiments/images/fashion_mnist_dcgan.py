@@ -1,4 +1,4 @@
-"""Fashion-MNIST, 28x28, with the small DCGAN of mnist_dcgan.py, trained longer: clothes have texture, digits have none.
+"""Fashion-MNIST, 28x28: the small DCGAN of mnist_conditional.py without labels, trained longer, since clothes have texture.
 
     gan_jax train images/fashion_mnist_dcgan
 
@@ -16,5 +16,6 @@ from pathlib import Path
 
 from gan_jax.config import load_recipe
 
-MNIST = load_recipe(Path(__file__).with_name("mnist_dcgan.py"))
-CONFIG = replace(MNIST, name="fashion_mnist_dcgan", data="tfds:fashion_mnist", steps=24_000)
+MNIST = load_recipe(Path(__file__).with_name("mnist_conditional.py"))
+NO_LABELS = {"g_condition": "none", "d_condition": "none"}
+CONFIG = replace(MNIST, name="fashion_mnist_dcgan", data="tfds:fashion_mnist", **NO_LABELS, steps=24_000)

@@ -12,10 +12,24 @@ malformed.
 `gan_jax sample RUN_DIR --label 3` draws one class; grids have one class per column.
 """
 
-from dataclasses import replace
-from pathlib import Path
+from gan_jax.config import Config
 
-from gan_jax.config import load_recipe
-
-MNIST = load_recipe(Path(__file__).with_name("mnist_dcgan.py"))
-CONFIG = replace(MNIST, name="mnist_conditional", g_condition="norm", d_condition="projection")
+CONFIG = Config(
+    data="tfds:mnist",
+    model="dcgan",
+    g_width=32,
+    d_width=32,
+    d_window=6,
+    d_norm="spectral",
+    g_condition="norm",
+    d_condition="projection",
+    loss="hinge",
+    g_lr=2e-3,
+    g_lr_final=2e-4,
+    d_lr=4e-3,
+    d_lr_final=4e-4,
+    batch=64,
+    steps=6_000,
+    eval_every=2_000,
+    save_every=2_000,
+)

@@ -16,5 +16,6 @@ from pathlib import Path
 
 from gan_jax.config import load_recipe
 
-MNIST = load_recipe(Path(__file__).with_name("mnist_dcgan.py"))
-CONFIG = replace(MNIST, name="stacked_mnist", data="stacked:tfds:mnist", steps=30_000, eval_samples=26_000)
+MNIST = load_recipe(Path(__file__).with_name("mnist_conditional.py"))
+NO_LABELS = {"g_condition": "none", "d_condition": "none"}
+CONFIG = replace(MNIST, name="stacked_mnist", data="stacked:tfds:mnist", **NO_LABELS, steps=30_000, eval_samples=26_000)

@@ -8,7 +8,7 @@ samples; writes a JSON file that also records the protocol.
 The default metrics take seconds. Among them, `fd` is not FID: its features are those of a small classifier of the data's own
 classes. `--metrics fid50k_full` is a published protocol of metrics/protocols.py, which also determines the number of samples.
 With fewer samples it is called `fid10k_full`, for example, and against the test images `fid10k_test`. Other protocols are
-kid50k_full, pr50k3_full, is50k, studiogan_is50k, clean_fid50k_full and fd_dinov2_50k_full.
+kid50k_full, pr50k3_full, is50k, studiogan_fid50k_full, studiogan_is50k, clean_fid50k_full and fd_dinov2_50k_full.
 
 REAL may also be a file of statistics, the mean and covariance of real features: an .npz with mu and sigma, as pytorch-fid,
 clean-fid and EDM write it, or a .pkl of StyleGAN or EDM2. Then FAKE may be samples or a run, and only its Frechet distance is

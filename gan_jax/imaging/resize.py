@@ -38,15 +38,15 @@ def tensorflow_bilinear(images: Array, height: int, width: int) -> Array:
 
     Output pixel i is sampled at i H / height: corners are not aligned, there are no half-pixel centres, and shrinking is not
     antialiased."""
-    x = images.astype(jnp.float32)
-    for axis, new_size in ((2, width), (1, height)):
-        size = x.shape[axis]
-        position = np.arange(new_size, dtype=np.float32) * np.float32(size / new_size)
-        low = position.astype(np.int32)
-        fraction = (position - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
-        first, second = jnp.take(x, low, axis), jnp.take(x, np.minimum(low + 1, size - 1), axis)
-        x = first + (second - first) * fraction
-    return x
+    return _bilinear(images, height, width, half_pixels=False)
+
+
+def pytorch_bilinear(images: Array, height: int, width: int) -> Array:
+    """Resize images [B, H, W, C] to float32 [B, height, width, C], bilinearly as PyTorch's `interpolate` does by default.
+
+    Output pixel i is sampled at (i + 1/2) H / height - 1/2, within the image: corners are not aligned, and shrinking is not
+    antialiased."""
+    return _bilinear(images, height, width, half_pixels=True)
 
 
 def cubic(x: np.ndarray, a: float) -> np.ndarray:
@@ -54,6 +54,19 @@ def cubic(x: np.ndarray, a: float) -> np.ndarray:
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     return np.where(x < 1, near, np.where(x < 2, a * (((x - 5) * x + 8) * x - 4), 0))
+
+
+def _bilinear(images: Array, height: int, width: int, *, half_pixels: bool) -> Array:
+    x = images.astype(jnp.float32)
+    for axis, new_size in ((2, width), (1, height)):
+        size, shift = x.shape[axis], np.float32(half_pixels / 2)
+        position = (np.arange(new_size, dtype=np.float32) + shift) * np.float32(size / new_size) - shift
+        position = np.maximum(position, 0)
+        low = position.astype(np.int32)
+        fraction = (position - low).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(4)])
+        first, second = jnp.take(x, low, axis), jnp.take(x, np.minimum(low + 1, size - 1), axis)
+        x = first + (second - first) * fraction
+    return x
 
 
 def _pillow_floats(images: Array, height: int, width: int, kernel: Callable[[np.ndarray], np.ndarray]) -> Array:

@@ -117,22 +117,28 @@ FAMILIES = {
         compares=False,
         least=10,
     ),
+    "studiogan_fid": Family(
+        _frechet,
+        "inception(resize='pytorch')",
+        "studiogan_fid50k_full",
+        "Kang et al. 2022, arXiv:2206.09479 (PyTorch-StudioGAN), with its default --post_resizer legacy: PyTorch's bilinear "
+        "resize, as also in pytorch-fid.",
+    ),
     "studiogan_is": Family(
         _score_of_one,
-        "inception(bias=True)",
+        "inception(bias=True, resize='pytorch')",
         "studiogan_is50k",
-        "Kang et al. 2022, arXiv:2206.09479 (PyTorch-StudioGAN): one split, logits with the bias. Their default resize is "
-        "PyTorch's, ours TensorFlow's.",
+        "Kang et al. 2022, arXiv:2206.09479 (PyTorch-StudioGAN): one split, logits with the bias, resized as for its FID.",
         compares=False,
     ),
     "clean_fid": Family(
         _frechet,
-        "inception(clean=True)",
+        "inception(resize='clean')",
         "clean_fid50k_full",
         "Parmar et al. 2022, arXiv:2104.11222 (clean-fid): resized by Pillow's antialiased bicubic filter, without rounding.",
     ),
     "clean_kid": Family(
-        _kernel, "inception(clean=True)", "clean_kid50k_full", "clean-fid, with the subsets of kid50k_full.", least=4
+        _kernel, "inception(resize='clean')", "clean_kid50k_full", "clean-fid, with the subsets of kid50k_full.", least=4
     ),
     "fd_dinov2": Family(
         _frechet,

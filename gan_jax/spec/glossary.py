@@ -160,6 +160,7 @@ PROTOCOLS = {
     "clean_kid": ("Kernel Inception distance, clean resize", "↓"),
     "fd_dinov2": ("Fréchet distance in DINOv2’s features", "↓"),
     "is": ("Inception score", "↑"),
+    "studiogan_fid": ("Fréchet Inception distance, as StudioGAN’s", "↓"),
     "studiogan_is": ("Inception score, as StudioGAN’s", "↑"),
     "pr": ("Precision and recall", "↑"),
 }

@@ -14,7 +14,6 @@ from made import REAL_DATA
 from PIL import Image
 
 from gan_jax.data.images import extractors
-from gan_jax.metrics.features import inception
 from gan_jax.metrics.features.inception_tensors import FID_NETWORK, in_names_of_pytorch_fid
 from gan_jax.metrics.frechet import frechet_distance
 from gan_jax.metrics.kernel import squared_mmd
@@ -90,16 +89,13 @@ def torch_fidelity_features(images: np.ndarray, path: Path) -> np.ndarray:
 
 
 def pytorch_fid_features(images: np.ndarray, path: Path) -> np.ndarray:
-    """Of images resized as in TensorFlow: pytorch-fid resizes as PyTorch does, which changes the FID (of images of 32 pixels by
-    more than one percent)."""
     import torch
     from pytorch_fid import inception as theirs
 
-    resized = torch.from_numpy(np.array(inception.resize(images))).permute(0, 3, 1, 2)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: torch.load(path))
-        network = theirs.InceptionV3([3], resize_input=False, normalize_input=False).eval()
-        return network(resized)[0][:, :, 0, 0].numpy()
+        return theirs.InceptionV3([3]).eval()(x)[0][:, :, 0, 0].numpy()
 
 
 def gaussian(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,20 +129,21 @@ def of_pytorch_fid(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     return {"fid": float(calculate_frechet_distance(*gaussian(real), *gaussian(fake)))}
 
 
-# Module -> (features, distances); clean-fid has the network of NVIDIA's file alone, which is that of torch-fidelity.
+# Module -> (features, distances, resize); clean-fid has the network of NVIDIA's file alone, which is that of torch-fidelity.
 TOOLS = {
-    "torch_fidelity": (torch_fidelity_features, of_torch_fidelity),
-    "pytorch_fid": (pytorch_fid_features, of_pytorch_fid),
-    "cleanfid": (torch_fidelity_features, of_clean_fid),
+    "torch_fidelity": (torch_fidelity_features, of_torch_fidelity, "tensorflow"),
+    "pytorch_fid": (pytorch_fid_features, of_pytorch_fid, "pytorch"),
+    "cleanfid": (torch_fidelity_features, of_clean_fid, "tensorflow"),
 }
 
 
 @pytest.mark.skipif(not CIFAR10.is_dir(), reason=f"needs {CIFAR10}")
 @pytest.mark.parametrize("tool", TOOLS)
-def test_fid_and_kid_of_real_images(tool, extractor, state_dict):
+def test_fid_and_kid_of_real_images(tool, state_dict):
     pytest.importorskip(tool)
     pytest.importorskip("torch_fidelity")
-    compute_features, compute_distances = TOOLS[tool]
+    compute_features, compute_distances, resize = TOOLS[tool]
+    extractor = extractors.inception(None, weights=str(NETWORK), resize=resize)
     images = [cifar10(split) for split in ("train", "test")]
     expected = compute_distances(*(compute_features(x, state_dict) for x in images))
     real, fake = (extractor.features(floats(x))[0] for x in images)

@@ -35,7 +35,8 @@ def optimised():
     with pytest.MonkeyPatch.context() as patch:
         network = jax.jit(inception._apply, compiler_options=THOROUGH)
         patch.setattr(inception, "_network", lambda: network)
-        patch.setattr(inception, "resize", jax.jit(inception.resize.__wrapped__, compiler_options=THOROUGH))
+        to_input = jax.jit(inception.tensorflow_input.__wrapped__, compiler_options=THOROUGH)
+        patch.setitem(inception._RESIZES, "tensorflow", (inception.RESIZE, to_input))
         yield
 
 
@@ -249,9 +250,9 @@ def test_clean_resize_is_that_of_clean_fid(weights):
         Image.fromarray(image[..., i].astype(np.float32)).resize((299, 299), Image.Resampling.BICUBIC) for i in range(3)
     ]
     expected = (np.stack(channels, axis=-1) - 128) / 128
-    np.testing.assert_allclose(inception.clean_resize(image[None])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(inception.clean_input(image[None])[0], expected, atol=1e-5)
     assert np.abs(expected).max() > 1  # not clipped
-    assert load(weights, clean=True).resize == "Pillow bicubic to 299, unrounded"
+    assert load(weights, resize="clean").resize == "Pillow bicubic to 299, unrounded"
 
 
 @pytest.mark.parametrize("size", [8, 299, 500])
@@ -259,10 +260,10 @@ def test_a_ramp_is_resized_exactly(size):
     """A linear image sampled at i size / 299, and never beyond its last pixel."""
     column = np.broadcast_to(np.arange(size, dtype=np.float32)[None, :, None, None], (1, size, size, 1))
     expected = np.minimum(np.arange(299) * size / 299, size - 1)
-    resized = np.asarray(inception.resize(column)) * 128 + 128
+    resized = np.asarray(inception.tensorflow_input(column)) * 128 + 128
     assert resized.shape == (1, 299, 299, 3)
     np.testing.assert_allclose(resized, np.broadcast_to(expected[None, :, None, None], resized.shape), rtol=1e-6, atol=1e-4)
-    transposed = np.asarray(inception.resize(column.transpose(0, 2, 1, 3))) * 128 + 128
+    transposed = np.asarray(inception.tensorflow_input(column.transpose(0, 2, 1, 3))) * 128 + 128
     np.testing.assert_array_equal(transposed, resized.transpose(0, 2, 1, 3))
 
 

@@ -20,8 +20,9 @@ from gan_jax.spec.glossary import describe_metric
         ("kid50k_full", 50_000, "full", "inception"),
         ("pr50k3_full", 50_000, "full", "vgg16"),
         ("is50k", 50_000, "", "inception"),
-        ("studiogan_is50k", 50_000, "", "inception(bias=True)"),
-        ("clean_fid50k_test", 50_000, "test", "inception(clean=True)"),
+        ("studiogan_fid50k_full", 50_000, "full", "inception(resize='pytorch')"),
+        ("studiogan_is50k", 50_000, "", "inception(bias=True, resize='pytorch')"),
+        ("clean_fid50k_test", 50_000, "test", "inception(resize='clean')"),
         ("fd_dinov2_50k_full", 50_000, "full", "dinov2"),
         ("fd_dinov2_500_full", 500, "full", "dinov2"),
     ],
@@ -103,7 +104,7 @@ def test_fid(features):
     real, fake = (x.astype(np.float64) for x in features)
     c1, c2 = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
     expected = np.square(real.mean(0) - fake.mean(0)).sum() + np.trace(c1 + c2 - 2 * scipy.linalg.sqrtm(c1 @ c2).real)
-    for name in ("fid300_full", "clean_fid300_full", "fd_dinov2_300_full"):
+    for name in ("fid300_full", "clean_fid300_full", "studiogan_fid300_full", "fd_dinov2_300_full"):
         assert parse_protocol(name).measure(*features) == {name: pytest.approx(expected, rel=1e-4)}
 
 

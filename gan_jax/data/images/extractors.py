@@ -103,7 +103,9 @@ def _cache_name(what: str, data: Data, weights_hash: str) -> str:
     return f"{what}-{hashlib.sha256(f'{data.checksum} {weights_hash}'.encode()).hexdigest()[:32]}.npz"
 
 
-def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False, clean: bool = False) -> Extractor:
+def inception(
+    data: Data, *, weights: str | None = None, tap: int = 2048, bias: bool = False, resize: str = "tensorflow"
+) -> Extractor:
     """Return the network of the FID (`metrics/features/inception.py`), with weights from a file or the downloaded ones. Any
     file with its tensors is recognised: pytorch-fid's, NVIDIA's TorchScript, a .safetensors or an .npz."""
     from gan_jax.metrics.features import inception
@@ -113,7 +115,7 @@ def inception(data: Data, *, weights: str | None = None, tap: int = 2048, bias: 
     tensors = in_names_of_pytorch_fid(tensors)
     network_hash = FID_NETWORK if file_hash == INCEPTION.sha256 else network_digest(tensors)
     try:
-        return inception.extractor(tensors, path, network_hash, tap=tap, bias=bias, clean=clean)
+        return inception.extractor(tensors, path, network_hash, tap=tap, bias=bias, resize=resize)
     except ValueError as error:
         raise InputError(f"--extractor inception: {error}") from error
 

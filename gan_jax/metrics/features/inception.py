@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.errors import InputError
-from gan_jax.imaging.resize import pillow_bicubic_unrounded, tensorflow_bilinear
+from gan_jax.imaging.resize import pillow_bicubic_unrounded, pytorch_bilinear, tensorflow_bilinear
 from gan_jax.metrics.batched import in_batches
 from gan_jax.metrics.features.extractor import Extractor
 from gan_jax.metrics.features.images import checked, to_uint8
@@ -23,14 +23,19 @@ TAPS = (64, 192, 768, 2048)  # feature widths; each identifies one layer
 CLASSES = 1008
 _SIZE = 299  # pixels per side
 RESIZE = f"TF1 bilinear to {_SIZE}"
-CLEAN_RESIZE = f"Pillow bicubic to {_SIZE}, unrounded"
 _BATCH_SIZE = 32
 _EPSILON = 1e-3  # of the batch normalisation
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def extractor(
-    tensors: dict[str, np.ndarray], path: Path, digest: str, *, tap: int = 2048, bias: bool = False, clean: bool = False
+    tensors: dict[str, np.ndarray],
+    path: Path,
+    digest: str,
+    *,
+    tap: int = 2048,
+    bias: bool = False,
+    resize: str = "tensorflow",
 ) -> Extractor:
     """Build the extractor with the weights `tensors`, named as in torch-fidelity and pytorch-fid and read from `path`; `digest`
     identifies the network (`inception_tensors.network_digest`). `gan_jax weights inception` provides the published ones.
@@ -39,20 +44,25 @@ def extractor(
     to RGB. `tap` is the width of the features: 64 after the first pooling, 192 after the second, 768 before the auxiliary head
     (Mixed_6e), 2048 before the classifier; feature maps are averaged over their pixels. By default the logits omit the
     classifier's bias, as in the original code of the score (openai/improved-gan) and in torch-fidelity; `bias` adds it. Without
-    the classifier, `fc`, there are no logits, and hence no Inception score; the extractor's name says so. `clean` resizes as
-    clean-fid does, by Pillow's antialiased bicubic filter without rounding, instead of bilinearly as in TensorFlow 1.
+    the classifier, `fc`, there are no logits, and hence no Inception score; the extractor's name says so.
 
-    Raises InputError if the tensors are not those of the network, ValueError for an unknown tap; `features` raises ValueError
-    for samples of another shape.
+    `resize`: "tensorflow", bilinearly as in TensorFlow 1; "pytorch", bilinearly as in pytorch-fid and StudioGAN; "clean", by
+    Pillow's antialiased bicubic filter without rounding, as in clean-fid.
+
+    Raises InputError if the tensors are not those of the network, ValueError for an unknown tap or resize; `features` raises
+    ValueError for samples of another shape.
     Source: Heusel et al. 2017, arXiv:1706.08500 (FID); Salimans et al. 2016, arXiv:1606.03498 (the score); Szegedy et al.
     2015, arXiv:1512.00567 (the network, from which the graph differs: see `Inception`).
     """
     if tap not in TAPS:
         raise ValueError(f"tap must be one of {', '.join(map(str, TAPS))}, got {tap!r}")
+    if resize not in _RESIZES:
+        raise ValueError(f"resize must be one of {', '.join(_RESIZES)}, got {resize!r}")
+    resized, to_input = _RESIZES[resize]
     params = _params(path, tensors, bias)
 
     def apply(params: dict, images: np.ndarray) -> tuple[Array, Array | None]:
-        taps, logits = _network()(params, clean_resize(images) if clean else resize(images))
+        taps, logits = _network()(params, to_input(images))
         return taps[tap], logits
 
     run = in_batches(apply, _BATCH_SIZE, to_uint8)
@@ -64,7 +74,6 @@ def extractor(
     classifier = "without its classifier, hence no inception score"
     if "fc" in params:
         classifier = f"classifier {hashlib.sha256(np.asarray(params['fc']['kernel'])).hexdigest()[:8]}{bias * ' with bias'}"
-    resized = CLEAN_RESIZE if clean else RESIZE
     name = f"Inception {network}, tap {tap}, {resized}, {classifier}"
     return Extractor(features, name, digest, resized, rounds=True, classifies="fc" in params)
 
@@ -174,18 +183,34 @@ def _concatenate(*branches: Array) -> Array:
 
 
 @jax.jit
-def resize(images: Array) -> Array:
+def tensorflow_input(images: Array) -> Array:
     """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1), bilinearly as in TensorFlow 1. The difference
     from any later resize changes the FID (Parmar et al. 2022, arXiv:2104.11222)."""
-    x = tensorflow_bilinear(images, _SIZE, _SIZE)
-    return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
+    return (_rgb(tensorflow_bilinear(images, _SIZE, _SIZE)) - 128) / 128
 
 
 @jax.jit
-def clean_resize(images: Array) -> Array:
+def pytorch_input(images: Array) -> Array:
+    """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] in [-1, 1], as pytorch-fid and StudioGAN do."""
+    return _rgb(pytorch_bilinear(images, _SIZE, _SIZE)) / 127.5 - 1
+
+
+@jax.jit
+def clean_input(images: Array) -> Array:
     """Resize images [B, H, W, 1 or 3], 0 to 255, to [B, 299, 299, 3] as clean-fid does; values may leave [-1, 1)."""
-    x = pillow_bicubic_unrounded(images, _SIZE, _SIZE)
-    return (jnp.broadcast_to(x, (*x.shape[:3], 3)) - 128) / 128
+    return (_rgb(pillow_bicubic_unrounded(images, _SIZE, _SIZE)) - 128) / 128
+
+
+def _rgb(images: Array) -> Array:
+    return jnp.broadcast_to(images, (*images.shape[:3], 3))
+
+
+# By the option `resize`: its description, and the function.
+_RESIZES = {
+    "tensorflow": (RESIZE, tensorflow_input),
+    "pytorch": (f"PyTorch bilinear to {_SIZE}", pytorch_input),
+    "clean": (f"Pillow bicubic to {_SIZE}, unrounded", clean_input),
+}
 
 
 @functools.cache

@@ -128,7 +128,7 @@ def test_what_does_not_apply_is_refused(digits, networks, names, extractor, erro
 def test_weights_may_be_named(digits, networks):
     weights = "inception(weights='x.npz')"
     protocols.evaluator(digits, Protocol(weights, ("clean_fid50_test", "fid50_test")))
-    assert networks == ["inception(clean=True, weights='x.npz')", weights]
+    assert networks == ["inception(resize='clean', weights='x.npz')", weights]
     with pytest.raises(InputError, match="is50 needs a network that classifies, not inception"):
         protocols.evaluator(digits, Protocol(weights, ("is50",)))
 
