@@ -11,7 +11,7 @@ of CPU time; images and labels of CIFAR-10 from an .npz. In the features of a cl
 in brackets: fd .069 (.047), inception score 3.06 (3.10), precision .888 (.895), recall .888 (.905), coverage .960 (.973); 60.4%
 of samples are classified as their label. The grid looks like CIFAR-10: ships, lorries and horses can be recognised; animals are
 often malformed. With the network of the FID, against all test images: fid10k_test 51.8, kid .0331 ± .0004; published for
-StudioGAN's DCGAN without labels: FID 48.3 (50,000 samples against the training images; see cifar10_dcgan.py).
+StudioGAN's DCGAN without labels: FID 48.3, by another protocol (50,000 samples against the training images).
 """
 
 from gan_jax.config import Config

@@ -18,5 +18,11 @@ from pathlib import Path
 from gan_jax.config import load_recipe
 
 MNIST = load_recipe(Path(__file__).with_name("mnist_conditional.py"))
-NO_LABELS = {"g_condition": "none", "d_condition": "none"}
-CONFIG = replace(MNIST, name="fashion_mnist_dcgan", data="tfds:fashion_mnist", **NO_LABELS, steps=24_000)
+CONFIG = replace(
+    MNIST,
+    name="fashion_mnist_dcgan",
+    data="tfds:fashion_mnist",
+    g_condition="none",
+    d_condition="none",
+    steps=24_000,
+)

@@ -17,5 +17,12 @@ from pathlib import Path
 from gan_jax.config import load_recipe
 
 MNIST = load_recipe(Path(__file__).with_name("mnist_conditional.py"))
-NO_LABELS = {"g_condition": "none", "d_condition": "none"}
-CONFIG = replace(MNIST, name="stacked_mnist", data="stacked:tfds:mnist", **NO_LABELS, steps=30_000, eval_samples=26_000)
+CONFIG = replace(
+    MNIST,
+    name="stacked_mnist",
+    data="stacked:tfds:mnist",
+    g_condition="none",
+    d_condition="none",
+    steps=30_000,
+    eval_samples=26_000,
+)

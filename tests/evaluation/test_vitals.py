@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.evaluation.vitals import duplicates, effective_rank, rotation
+from gan_jax.reports.doctor import ALARMS
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,14 @@ def test_rotation_of_a_linear_game(jacobian, expected):
     matrix = jnp.array(jacobian)
     value = rotation(lambda w: matrix @ w, jnp.array([0.3, -0.7]), jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
+def test_rotation_of_a_jacobian_without_structure():
+    """If all entries of J are independent and normal, J - J^T and J + J^T have equal variances: one half, which is no cycle."""
+    matrix, direction = np.random.RandomState(0).normal(size=(1000, 1000)), np.random.RandomState(1).normal(size=1000)
+    value = rotation(lambda w: jnp.float32(matrix) @ w, jnp.zeros(1000), jnp.float32(direction))
+    np.testing.assert_allclose(value, 0.5, atol=0.02)
+    assert next(alarm for alarm in ALARMS if alarm.name == "cycling").threshold > 0.5 + 0.02
 
 
 def test_effective_rank_of_known_spectra():

@@ -40,7 +40,7 @@ FAULTY = {
         {"duplicates", "narrow samples"},
     ),
     "no Lipschitz bound": ("toy/ring", {**UNSTABILISED, "loss": "wasserstein"}, {"exploding gradients"}),
-    # Simultaneous gradient descent circles around the equilibrium of the Wasserstein game: Mescheder et al. 2018, section 2.
+    # Gradient descent circles around the equilibrium of the Wasserstein game: Mescheder et al. 2018, section 2.
     "gradient descent without a penalty": (
         "toy/ring",
         {**UNSTABILISED, "loss": "wasserstein", "d_clip": 0.1, "g_lr": 0.05, "d_lr": 0.05}
