@@ -149,13 +149,14 @@ class Progress:
             if self._bar is not None:
                 self._bar.set_description_str("")
 
-    def show(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Show the newest of some lines of the log, which have just been read from the devices."""
+    def show(self, lines: Sequence[dict[str, Any]], queued: bool) -> None:
+        """Show the newest of some lines of the log, which have just been read from the devices, with further steps `queued`
+        there or none."""
         if not lines:
             return
         line = {name: value for each in lines for name, value in each.items()}
         step = line["step"]
-        self._pace.reach(step, time.monotonic())
+        self._pace.reach(step, time.monotonic(), queued)
         values = {name: f"{line[name]:.3f}" for name in ("d/loss", "g/loss", "eval/fd", "eval/modes") if name in line}
         if "eval/fd_floor" in line:
             values["eval/fd"] += f" (real {line['eval/fd_floor']:.3f})"
@@ -172,24 +173,35 @@ class Progress:
 
 
 class Pace:
-    """How fast steps are made: the rate of the last interval, without the time of pauses, and the time that is left."""
+    """How fast steps are made, without the time of pauses, and the time that is left.
+
+    The rate is that of the last interval between two steps that were read alike. A step is read when it is complete, but the
+    devices may by then have made a part of the next ones, which are queued; only if none are queued is their progress known."""
 
     def __init__(self, step: int, now: float):
-        self._first, self._began = step, now
-        self._step, self._now = step, now
-        self._pause = self._pauses = 0.0
+        self._first = step
+        self._exact: tuple[int, float] = (step, now)  # the last step that was read with none queued, and when
+        self._ahead: tuple[int, float] | None = None  # the last one since then that was read with others queued
+        self._step, self._pauses = step, 0.0
         self.rate = 0.0  # steps per second in the last interval
 
     def paused(self, seconds: float) -> None:
-        """Exclude these seconds from the interval that has begun."""
-        self._pause += seconds
+        """Exclude these seconds."""
         self._pauses += seconds
 
-    def reach(self, step: int, now: float) -> None:
-        """End an interval, at `step`."""
-        if step > self._step:
-            self.rate = (step - self._step) / max(now - self._now - self._pause, 1e-9)
-            self._step, self._now, self._pause = step, now, 0.0
+    def reach(self, step: int, now: float, queued: bool) -> None:
+        """End an interval at `step`, with further steps `queued` or none."""
+        if step <= self._step:
+            return
+        self._step, reading = step, (step, now - self._pauses)
+        # Without any other estimate, what the devices may have made beyond `step` is neglected.
+        start = (self._ahead or (None if self.rate else self._exact)) if queued else self._exact
+        if start is not None:
+            self.rate = (step - start[0]) / max(reading[1] - start[1], 1e-9)
+        if queued:
+            self._ahead = reading
+        else:
+            self._exact, self._ahead = reading, None
 
     def seconds_left(self, steps: int) -> float:
         """The seconds to step `steps` at the present rate, with as many pauses for each step as so far."""

@@ -94,6 +94,11 @@ class Events(NamedTuple):
     save: bool
     interrupted: bool
 
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the host waits for the devices, to evaluate or save their state."""
+        return self.evaluate or self.save
+
 
 @dataclass
 class Loop:
@@ -144,7 +149,7 @@ def run_loop(loop: Loop, fork: Fork | None = None) -> str | None:
         loop.history += lines
         if events.evaluate:
             draw(loop, host_state, events)
-        log_lines(loop, lines)
+        log_lines(loop, lines, events)
         if events.save or loop.reason is not None or not loop.trainer.alive:
             save(loop, host_state)
         stop_if_interrupted(loop, events)
@@ -235,8 +240,7 @@ def upcoming_events(loop: Loop) -> Events:
 def read_metrics(loop: Loop, events: Events) -> Lines:
     """The lines of metrics.jsonl that are complete: those of one interval ago, so that the devices never wait for the host, but
     all of them before an evaluation or a checkpoint."""
-    up_to_date = events.evaluate or events.save
-    return loop.trainer.read(loop.pending, loop.step if up_to_date else loop.step - loop.config.log_every)
+    return loop.trainer.read(loop.pending, loop.step if events.up_to_date else loop.step - loop.config.log_every)
 
 
 def evaluate(loop: Loop, host_state: TrainState, lines: Lines) -> None:
@@ -261,10 +265,10 @@ def announce_alarms(loop: Loop) -> None:
             loop.diagnosed.add(diagnosis.name)
 
 
-def log_lines(loop: Loop, lines: Lines) -> None:
+def log_lines(loop: Loop, lines: Lines, events: Events) -> None:
     for line in lines:
         loop.run.log(line)
-    loop.progress.show(mean_lines(lines))
+    loop.progress.show(mean_lines(lines), queued=not events.up_to_date)
 
 
 def save(loop: Loop, host_state: TrainState) -> None:

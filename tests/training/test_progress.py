@@ -24,15 +24,24 @@ def test_the_rate_is_that_of_the_last_interval_without_pauses():
     pace = Pace(0, 0.0)
     assert pace.rate == 0.0
     pace.paused(5.0)
-    pace.reach(100, 15.0)
+    pace.reach(100, 15.0, queued=False)
     assert pace.rate == 10.0
     pace.paused(20.0)
-    pace.reach(200, 40.0)  # 100 steps in 25 s, of which 20 are a pause
+    pace.reach(200, 40.0, queued=False)  # 100 steps in 25 s, of which 20 are a pause
     assert pace.rate == 20.0
-    pace.reach(200, 99.0)
+    pace.reach(200, 99.0, queued=False)
     assert pace.rate == 20.0
     # 100 steps at 20 a second, and 25 s of pauses for every 200 steps
     assert pace.seconds_left(300) == 5.0 + 12.5
+
+
+def test_the_rate_does_not_depend_on_how_many_steps_are_queued():
+    """Of devices that make 10 steps a second, read when they are 70 steps further, except at every fifth reading."""
+    pace = Pace(0, 0.0)
+    for step in range(100, 2_100, 100):
+        queued = step % 500 != 0
+        pace.reach(step, (step + 70 * queued) / 10, queued)
+        assert pace.rate == (pytest.approx(10) if step > 100 else pytest.approx(100 / 17))
 
 
 @pytest.mark.parametrize(
