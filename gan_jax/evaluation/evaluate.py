@@ -216,7 +216,10 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _cell(value: float | None, width: int) -> str:
-    return " " * width if value is None else f"{value:{width}.4f}"
+    """The number to four decimals, or to two digits if these would show less."""
+    if value is None:
+        return " " * width
+    return f"{value:{width}.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:{width}.2g}"
 
 
 def _say(text: str) -> None:

@@ -52,6 +52,12 @@ def test_results_record_the_protocol(run_dir):
     assert evaluate_run(run_dir, Protocol(), 300, seed=4)["metrics"]["spread"] != metrics["spread"]
 
 
+def test_values_below_the_fourth_decimal_are_shown():
+    metrics = {"kid50k_full": -7.8e-6, "kid50k_full_error": 3.98e-5, "kid50k_full_real": 0.00042, "fid50k_full": 3.15084}
+    rows = [line.split() for line in table({"fake": "a", "measured on": "b", "metrics": metrics}).splitlines()[2:]]
+    assert rows == [["kid50k_full", "-7.8e-06", "4e-05", "0.00042"], ["fid50k_full", "3.1508"]]
+
+
 def test_checkpoint_and_generator_can_be_chosen(run_dir):
     spread = {
         (step, generator): evaluate_run(run_dir, Protocol(), 300, step=step, generator=generator)["metrics"]["spread"]
