@@ -12,7 +12,8 @@ standard error (real images in brackets): precision .887 +- .006 (.97), recall .
 every class has 7.9% to 11.4% of 10,000 samples; samples lie 1.06 +- .004 times as far from the training images as held-out
 images do.
 `fd` uses the features of our classifier (98.6% accuracy on held-out digits); its value for real images is for sets of the same
-size, drawn with replacement.
+size, drawn with replacement. With the network of the FID, seeds 0 to 2: fid_test 12.5 ± .1 (the 898 training images: 9.4), most
+of it bias, as of all FIDs of 899 samples.
 """
 
 from gan_jax.config import Config
