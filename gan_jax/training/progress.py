@@ -175,8 +175,8 @@ class Progress:
 class Pace:
     """How fast steps are made, without the time of pauses, and the time that is left.
 
-    The rate is that of the last interval between two steps that were read alike. A step is read when it is complete, but the
-    devices may by then have made a part of the next ones, which are queued; only if none are queued is their progress known."""
+    A step is read once it is complete. If further steps are queued, the devices have by then made some of those as well, nobody
+    knows how many. So the rate is measured between two readings with steps queued, or between two with none."""
 
     def __init__(self, step: int, now: float):
         self._first = step
@@ -194,8 +194,9 @@ class Pace:
         if step <= self._step:
             return
         self._step, reading = step, (step, now - self._pauses)
-        # Without any other estimate, what the devices may have made beyond `step` is neglected.
-        start = (self._ahead or (None if self.rate else self._exact)) if queued else self._exact
+        start = self._ahead if queued else self._exact
+        if start is None and not self.rate:  # a first estimate, which neglects what the devices have made beyond `step`
+            start = self._exact
         if start is not None:
             self.rate = (step - start[0]) / max(reading[1] - start[1], 1e-9)
         if queued:
