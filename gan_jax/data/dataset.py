@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gan_jax.errors import InputError
 from gan_jax.types import Batch, Sample, Shape
 
 # float samples [N, S] -> {suffix: file content} for people to look at, such as {".png": ...}
@@ -93,11 +92,6 @@ class Protocol:
     errors: bool = False  # add a standard error to each value, at ten times the cost
     # Compare only with the mean and covariance in this file (storage/statistics.py).
     statistics: Path | None = None
-
-    def reject_image_options(self, name: str) -> None:
-        """Raise InputError if options are set that only images have."""
-        if self.extractor or self.metrics:
-            raise InputError(f"{name} is evaluated by its modes: --extractor and --metrics do not apply")
 
 
 class Split(NamedTuple):

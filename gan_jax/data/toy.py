@@ -92,7 +92,8 @@ def _source(
         from gan_jax.metrics.jackknife import with_errors
         from gan_jax.metrics.modes import modes
 
-        protocol.reject_image_options(data.name)
+        if protocol.extractor or protocol.metrics:
+            raise InputError(f"{data.name} is evaluated by its modes: --extractor and --metrics do not apply")
 
         def statistic(samples: np.ndarray) -> dict[str, float]:
             return modes(samples, centers, sigma, mode)

@@ -50,17 +50,19 @@ def _stack(samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _evaluator(data: Data, protocol: Protocol, single: Data, test_rows: np.ndarray) -> Measure:
-    """Return `measure(samples float32 [N, H, W, 3]) -> metrics`, using a classifier of single images on each channel.
+    """Return `measure(samples float32 [N, H, W, 3]) -> metrics`, using a classifier of single images on each channel; or, if
+    the protocol names metrics or an extractor, the measure of all images, `pixels.evaluator`.
 
     modes, reverse_kl: `metrics.modes.class_modes` of up to 26,000 samples; confidence: the mean probability of the predicted
     class (because noise covers modes too); *_real: the same for as many held-out real triples. The `Measure` describes the
     classifier and its accuracy. Raises InputError for samples of another shape, ValueError for samples that are not finite.
     """
+    if protocol.metrics or protocol.extractor:
+        return pixels.evaluator(data, protocol)
     from gan_jax.data.images.extractors import classifier
     from gan_jax.metrics.jackknife import with_errors
     from gan_jax.metrics.modes import class_modes
 
-    protocol.reject_image_options(data.name)
     channel_classifier = classifier(single)
 
     def classify(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made import COLOUR, GREY, HOT, LABELS, RANDOM, png
 
-from gan_jax.data.dataset import Split
+from gan_jax.data.dataset import Protocol, Split
 from gan_jax.data.images import extractors, stacked
 from gan_jax.data.load import load
 from gan_jax.errors import InputError
@@ -91,6 +91,15 @@ def test_modes_are_counted_by_classifying_each_channel(small, monkeypatch):
         measure(np.zeros((0, 8, 8, 3)))
     with pytest.raises(ValueError, match="finite"):
         measure(np.full((5, 8, 8, 3), np.nan))
+
+
+def test_metrics_of_images_can_be_requested(small):
+    data = load("stacked:digits", 0, 8)
+    measure = data.evaluator(data, Protocol(metrics=("frechet",), extractor="random"))
+    values = measure(data.to_float(data.test.samples), None)
+    assert values["fd"] == pytest.approx(0, abs=1e-4) and "modes" not in values  # the distance of a set to itself
+    with pytest.raises(InputError, match="fid1k_test is measured by inception"):
+        data.evaluator(data, Protocol(metrics=("fid1k_test",), extractor="random"))
 
 
 def test_data_that_cannot_be_stacked(tmp_path):
