@@ -16,7 +16,11 @@ from gan_jax.types import Array
 FEW_CHANNELS = 4  # as images have; convolutions from or to so few channels use a small part of the fast kernels' speed
 MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than two of 16 to 16; of 48, a quarter longer
 SMALL_SIGNAL = 2**18  # elements of a signal: up to this size, unrolling groups saves less than a millisecond
+MANY_CHANNELS = 128  # with so many on the other side, the weight gradient of few channels is a fast product at any window
 MAX_TAPS = 64  # elements of a window that may each have operations of their own
+# One product with all taps of few channels writes a number for each tap and channel, which are then read to be summed. Up to so
+# many per number of the result it is faster than the convolution; with more it was up to 20 times slower.
+MAX_TERMS = {"convolve": 64, "transpose": 96, "weight gradient": 32}
 
 
 @jax.tree_util.register_static
@@ -120,14 +124,16 @@ def stock_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
 
 
 def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
-    """For pointwise convolutions, a matrix product, which is 2 to 3 times faster than the convolution; for few output channels,
-    one product with all taps, 2 to 6 times faster. `_by_groups` treats groups."""
+    """For pointwise convolutions, a matrix product, which is 2 to 3 times faster than the convolution; for few output channels
+    and a small window, one product with all taps, 1 to 7 times faster. `_by_groups` treats groups."""
     if geometry.groups > 1:
         k, geometry = _merge_groups(k, geometry)
         return _by_groups(cpu_convolve, stock_convolve, x, k, geometry)
     if geometry.pointwise:
         return lax.dot_general(x, k.reshape(k.shape[-2:]), (((x.ndim - 1,), (0,)), ((), ())))
-    if k.shape[-1] > FEW_CHANNELS or len(geometry.taps) > MAX_TAPS:
+    # The products are computed at every position of x, and strides skip most of them.
+    terms = len(geometry.taps) * math.prod(geometry.strides) * k.shape[-1]
+    if k.shape[-1] > FEW_CHANNELS or terms > MAX_TERMS["convolve"]:
         return stock_convolve(x, k, geometry)
     n = x.ndim - 2
     products = _product(x, jnp.moveaxis(k, n, 0).reshape(x.shape[-1], -1)).reshape(*x.shape[:-1], *k.shape[:n], k.shape[-1])
@@ -136,7 +142,7 @@ def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
 
 def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
     """For pointwise convolutions, a matrix product; for others, one product with all taps, or a convolution for each phase. The
-    product is faster for few channels of x (1.5 to 6 times), and for small y, where the convolution computes many rows beyond
+    product is faster for few channels of x (1.3 to 6 times), and for small y, where the convolution computes many rows beyond
     the border (1.2 to 1.5 times for y of 4x4 and 8x8, windows of 4x4 and strides of 2). For large y it is slower, because each
     term of its sums goes through memory (.7 times as fast for y of 16x16 with 256 channels). `_by_groups` treats groups."""
     if geometry.pointwise and geometry.groups == 1:
@@ -149,13 +155,15 @@ def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
         k, geometry = _merge_groups(k, geometry)
         return _by_groups(cpu_transpose, stock_transpose, y, k, geometry)
     small = math.prod(geometry.rows) > 1.2 * math.prod(geometry.out)
-    by_product = (small or k.shape[-2] <= FEW_CHANNELS) and len(geometry.taps) <= MAX_TAPS
+    few = k.shape[-2] <= FEW_CHANNELS and len(geometry.taps) * k.shape[-2] <= MAX_TERMS["transpose"]
+    by_product = few or (small and len(geometry.taps) <= MAX_TAPS)
     return _phase_transpose(y, k, geometry, by_product)
 
 
 def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     """For pointwise convolutions, a matrix product; for strides of 1 between few and many channels, a product in which the few
-    are repeated for each tap, 1.2 to 3 times faster than the convolution. `_by_groups` treats groups."""
+    are repeated for each tap, 1 to 4 times faster than the convolution. With fewer than `MANY_CHANNELS` this pays only for few
+    channels of y and a small window. `_by_groups` treats groups."""
     if geometry.groups > 1:
         merged = _groups_to_merge(x.shape[-1], y.shape[-1], geometry.groups)
         wide = dataclasses.replace(geometry, groups=geometry.groups // merged)
@@ -164,7 +172,9 @@ def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     if geometry.pointwise:
         return _products_of_rows(x, y).reshape(*geometry.window, x.shape[-1], y.shape[-1])
     few, many = sorted((x.shape[-1], y.shape[-1]))
-    if few > FEW_CHANNELS or many < 32 or {*geometry.strides} != {1} or len(geometry.taps) > MAX_TAPS:
+    small = y.shape[-1] == few and many >= 32 and few * len(geometry.taps) <= MAX_TERMS["weight gradient"]
+    by_product = small or (many >= MANY_CHANNELS and len(geometry.taps) <= MAX_TAPS)
+    if few > FEW_CHANNELS or {*geometry.strides} != {1} or not by_product:
         return _plain_weight_gradient(x, y, geometry)
     if y.shape[-1] == few:  # k[t] = sum_j x[j] y[j + padding - t]
         starts = [[pad[0] - t for pad, t in zip(geometry.padding, tap, strict=True)] for tap in geometry.taps]

@@ -81,7 +81,7 @@ def test_convolve_and_its_derivatives(case):
 
 
 @pytest.mark.parametrize("case", [((5, 6), (3, 3), 1, "SAME", 1), CASES["dcgan"]], ids=["stride-1", "stride-2"])
-@pytest.mark.parametrize("channels", [(3, 40), (40, 3)], ids=str)
+@pytest.mark.parametrize("channels", [(3, 40), (40, 3), (3, 130)], ids=str)
 def test_few_channels(case, channels):
     """Between few and many channels, the three maps have forms of their own."""
     x, kernel = normal(2, *case[0], channels[0]), normal(*case[1], *channels) / 4
@@ -89,6 +89,20 @@ def test_few_channels(case, channels):
     assert_near(
         actual, jax.jit(lambda x, kernel: derivatives(lambda x, k: stock(x, k, case), x, kernel))(x, kernel), 5e-6
     )  # jax 0.12: 4.08e-6
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "strides"), [((16, 32), (3, 9), (1, 2)), ((16, 16), (5, 5), 2), ((512,), (25,), 4), ((9, 9), (7, 7), 1)]
+)
+def test_few_channels_on_both_sides_need_no_memory_for_each_tap(size, window, strides):
+    """Products with every tap of a large window would take 25 to 50 times the memory of the operands, and so much time."""
+    padding = tuple(w // 2 for w in window)
+    x, kernel = normal(2, *size, 4), normal(*window, 4, 4)
+    geometry = conv._geometry(x, kernel, strides, padding, 1)
+    y = normal(2, *geometry.out, 4)
+    for function, operands in ((conv._convolve, (x, kernel)), (conv._transpose, (y, kernel)), (conv._weight_gradient, (x, y))):
+        compiled = jax.jit(lambda a, b, f=function: f(a, b, geometry)).lower(*operands).compile()
+        assert compiled.memory_analysis().temp_size_in_bytes <= 5 * (x.nbytes + y.nbytes)
 
 
 @few_cases
