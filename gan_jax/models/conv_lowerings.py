@@ -18,8 +18,8 @@ MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than 
 SMALL_SIGNAL = 2**18  # elements of a signal: up to this size, unrolling groups saves less than a millisecond
 MANY_CHANNELS = 128  # with so many on the other side, the weight gradient of few channels is a fast product at any window
 MAX_TAPS = 64  # elements of a window that may each have operations of their own
-# One product with all taps of few channels writes a number for each tap and channel, which are then read to be summed. Up to so
-# many per number of the result it is faster than the convolution; with more it was up to 20 times slower.
+# As one product with all taps, a convolution writes at each position a number for each tap and each of the few channels, and
+# then sums these: up to so many per position it is faster than the convolution; with more it was up to 20 times slower.
 MAX_TERMS = {"convolve": 64, "transpose": 96, "weight gradient": 32}
 
 
@@ -131,7 +131,7 @@ def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
         return _by_groups(cpu_convolve, stock_convolve, x, k, geometry)
     if geometry.pointwise:
         return lax.dot_general(x, k.reshape(k.shape[-2:]), (((x.ndim - 1,), (0,)), ((), ())))
-    # The products are computed at every position of x, and strides skip most of them.
+    # Per position of the result: products are computed at every position of x, most of which the strides skip.
     terms = len(geometry.taps) * math.prod(geometry.strides) * k.shape[-1]
     if k.shape[-1] > FEW_CHANNELS or terms > MAX_TERMS["convolve"]:
         return stock_convolve(x, k, geometry)
