@@ -2,13 +2,15 @@
 
     gan_jax train images/stacked_mnist
 
-Time: 28 min of CPU time
-Measured: 1,000 of 1,000 modes, reverse KL .053 (real .023), one seed
+Time: 40 min on one core
+Measured: 1,000 of 1,000 modes, reverse KL .050 +- .002 (real .023), fid1k 11.0 +- .1 (8.9), 3 seeds
 
 Scored as in VEEGAN (Srivastava et al. 2017, arXiv:1705.07761): 26,000 samples, our classifier applied to each channel (98.9%
-accuracy on MNIST's test split). On two shared CPU cores, jax 0.10.2, seed 0, 63 minutes; the reverse KL of real triples is that
-of 26,000 held-out ones; 1,000 modes from step 2,000 on (2 minutes), KL below .06 from step 12,000 on (21 minutes). The
-classifier is confident for 90.6% (real: 98.7%): some digits are malformed.
+accuracy on MNIST's test split). On one CPU core, jax 0.10.2, seeds 0 to 2; the reverse KL of real triples is that of 26,000
+held-out ones. Every run has all 1,000 modes from its first evaluation on (step 2,000, after 3 minutes), and a KL below .06 from
+step 6,000 on (8 minutes). The classifier's mean confidence is 90.6 ± .1% (real: 98.7%): some digits are malformed.
+
+With the network of the FID, 1,000 samples against 1,000 training triples have fid1k 11.0 ± .1; 1,000 held-out triples 8.9.
 """
 
 from dataclasses import replace
