@@ -3,13 +3,13 @@ no average of G.
 
     gan_jax train toy/ring_founding
 
-Time: not measured
-Measured: collapses: 1, 2 and 6 of 8 modes, 3 seeds
+Time: 158 s on one core, for 10 seeds
+Measured: 4.0 +- .9 of 8 modes, 2.5 +- 1.1% high quality, 10 seeds
 
-It collapses: the samples form one cluster that moves from mode to mode. D learns slowly, as in Metz et al. 2017,
-arXiv:1611.02163, whose remedy is `--update "unrolled(steps=5)"`. With compare.py, seeds 0:3, two CPU cores, jax 0.10.2, the
-modes that have samples at step 5,000 were counted; unrolled 8 in each. High quality 0.6%, unrolled 1.0%: neither converges,
-since no learning rate decays.
+It does not converge: the samples gather in clusters that move from mode to mode. D learns slowly, as in Metz et al. 2017,
+arXiv:1611.02163, whose remedy is `--update "unrolled(steps=5)"`. `gan_jax compare toy/ring_founding --seeds 0:10`, one CPU
+core, jax 0.10.2, counts the modes that have samples at step 5,000: 4, 2, 8, 0, 8, 5, 5, 0, 6 and 2 of 8; unrolled, seeds 0 to
+2: 8, 7 and 8. High quality 0% to 11%, unrolled 1.2%: no learning rate decays.
 """
 
 from dataclasses import replace
