@@ -5,7 +5,7 @@
 Time: 7.5 min on one core
 Measured: JSD of 4-grams .610, .570, .690 (training captions .242), 3 seeds
 
-The networks are those of coco_characters.py, whose WGAN-GP with three D steps for each of G is better: .524.
+The networks are those of coco_characters.py, whose WGAN-GP with three D steps for each G step is better: .524.
 
 On one CPU core, jax 0.10.2. Jensen-Shannon divergences of 1- to 4-grams between 5,000 samples and 5,000 held-out captions,
 seeds 0, 1, 2: .019, .138, .376, .610; .021, .129, .346, .570; .060, .226, .474, .690 (training captions: .006, .054, .144,

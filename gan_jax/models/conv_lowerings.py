@@ -18,8 +18,8 @@ MERGED_CHANNELS = 32  # a convolution of 32 to 32 channels takes no longer than 
 SMALL_SIGNAL = 2**18  # elements of a signal: up to this size, unrolling groups saves less than a millisecond
 MANY_CHANNELS = 128  # with so many on the other side, the weight gradient of few channels is a fast product at any window
 MAX_TAPS = 64  # elements of a window that may each have operations of their own
-# As one product with all taps, a convolution writes at each position a number for each tap and each of the few channels, and
-# then sums these: up to so many per position it is faster than the convolution; with more it was up to 20 times slower.
+# Computed as one product with all taps, a convolution from or to few channels first writes, at each position, a number for each
+# tap and channel, and then sums them. With at most this many it is faster; with more it was up to 25 times slower.
 MAX_TERMS = {"convolve": 64, "transpose": 96, "weight gradient": 32}
 
 
@@ -125,7 +125,7 @@ def stock_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
 
 def cpu_convolve(x: Array, k: Array, geometry: Geometry) -> Array:
     """For pointwise convolutions, a matrix product, which is 2 to 3 times faster than the convolution; for few output channels
-    and a small window, one product with all taps, 1 to 7 times faster. `_by_groups` treats groups."""
+    and a small window, one product with all taps, mostly 1 to 7 times faster. `_by_groups` treats groups."""
     if geometry.groups > 1:
         k, geometry = _merge_groups(k, geometry)
         return _by_groups(cpu_convolve, stock_convolve, x, k, geometry)
@@ -162,8 +162,8 @@ def cpu_transpose(y: Array, k: Array, geometry: Geometry) -> Array:
 
 def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     """For pointwise convolutions, a matrix product; for strides of 1 between few and many channels, a product in which the few
-    are repeated for each tap, 1 to 4 times faster than the convolution. With fewer than `MANY_CHANNELS` this pays only for few
-    channels of y and a small window. `_by_groups` treats groups."""
+    are repeated for each tap, mostly 1 to 4 times faster than the convolution. With fewer than `MANY_CHANNELS` this pays off
+    only for few channels of y and a small window. `_by_groups` treats groups."""
     if geometry.groups > 1:
         merged = _groups_to_merge(x.shape[-1], y.shape[-1], geometry.groups)
         wide = dataclasses.replace(geometry, groups=geometry.groups // merged)
@@ -172,9 +172,9 @@ def cpu_weight_gradient(x: Array, y: Array, geometry: Geometry) -> Array:
     if geometry.pointwise:
         return _products_of_rows(x, y).reshape(*geometry.window, x.shape[-1], y.shape[-1])
     few, many = sorted((x.shape[-1], y.shape[-1]))
+    many_enough = many >= MANY_CHANNELS and len(geometry.taps) <= MAX_TAPS
     small = y.shape[-1] == few and many >= 32 and few * len(geometry.taps) <= MAX_TERMS["weight gradient"]
-    by_product = small or (many >= MANY_CHANNELS and len(geometry.taps) <= MAX_TAPS)
-    if few > FEW_CHANNELS or {*geometry.strides} != {1} or not by_product:
+    if few > FEW_CHANNELS or {*geometry.strides} != {1} or not (many_enough or small):
         return _plain_weight_gradient(x, y, geometry)
     if y.shape[-1] == few:  # k[t] = sum_j x[j] y[j + padding - t]
         starts = [[pad[0] - t for pad, t in zip(geometry.padding, tap, strict=True)] for tap in geometry.taps]

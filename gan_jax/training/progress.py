@@ -175,8 +175,8 @@ class Progress:
 class Pace:
     """How fast steps are made, without the time of pauses, and the time that is left.
 
-    A step is read once it is complete. If further steps are queued, the devices have by then made some of those as well, nobody
-    knows how many. So the rate is measured between two readings with steps queued, or between two with none."""
+    A step is read once it is complete. If further steps are queued, the devices have by then made an unknown number of those as
+    well. So the rate is measured between two readings with steps queued, or between two with none."""
 
     def __init__(self, step: int, now: float):
         self._first = step

@@ -95,7 +95,7 @@ def test_few_channels(case, channels):
     ("size", "window", "strides"), [((16, 32), (3, 9), (1, 2)), ((16, 16), (5, 5), 2), ((512,), (25,), 4), ((9, 9), (7, 7), 1)]
 )
 def test_few_channels_on_both_sides_need_no_memory_for_each_tap(size, window, strides):
-    """Products with every tap of a large window would take 25 to 50 times the memory of the operands, and so much time."""
+    """Products with every tap of such windows took tens of times the memory of the operands, and up to 25 times as long."""
     padding = tuple(w // 2 for w in window)
     x, kernel = normal(2, *size, 4), normal(*window, 4, 4)
     geometry = conv._geometry(x, kernel, strides, padding, 1)
