@@ -17,11 +17,11 @@ of 16, 8 and 6 numbers: 3.2, 1.8 and 1.1, but with 6 recall falls to .85; hinge 
 d_minibatch: 1.2. What did not help, with the first setting: latent codes as in InfoGAN (hinge, 21.7), relativistic with R1 + R2
 instead of spectral norm (13.0), a quarter of the learning rates (hinge, 12.0), batch norm in D (15.3), two steps of D per step
 of G (8.2); with a z of 8: a wider D or G, uniform z, top_k. With DCGAN's window of 4 in D, and 64 numbers in z, 11,000 steps
-ended at fd 8.6. The recipe itself has fd 1.96 if it ends after 6,000 steps; with logits times 3 or 10 before the hinge, 2.01 and
-2.02, times 10 with cross-entropy 2.9. Whole, with a latent code of 20 classes in the norm layers of G that D is not told, it
-ended at fd .88, in twice the time (seed 11); with its samples chosen by sample.py --sampler rejection, further from the data
-than without (fd 3.3 instead of .50, against all 70,000 images). Conditioned on clusters instead of nothing (100 from k-means of
-the pixels, as labels in an .npz; seed 0), it ended at fd .73 and inception score 9.27, but at a fid1k_test of 17.9.
+ended at fd 8.6. The recipe itself, ended after 6,000 steps, has fd 1.96; with logits times 3 or 10 before the hinge, 2.01 and
+2.02; times 10 with cross-entropy, 2.9. At full length, with a latent code of 20 classes that G receives in its norm layers and
+D does not, it ended at fd .88, in twice the time; samples of that run chosen by `sample.py --sampler rejection` were further
+from the data (against all 70,000 images, fd 3.3 instead of .50). Conditioned on clusters instead of nothing (100 from k-means
+of the pixels, as labels in an .npz; seed 0), it ended at fd .73 and inception score 9.27, but at a fid1k_test of 17.9.
 """
 
 from gan_jax.config import Config
