@@ -29,8 +29,8 @@ def evaluator(data: Data, protocol: Protocol, path: Path) -> Measure:
             raise InputError(f"samples of {data.name} must be {data.sample_shape} each and at least 2, got {samples.shape}")
         features, _ = extractor.features(samples)
         if features.shape[1:] != reference.mean.shape:
-            dimensions = f"{len(reference.mean)} dimensions, the features of {extractor.name} {features.shape[1]}"
-            raise InputError(f"{path} has statistics of {dimensions}: choose their --extractor")
+            dimensions = f"{len(reference.mean)} dimensions, but there are {features.shape[1]} features of {extractor.name}"
+            raise InputError(f"{path} has statistics of {dimensions}: choose the --extractor of the statistics")
 
         def distance(features: np.ndarray) -> dict[str, float]:
             fake = moments(features)
