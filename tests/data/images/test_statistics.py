@@ -69,7 +69,7 @@ def test_statistics_of_one_split(folder, monkeypatch, capsys):
 
 def test_statistics_that_do_not_fit_are_refused(folder, monkeypatch):
     np.savez("wide.npz", mu=np.zeros(4), sigma=np.eye(4))
-    with pytest.raises(InputError, match=r"wide.npz has statistics of 4 dimensions, but there are 3 features of mine.py:features"):
+    with pytest.raises(InputError, match=r"statistics of 4 dimensions, but there are 3 features of mine.py:features"):
         run(monkeypatch, "fake.npz", "wide.npz")
     with pytest.raises(InputError, match=r"--metrics does not apply: wide.npz holds statistics"):
         run(monkeypatch, "fake.npz", "wide.npz", "--metrics", "kernel")
