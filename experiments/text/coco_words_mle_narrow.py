@@ -2,9 +2,12 @@
 
     gan_jax train text/coco_words_mle_narrow
 
-Time: 3 min of CPU time
+Time: 2.2 min on one core
+Measured: NLL 3.632 +- .004, BLEU-4 .166 +- .003 (captions .190), self-BLEU-4 .242 +- .003 (.295), 3 seeds
 
-The pretraining for coco_words_relgan_narrow.py. An LSTM of 256 replaces the relational memory of 512, for 1,500 steps.
+The pretraining for coco_words_relgan_narrow.py. An LSTM of 256 replaces the relational memory of 512, for 1,500 steps. Measured
+on one of two CPU cores, while other jobs used the other one, jax 0.10.2, seeds 0, 1, 2, 2,000 samples at temperature 1. At .6,
+BLEU-4 is .278 +- .002, self-BLEU-4 .747 +- .001.
 """
 
 from gan_jax.config import Config
