@@ -2,10 +2,17 @@
 
     gan_jax train images/fashion_mnist_r3gan
 
-Time: not measured
+Time: 48 to 52 min on one core
+Measured: fd 4.2 +- .6 (real .068), inception score 5.77 +- .06 (7.28), fid1k_test 53.2 +- 1.6 (15.9), 3 seeds
 
-It trains on 160,000 images, fashion_mnist_dcgan.py on 1.5 million in about the same time. Not measured since its resampling,
-and the real samples of G's step, became those of the authors' code.
+It trains on 160,000 images. fashion_mnist_dcgan.py trains on 1.5 million in a quarter of the time, and has fd .31: start from
+this recipe to study R3GAN, not for the best images of an hour.
+
+On one of two CPU cores, while other jobs used the other one, jax 0.10.2, seeds 0 to 2, mean and standard error, from command to
+report. In the features of a classifier with 88.2% test accuracy, real images in brackets: fd by seed 4.5, 3.1, 5.0; precision
+.841 ± .002 (.950), recall .46 ± .05 (.947), coverage .56 ± .01 (.966); every class has 7.0% to 13.0% of samples. With the
+network of the FID, 1,000 samples against all test images: fid1k_test 51.7, 51.5, 56.5 (1,000 training images: 15.9).
+Trousers, shirts and shoes are sharp; one sample in ten is no piece of clothing.
 """
 
 from gan_jax.config import Config
