@@ -6,10 +6,10 @@ Time: 79 to 139 s on one core, after qm9_molgan
 Measured: mean QED from .465 +- .004 to .536 +- .005, 3 seeds
 
 A network that predicts the drug-likeness QED is trained first and cached (gan_jax/data/molecules/property_network.py), in the
-longer of these times. On one of two CPU cores, while other jobs used the other one, jax 0.10.2; seeds 0, 1, 2, each forked from
-the same seed of qm9_molgan.py: from .468, .470, .457 to .539, .527, .543. The QED of held-out molecules is .465; valid rose
-from 74, 67, 73% to 83, 81, 85%; unique among these fell from 31, 34, 36% to 24, 29, 16%. Measured earlier: with g_gamma 8 seed 1
-reached .515 (22% unique), with 16 .559 (9%).
+longer of these times. On one of two CPU cores, while other jobs used the other one, jax 0.10.2; seeds 0, 1, 2, each forked
+from the same seed of qm9_molgan.py: from .468, .470, .457 to .539, .527, .543. The QED of held-out molecules is .465; valid
+rose from 74, 67, 73% to 83, 81, 85%; unique among these fell from 31, 34, 36% to 24, 29, 16%. Measured earlier: with g_gamma
+8 seed 1 reached .515 (22% unique), with 16 .559 (9%).
 """
 
 from dataclasses import replace
