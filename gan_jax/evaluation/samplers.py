@@ -2,11 +2,11 @@
 
     f(generator, z [N, Z], label [N, ...] or None, key, *, options) -> z [N, Z]
 
-The samples G(z) of the result are distributed more like the data than those of the given z; labels are kept. Both
-functions use the ratio p(x) / q(x) of the densities of real and generated samples. Its logarithm is the logit of an optimal D
-that was trained by cross-entropy. For any D, it is estimated here by a logistic regression on D's logit, between held-out
-samples and generated ones; logits of patches are averaged. No such regression repairs a D whose logit ranks samples wrongly:
-`evaluate.py` compares the chosen samples with the plain ones (for experiments/images/mnist_dcgan.py they were worse).
+If D tells better samples from worse ones, the samples G(z) of the result are distributed more like the data than those of the
+given z; labels are kept. Both functions use the ratio p(x) / q(x) of the densities of real and generated samples. Its logarithm
+is the logit of an optimal D that was trained by cross-entropy. For any D, it is estimated here by a logistic regression on D's
+logit, between held-out samples and generated ones; logits of patches are averaged. Measure the result with `evaluate.py`: with
+the D of experiments/images/mnist_dcgan.py, `rejection` made samples worse.
 """
 
 from collections.abc import Callable

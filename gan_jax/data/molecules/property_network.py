@@ -8,6 +8,7 @@ is 20 from the start, G collapses: only three of a thousand valid samples are un
 """
 
 import hashlib
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ import optax
 from gan_jax.data.dataset import Data
 from gan_jax.data.molecules.graphs import BONDS, one_hot
 from gan_jax.models.molgan import Discriminator
-from gan_jax.storage.cache import cached
+from gan_jax.storage.cache import cache_path, cached
 from gan_jax.types import Array, Graph
 
 # The property values that map to rewards 0 and 1: linear in between, clipped outside. Those of logP and SA are the constants in
@@ -50,6 +51,8 @@ def property_network(goal: str, data: Data) -> Callable[[Graph], Array]:
             leaves, tree = jax.tree.flatten(params)
 
             def train() -> list[np.ndarray]:
+                note = f"training a network that predicts {goal} of molecules: {STEPS:,} steps; kept in {cache_path(name)}"
+                print(note, file=sys.stderr)
                 trained = _fit(network, params, *examples(stored, elements, goal), len(elements) + 1)
                 return [np.asarray(x) for x in jax.tree.leaves(trained)]
 

@@ -62,7 +62,7 @@ def test_rewards_are_scaled_properties(data, goal):
             assert value == pytest.approx(properties(molecule)["qed"], abs=1e-6)
 
 
-def test_the_network_distinguishes_valid_from_invalid_molecules_and_is_cached(data, tmp_path, monkeypatch):
+def test_the_network_distinguishes_valid_from_invalid_molecules_and_is_cached(data, tmp_path, monkeypatch, capsys):
     def penalty(samples):
         return molecular_property(Synthesis(lambda z: samples, KEY), Critic(lambda x: x), samples, KEY, data=data, goal="valid")
 
@@ -70,10 +70,11 @@ def test_the_network_distinguishes_valid_from_invalid_molecules_and_is_cached(da
     invalid = Graph(real.nodes, jnp.ones_like(real.bonds).at[..., :3].set(0.0))  # triple bonds only
     first = jax.jit(penalty)(real)
     assert first < 0.4 < 0.7 < jax.jit(penalty)(invalid)
-    assert len(list(tmp_path.glob("reward-*.npz"))) == 1
+    (cache,) = tmp_path.glob("reward-*.npz")
+    assert f"150 steps; kept in {cache}" in capsys.readouterr().err
     monkeypatch.setattr(property_network, "_networks", {})
     monkeypatch.setattr(property_network, "_fit", None)  # must not be called again
-    assert jax.jit(penalty)(real) == first
+    assert jax.jit(penalty)(real) == first and not capsys.readouterr().err
     gradient = jax.grad(penalty)(real)
     assert all(np.abs(leaf).max() > 0 for leaf in gradient)
 
